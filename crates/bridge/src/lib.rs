@@ -1,0 +1,1 @@
+//! WHY: the focus. Conferences, participants, attendant, dial-out.

@@ -1,0 +1,1 @@
+//! HOW it sounds: RTP in, RTP out, one conference at a time.

@@ -1,0 +1,1 @@
+//! WHICH trunk may carry this leg: pure data to a decision, with its because.

@@ -1,0 +1,1 @@
+//! THE shell: the only crate with threads, sockets, files and clocks.

@@ -1,0 +1,2 @@
+//! The `partyline` binary: see `server::cli`.
+fn main() {}

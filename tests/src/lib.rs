@@ -1,0 +1,1 @@
+//! Shared pieces of the simulation and of the tests against real peers.
