@@ -1,0 +1,273 @@
+//! The client transactions: their table, and the way from a machine's output to bytes and to the user.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::event::{FailureKind, InviteId, OptionsId};
+use super::farewell::Farewell;
+use super::flow::{Flow, Transmit};
+use super::reinvite::Ours;
+use super::uac::Attempt;
+use super::Endpoint;
+use crate::transaction::client_invite::ClientInvite;
+use crate::transaction::client_other::ClientOther;
+use crate::transaction::key::ClientKey;
+use crate::transaction::queue::TimerOwner;
+use crate::transaction::{Output, TimerReason};
+use crate::wire::{HeaderName, Host, HostPort, Message, Method, Uri};
+
+/// One client transaction and what it was started for.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) flow: Flow,
+    pub(super) request: Message,
+    pub(super) user: User,
+    key: ClientKey,
+    machine: Machine,
+    bytes: Bytes,
+}
+
+#[derive(Debug)]
+enum Machine {
+    Invite(ClientInvite),
+    Other(ClientOther),
+}
+
+/// The transaction user behind a client transaction.
+#[derive(Debug)]
+pub(super) enum User {
+    /// An INVITE outside of a dialog.
+    Invite(Box<Attempt>),
+    /// An INVITE inside of one.
+    Reinvite(Box<Ours>),
+    /// A BYE; its dialog lives only here.
+    Bye(Box<Farewell>),
+    /// A CANCEL: whatever comes back, the INVITE's own answer decides.
+    Cancel,
+    /// An OPTIONS, and when it was sent.
+    Options(OptionsId, Instant),
+}
+
+impl Endpoint {
+    /// Sends a request. Its top Via must carry the branch for the transaction.
+    pub(super) fn start_client(&mut self, now: Instant, request: Message, flow: Flow, user: User) -> u64 {
+        let handle = self.fresh();
+        let key = ClientKey {
+            branch: request.via_top().and_then(|via| via.branch().map(str::to_owned)).unwrap_or_default(),
+            method: request.method().as_str().to_owned(),
+        };
+        let reliable = flow.transport.is_reliable();
+        let (machine, outputs) = if *request.method() == Method::INVITE {
+            let (machine, outputs) = ClientInvite::start(reliable, self.config.timers);
+            (Machine::Invite(machine), outputs)
+        } else {
+            let (machine, outputs) = ClientOther::start(reliable, self.config.timers);
+            (Machine::Other(machine), outputs)
+        };
+        let bytes = request.to_bytes();
+        self.client_keys.insert(key.clone(), handle);
+        self.clients.insert(handle, Client { flow, request, user, key, machine, bytes });
+        self.drive_client(now, handle, outputs, None);
+        handle
+    }
+
+    /// A response arrived.
+    pub(super) fn handle_response(&mut self, now: Instant, flow: Flow, response: Message) {
+        let Some(status) = response.status().map(|status| status.code()) else {
+            return self.discard(flow, "a response without a status", None);
+        };
+        let key = response.via_top().and_then(|via| via.branch().map(str::to_owned)).map(|branch| {
+            ClientKey { branch, method: response.method().as_str().to_owned() }
+        });
+        let Some(handle) = key.and_then(|key| self.client_keys.get(&key).copied()) else {
+            return self.discard(flow, format!("response {status} matches no transaction of ours"), None);
+        };
+        let Some(client) = self.clients.get_mut(&handle) else { return };
+        // The branch is ours and unguessable; the rest is checked so that a confused peer cannot mix up dialogs.
+        if response.call_id() != client.request.call_id() {
+            return self.discard(flow, format!("response {status} carries another Call-ID than its request"), None);
+        }
+        if flow.transport.is_reliable() && same_transport(&client.flow, &flow) {
+            // The connection that the shell opened for us now has a number.
+            client.flow.connection = flow.connection;
+        }
+        let outputs = match &mut client.machine {
+            Machine::Invite(machine) => machine.response(status),
+            Machine::Other(machine) => machine.response(status),
+        };
+        self.drive_client(now, handle, outputs, Some(&Arc::new(response)));
+    }
+
+    pub(super) fn client_timer(&mut self, now: Instant, handle: u64, reason: TimerReason) {
+        if reason == TimerReason::CancelUnanswered {
+            // RFC 3261 section 9.1: no final response 64*T1 after the CANCEL destroys the transaction.
+            return self.forget_client(handle);
+        }
+        let Some(client) = self.clients.get_mut(&handle) else { return };
+        let outputs = match &mut client.machine {
+            Machine::Invite(machine) => machine.timer(reason),
+            Machine::Other(machine) => machine.timer(reason),
+        };
+        self.drive_client(now, handle, outputs, None);
+    }
+
+    pub(super) fn client_transport_failed(&mut self, now: Instant, handle: u64, why: &str) {
+        let Some(client) = self.clients.get_mut(&handle) else { return };
+        let outputs = match &mut client.machine {
+            Machine::Invite(machine) => machine.transport_failed(),
+            Machine::Other(machine) => machine.transport_failed(),
+        };
+        for output in outputs {
+            match output {
+                Output::TransportFailed => self.client_failed(now, handle, FailureKind::Transport, why),
+                Output::Terminated => self.forget_client(handle),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn forget_client(&mut self, handle: u64) {
+        self.timers.forget(TimerOwner::Client(handle));
+        if let Some(client) = self.clients.remove(&handle) {
+            self.client_keys.remove(&client.key);
+        }
+    }
+
+    pub(super) fn arm_client(&mut self, handle: u64, reason: TimerReason, at: Instant) {
+        self.timers.arm(TimerOwner::Client(handle), reason, at);
+    }
+
+    /// Stops repeating an INVITE that nobody waits for any more. What it may still bring is listened for until
+    /// timer B.
+    pub(super) fn silence_client(&mut self, handle: u64) {
+        self.timers.disarm(TimerOwner::Client(handle), TimerReason::TimerA);
+    }
+
+    fn drive_client(
+        &mut self,
+        now: Instant,
+        handle: u64,
+        outputs: Vec<Output>,
+        response: Option<&Arc<Message>>,
+    ) {
+        for output in outputs {
+            match output {
+                Output::Transmit => {
+                    if let Some(client) = self.clients.get(&handle) {
+                        let (flow, bytes) = (client.flow, client.bytes.clone());
+                        self.transmits.push_back(Transmit { flow, bytes });
+                    }
+                }
+                Output::Acknowledge => {
+                    if let (Some(client), Some(response)) = (self.clients.get(&handle), response) {
+                        let bytes = ack_for_refusal(&client.request, response).to_bytes();
+                        self.transmits.push_back(Transmit { flow: client.flow, bytes });
+                    }
+                }
+                Output::Deliver => {
+                    if let Some(response) = response {
+                        self.deliver_response(now, handle, response);
+                    }
+                }
+                Output::Arm(reason, after) => {
+                    self.timers.arm(TimerOwner::Client(handle), reason, later(now, after));
+                }
+                Output::Disarm(reason) => self.timers.disarm(TimerOwner::Client(handle), reason),
+                Output::TimedOut => {
+                    self.client_failed(now, handle, FailureKind::NoResponse, "no final response in time");
+                }
+                Output::TransportFailed => {
+                    self.client_failed(now, handle, FailureKind::Transport, "could not be sent");
+                }
+                Output::Terminated => self.forget_client(handle),
+            }
+        }
+    }
+
+    fn deliver_response(&mut self, now: Instant, handle: u64, response: &Arc<Message>) {
+        let Some(client) = self.clients.get(&handle) else { return };
+        match &client.user {
+            User::Invite(_) => self.invite_response(now, handle, response),
+            User::Reinvite(_) => self.reinvite_response(now, handle, response),
+            User::Bye(_) => self.bye_response(now, handle, response),
+            User::Options(id, sent) => {
+                let (id, sent) = (*id, *sent);
+                self.options_response(now, id, sent, response);
+            }
+            User::Cancel => {}
+        }
+    }
+
+    fn client_failed(&mut self, now: Instant, handle: u64, kind: FailureKind, why: &str) {
+        let Some(client) = self.clients.get(&handle) else { return };
+        match &client.user {
+            User::Invite(attempt) => {
+                if let Some(id) = attempt.usage {
+                    self.outgoing_failed(id, kind, why);
+                }
+            }
+            User::Reinvite(ours) => {
+                let id = ours.usage;
+                let status = if kind == FailureKind::Transport { 503 } else { 408 };
+                self.reinvite_refused(now, id, handle, status);
+            }
+            User::Options(id, sent) => {
+                let (id, sent) = (*id, *sent);
+                self.options_failed(now, id, sent, kind, why);
+            }
+            // The dialog of a BYE is gone whatever happens to it (RFC 3261 section 15.1.1).
+            User::Bye(_) | User::Cancel => {}
+        }
+    }
+
+    /// The usage behind an INVITE that still counts.
+    pub(super) fn attempt_mut(&mut self, handle: u64) -> Option<&mut Attempt> {
+        match &mut self.clients.get_mut(&handle)?.user {
+            User::Invite(attempt) => Some(attempt),
+            _ => None,
+        }
+    }
+
+    /// Ties an initial INVITE to its usage once both exist.
+    pub(super) fn tie_attempt(&mut self, handle: u64, id: InviteId) {
+        if let Some(attempt) = self.attempt_mut(handle) {
+            attempt.usage = Some(id);
+        }
+    }
+}
+
+/// `now + after` without a panic for absurd durations: those mean "never in this process' life".
+pub(super) fn later(now: Instant, after: Duration) -> Instant {
+    now.checked_add(after).or_else(|| now.checked_add(Duration::from_secs(86_400 * 365))).unwrap_or(now)
+}
+
+fn same_transport(one: &Flow, other: &Flow) -> bool {
+    one.transport == other.transport && one.remote == other.remote
+}
+
+/// RFC 3261 section 17.1.1.3: the ACK that belongs to the INVITE transaction itself.
+fn ack_for_refusal(invite: &Message, response: &Message) -> Message {
+    same_branch_request(invite, Method::ACK, response.headers().get("To"))
+}
+
+/// A request that travels with the INVITE: its Request-URI, Via, Route, From, Call-ID and CSeq number. ACK for a
+/// refusal (section 17.1.1.3) takes the To of the response, CANCEL (section 9.1) that of the INVITE.
+pub(super) fn same_branch_request(invite: &Message, method: Method, to: Option<&str>) -> Message {
+    let number = invite.cseq().map_or(0, |cseq| cseq.number);
+    let cseq = format!("{number} {method}");
+    // Our own INVITEs always have a Request-URI.
+    let nowhere = || Uri::sip(None, HostPort { host: Host::Name("invalid".into()), port: None });
+    let uri = invite.uri().cloned().unwrap_or_else(nowhere);
+    let mut request = Message::request(method, uri);
+    let headers = request.headers_mut();
+    for name in [HeaderName::Via, HeaderName::Route, HeaderName::From] {
+        headers.copy_from(invite.headers(), name);
+    }
+    headers.push("Max-Forwards", "70");
+    headers.push("To", to.or_else(|| invite.headers().get("To")).unwrap_or_default().to_owned());
+    headers.push("Call-ID", invite.call_id().unwrap_or_default().to_owned());
+    headers.push("CSeq", cseq);
+    request
+}

@@ -1,0 +1,57 @@
+//! What an endpoint is told once, and the readiness it is told later.
+
+use std::time::Duration;
+
+use crate::transaction::Timers;
+
+/// The settings of an [`Endpoint`](super::Endpoint).
+#[derive(Debug, Clone)]
+pub struct EndpointConfig {
+    /// Text of `User-Agent` and `Server`; empty leaves both out.
+    pub user_agent: String,
+    /// T1, T2, T4.
+    pub timers: Timers,
+    /// Host, or host:port, written into Via and into the Contact we make up ourselves; `None` takes the flow's own
+    /// address. A name is needed where the peer checks it against a certificate.
+    pub advertised_host: Option<String>,
+    /// Transactions alive at once, both roles; above it new requests get 503.
+    pub max_transactions: usize,
+    /// INVITE usages alive at once, both roles; above it new INVITEs get 503.
+    pub max_invites: usize,
+    /// Events and transmits waiting for the shell; above it further input is dropped unread.
+    pub max_queued: usize,
+    /// How long the application may take to answer an INVITE finally; then the caller gets 480.
+    pub answer_within: Duration,
+    /// How long the application may take to answer a re-INVITE; then the peer gets 500.
+    pub reinvite_within: Duration,
+    /// Seconds in the Retry-After of a 503 for overload.
+    pub overload_retry_after: u32,
+}
+
+impl Default for EndpointConfig {
+    fn default() -> Self {
+        Self {
+            user_agent: "partyline".to_owned(),
+            timers: Timers::default(),
+            advertised_host: None,
+            max_transactions: 100_000,
+            max_invites: 20_000,
+            max_queued: 100_000,
+            answer_within: Duration::from_secs(180),
+            reinvite_within: Duration::from_secs(20),
+            overload_retry_after: 10,
+        }
+    }
+}
+
+/// Whether new calls are wanted. OPTIONS and out-of-dialog INVITEs are answered accordingly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// OPTIONS gets 200; INVITEs are passed on.
+    Ready,
+    /// OPTIONS and new INVITEs get 503; dialogs that exist are served to their end.
+    Draining {
+        /// Seconds after which the peer may try again.
+        retry_after: u32,
+    },
+}

@@ -1,0 +1,159 @@
+//! The way in: what a message is, whether it may be served, and by whom (RFC 3261 sections 8.2, 12.2.2 and 18.2.1).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::flow::Flow;
+use super::reply::{is_served, reply_flow, Refusal};
+use super::{Endpoint, Readiness, ALLOW};
+use crate::dialog::DialogKey;
+use crate::transaction::key::{MergeKey, ServerKey};
+use crate::wire::{Framing, HeaderName, Message, Method};
+
+impl Endpoint {
+    /// Exactly one message: one datagram, or one as the stream framer cut it.
+    pub fn handle_input(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
+        if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return; // a keep-alive, not a message (RFC 5626 section 3.5.1)
+        }
+        if self.events.len() + self.transmits.len() >= self.config.max_queued {
+            self.overflowed = self.overflowed.saturating_add(1);
+            return;
+        }
+        let framing = if flow.transport.is_reliable() { Framing::Stream } else { Framing::Datagram };
+        match Message::parse(bytes, framing) {
+            Ok(message) if message.is_request() => self.handle_request(now, flow, message),
+            Ok(message) => self.handle_response(now, flow, message),
+            Err(malformed) => self.handle_malformed(flow, malformed),
+        }
+    }
+
+    fn handle_request(&mut self, now: Instant, flow: Flow, mut request: Message) {
+        request.note_source(flow.remote);
+        let method = request.method().clone();
+        if method == Method::ACK {
+            return self.handle_ack(now, flow, &request);
+        }
+        let Some(key) = ServerKey::of(&request, method.as_str()) else {
+            return self.discard(flow, "a request without a usable Via", None);
+        };
+        if let Some(handle) = self.server_keys.get(&key).copied() {
+            return self.server_retransmission(now, handle);
+        }
+        if let Err(refusal) = self.examine(&request) {
+            return self.refuse(&request, flow, refusal);
+        }
+        if method == Method::CANCEL {
+            return self.handle_cancel(now, flow, &request, key);
+        }
+        if request.to().is_some_and(|to| to.tag().is_some()) {
+            return self.handle_in_dialog(now, flow, request, key);
+        }
+        if method == Method::INVITE {
+            self.handle_new_invite(now, flow, request, key);
+        } else if method == Method::OPTIONS {
+            self.answer_options(&request, flow, self.readiness);
+        } else {
+            self.refuse(&request, flow, Refusal::new(481, format!("{method} outside of any dialog")));
+        }
+    }
+
+    /// What RFC 3261 section 8.2 has a server inspect before it looks at the meaning of a request.
+    fn examine(&self, request: &Message) -> Result<(), Refusal> {
+        let method = request.method();
+        let in_dialog = request.to().is_some_and(|to| to.tag().is_some());
+        let cancel = *method == Method::CANCEL;
+        // Overload: new work is shed first; what ends or steers a call already there is served as long as possible.
+        let spare = if in_dialog || cancel { self.config.max_transactions / 4 } else { 0 };
+        if self.transactions() >= self.config.max_transactions.saturating_add(spare) {
+            return Err(Refusal::new(503, "too many transactions")
+                .with("Retry-After", self.config.overload_retry_after.to_string()));
+        }
+        if !is_served(method) {
+            let status = if matches!(method, Method::Known(_)) { 405 } else { 501 };
+            return Err(Refusal::new(status, format!("{method} is not served")).with("Allow", ALLOW));
+        }
+        if !request.uri().is_some_and(is_reachable) {
+            return Err(Refusal::new(416, "Request-URI of a scheme that is not sip, sips or tel"));
+        }
+        if !in_dialog && !cancel {
+            if MergeKey::of(request).is_some_and(|key| self.merge_keys.contains_key(&key)) {
+                return Err(Refusal::new(482, "the same request arrived by another path"));
+            }
+            // A bridge ends a call and begins others, so it counts hops as a proxy does (RFC 7332 section 3).
+            if *method == Method::INVITE && request.max_forwards() == Some(0) {
+                return Err(Refusal::new(483, "Max-Forwards is used up"));
+            }
+        }
+        // RFC 3261 section 8.2.2.3: CANCEL has no Require. We support no extension.
+        let required: Vec<&str> = request.headers().all(HeaderName::Require).collect();
+        if !cancel && !required.is_empty() {
+            let list = required.join(", ");
+            return Err(Refusal::new(420, format!("extension {list} is required")).with("Unsupported", list));
+        }
+        Ok(())
+    }
+
+    fn handle_in_dialog(&mut self, now: Instant, flow: Flow, request: Message, key: ServerKey) {
+        let Some(id) = dialog_key(&request).and_then(|key| self.dialogs.get(&key).copied()) else {
+            let why = format!("{} in a dialog that does not exist", request.method());
+            return self.refuse(&request, flow, Refusal::new(481, why));
+        };
+        match *request.method() {
+            Method::INVITE => self.handle_reinvite(now, flow, request, key, id),
+            Method::BYE => self.handle_bye(now, flow, &request, key, id),
+            // Inside of a dialog OPTIONS asks about the dialog, and that one is served.
+            _ => match self.take_cseq(id, &request) {
+                Ok(()) => self.answer_options(&request, flow, Readiness::Ready),
+                Err(refusal) => self.refuse(&request, flow, refusal),
+            },
+        }
+    }
+
+    /// RFC 3261 section 9.2: 200 whenever the INVITE is known, whatever became of it; 481 otherwise.
+    fn handle_cancel(&mut self, now: Instant, flow: Flow, request: &Message, key: ServerKey) {
+        let invite = ServerKey::of(request, "INVITE").and_then(|key| self.server_keys.get(&key).copied());
+        let Some(invite) = invite else {
+            return self.refuse(request, flow, Refusal::new(481, "CANCEL for an INVITE that is not known"));
+        };
+        let Some((tag, usage)) = self.servers.get(&invite).map(|found| (found.to_tag.clone(), found.usage))
+        else {
+            return;
+        };
+        let handle = self.start_server(request, key, reply_flow(request, flow), None, &tag);
+        let response = self.response(request, 200, None, &tag);
+        self.respond(now, handle, &response);
+        if let Some(id) = usage.filter(|_| self.server_is_proceeding(invite)) {
+            let reason = request.headers().get(HeaderName::Reason).map(str::to_owned);
+            self.invite_canceled(now, id, invite, reason);
+        }
+    }
+
+    fn handle_ack(&mut self, now: Instant, flow: Flow, ack: &Message) {
+        let invite = ServerKey::of(ack, "INVITE").and_then(|key| self.server_keys.get(&key).copied());
+        if invite.is_some_and(|handle| self.server_ack(now, handle)) {
+            return;
+        }
+        match dialog_key(ack).and_then(|key| self.dialogs.get(&key).copied()) {
+            Some(id) => self.dialog_acked(now, flow, id, ack),
+            None if ack.to().is_some_and(|to| to.tag() == Some(self.stateless_tag(ack).as_str())) => {
+                self.discard(flow, "ACK to a refusal that was given without a transaction", None);
+            }
+            None => self.discard(flow, "ACK that matches no transaction and no dialog", None),
+        }
+    }
+}
+
+/// The dialog that a request of the peer's names: its To tag is ours.
+fn dialog_key(request: &Message) -> Option<DialogKey> {
+    Some(DialogKey {
+        call_id: request.call_id()?.to_owned(),
+        local_tag: request.to()?.tag()?.to_owned(),
+        remote_tag: request.from()?.tag().unwrap_or_default().to_owned(),
+    })
+}
+
+fn is_reachable(uri: &crate::wire::Uri) -> bool {
+    matches!(uri.scheme().as_str(), "sip" | "sips" | "tel")
+}

@@ -1,0 +1,209 @@
+//! The endpoint: every transaction and dialog of one SIP stack, without a socket, a thread or a clock.
+//!
+//! Four kinds of method. *World to engine*: [`Endpoint::handle_input`], [`Endpoint::handle_timeout`],
+//! [`Endpoint::handle_flow_failed`], each with the time. *Commands*: [`Endpoint::invite`], [`Endpoint::accept`],
+//! [`Endpoint::hangup`], ... *Engine to world*: [`Endpoint::poll_transmit`], [`Endpoint::poll_event`] until `None` after
+//! every call of the other kinds, then [`Endpoint::poll_timeout`] for the next wake-up and its reason.
+//!
+//! Nothing a peer sends makes it panic; what it cannot use becomes an answer where the RFC asks for one, and an
+//! [`Event::Discarded`] always.
+
+mod body;
+mod clients;
+mod config;
+mod event;
+mod farewell;
+mod flow;
+mod ingress;
+mod midcall;
+mod options;
+mod reinvite;
+mod reply;
+mod servers;
+#[cfg(test)]
+mod tests;
+mod uac;
+mod uas;
+mod usage;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::dialog::DialogKey;
+use crate::transaction::key::{ClientKey, MergeKey, ServerKey};
+use crate::transaction::queue::{TimerOwner, TimerQueue};
+use crate::transaction::{TimerReason, Timers};
+use clients::Client;
+use servers::Server;
+use usage::Usage;
+
+pub use crate::dialog::digest::Credentials;
+pub use body::Body;
+pub use config::{EndpointConfig, Readiness};
+pub use event::{CommandError, End, Event, Failure, FailureKind, InviteId, OptionsId};
+pub use flow::{Flow, Transmit, Transport};
+pub use options::OutgoingOptions;
+pub use uac::OutgoingInvite;
+
+/// The methods we serve, as our Allow says.
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS";
+
+/// The SIP engine of one process. See the module for the order in which to call it.
+#[derive(Debug)]
+pub struct Endpoint {
+    config: EndpointConfig,
+    readiness: Readiness,
+    rng: StdRng,
+    /// Makes the To tags of stateless answers unguessable and yet the same for every copy of a request.
+    secret: u64,
+    last_handle: u64,
+    timers: TimerQueue,
+    clients: HashMap<u64, Client>,
+    client_keys: HashMap<ClientKey, u64>,
+    servers: HashMap<u64, Server>,
+    server_keys: HashMap<ServerKey, u64>,
+    merge_keys: HashMap<MergeKey, u64>,
+    usages: HashMap<InviteId, Usage>,
+    dialogs: HashMap<DialogKey, InviteId>,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    overflowed: u64,
+}
+
+impl Endpoint {
+    /// An endpoint without a call. The seed feeds every tag, branch, Call-ID and random delay.
+    pub fn new(mut config: EndpointConfig, seed: [u8; 32]) -> Self {
+        // A zero T1 would repeat messages without end at one instant.
+        let least = std::time::Duration::from_millis(1);
+        let Timers { t1, t2, t4 } = config.timers;
+        config.timers = Timers { t1: t1.max(least), t2: t2.max(least), t4 };
+        let mut rng = StdRng::from_seed(seed);
+        let secret = rng.random();
+        Self {
+            config,
+            readiness: Readiness::Ready,
+            rng,
+            secret,
+            last_handle: 0,
+            timers: TimerQueue::default(),
+            clients: HashMap::new(),
+            client_keys: HashMap::new(),
+            servers: HashMap::new(),
+            server_keys: HashMap::new(),
+            merge_keys: HashMap::new(),
+            usages: HashMap::new(),
+            dialogs: HashMap::new(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            overflowed: 0,
+        }
+    }
+
+    /// Transactions alive, both roles.
+    pub fn transactions(&self) -> usize {
+        self.clients.len() + self.servers.len()
+    }
+
+    /// INVITE usages alive, both roles, from the INVITE to their end.
+    pub fn invites(&self) -> usize {
+        self.usages.len()
+    }
+
+    /// Messages that were dropped unread because the queues to the shell were full.
+    pub fn overflowed(&self) -> u64 {
+        self.overflowed
+    }
+
+    /// Whether new calls are taken.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness
+    }
+
+    /// Says whether new calls are wanted. Running dialogs are not touched.
+    pub fn set_readiness(&mut self, readiness: Readiness) {
+        self.readiness = readiness;
+    }
+
+    /// The next message to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next thing to know.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`Endpoint::handle_timeout`] next, and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, TimerReason)> {
+        self.timers.next()
+    }
+
+    /// The clock has reached a deadline (or any later time; early calls do nothing).
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((owner, reason)) = self.timers.pop_due(now) {
+            match owner {
+                TimerOwner::Client(handle) => self.client_timer(now, handle, reason),
+                TimerOwner::Server(handle) => self.server_timer(now, handle, reason),
+                TimerOwner::Usage(id) => self.usage_timer(now, InviteId(id), reason),
+            }
+        }
+    }
+
+    /// Sending on a flow failed, a connection could not be opened or was closed. Requests that wait for their first
+    /// answer on it end as a 503 would (RFC 3261 sections 8.1.3.1 and 17.1.4); dialogs live on and use a new
+    /// connection when they next have something to say.
+    pub fn handle_flow_failed(&mut self, now: Instant, flow: &Flow, why: &str) {
+        for usage in self.usages.values_mut() {
+            usage.lose_connection(flow);
+        }
+        let mut hit: Vec<u64> =
+            self.clients.iter().filter(|(_, client)| same_way(&client.flow, flow)).map(|(at, _)| *at).collect();
+        hit.sort_unstable();
+        for handle in hit {
+            self.client_transport_failed(now, handle, why);
+        }
+    }
+
+    fn fresh(&mut self) -> u64 {
+        self.last_handle += 1;
+        self.last_handle
+    }
+
+    /// 64 random bits as text: tags, branches, Call-IDs, cnonces.
+    fn token(&mut self) -> String {
+        format!("{:016x}", self.rng.random::<u64>())
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    fn discard(&mut self, flow: Flow, why: impl Into<String>, answered: Option<u16>) {
+        self.emit(Event::Discarded { flow, why: why.into(), answered });
+    }
+
+    fn host(&self, flow: &Flow) -> String {
+        self.config.advertised_host.clone().unwrap_or_else(|| flow.local.to_string())
+    }
+
+    /// A new Via with a fresh branch; `rport` asks for the answer to come back where the request left (RFC 3581).
+    fn new_via(&mut self, flow: &Flow) -> String {
+        format!(
+            "SIP/2.0/{} {};branch=z9hG4bK{};rport",
+            flow.transport.via_token(),
+            self.host(flow),
+            self.token()
+        )
+    }
+}
+
+/// Whether bytes for `one` travel on `other`; a connection number of 0 stands for "whichever connection".
+fn same_way(one: &Flow, other: &Flow) -> bool {
+    one.transport == other.transport
+        && one.remote == other.remote
+        && (one.connection == other.connection || one.connection == 0 || other.connection == 0)
+}
