@@ -1,1 +1,3 @@
 //! THE shell: the only crate with threads, sockets, files and clocks.
+
+pub mod demo;

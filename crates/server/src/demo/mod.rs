@@ -1,0 +1,8 @@
+//! `partyline demo`: the bridge in a child process, simulated callers in this one, and a verdict measured only from the RTP
+//! that arrived at the callers' own sockets.
+
+pub mod fourier;
+pub mod g711;
+pub mod listening;
+#[cfg(test)]
+mod speech;
