@@ -59,8 +59,6 @@ const APART: usize = 430;
 const ROW: usize = 30;
 const HEAD: usize = 128;
 const FONT: &str = "font-family=\"Inter, 'Segoe UI', Helvetica, Arial, sans-serif\"";
-const INK: &str = "#1f2933";
-const QUIET: &str = "#7b8794";
 
 impl Ladder {
     /// The picture.
@@ -81,8 +79,8 @@ impl Ladder {
              height=\"{height}\" {FONT}>"
         )?;
         writeln!(svg, "<rect width=\"{width}\" height=\"{height}\" fill=\"#fbfbfd\"/>")?;
-        text(svg, 30, 38, 22, INK, "start", "600", &self.title)?;
-        text(svg, 30, 60, 13, QUIET, "start", "400", &self.subtitle)?;
+        text(svg, (30, 38), TITLE, &self.title)?;
+        text(svg, (30, 60), SUBTITLE, &self.subtitle)?;
         self.write_lifelines(svg, height)?;
         let mut y = HEAD + ROW / 2;
         for call in &self.calls {
@@ -106,8 +104,8 @@ impl Ladder {
                 "<rect x=\"{left}\" y=\"80\" width=\"220\" height=\"44\" rx=\"8\" fill=\"#ffffff\" \
                  stroke=\"#cbd2d9\"/>"
             )?;
-            text(svg, x, 100, 14, INK, "middle", "600", &line.name)?;
-            text(svg, x, 117, 11, QUIET, "middle", "400", &line.address)?;
+            text(svg, (x, 100), PARTY, &line.name)?;
+            text(svg, (x, 117), ADDRESS, &line.address)?;
         }
         Ok(())
     }
@@ -121,10 +119,10 @@ fn write_call(svg: &mut String, call: &LadderCall, top: usize, width: usize) -> 
         width - 48
     )?;
     writeln!(svg, "<rect x=\"24\" y=\"{top}\" width=\"5\" height=\"24\" rx=\"2\" fill=\"{color}\"/>")?;
-    text(svg, 40, top + 17, 13, INK, "start", "600", &call.title)?;
+    text(svg, (40, top + 17), CALL, &call.title)?;
     for (row, arrow) in call.arrows.iter().enumerate() {
         let y = top + ROW * (row + 1) + 22;
-        text(svg, 40, y + 4, 11, QUIET, "start", "400", &clock(arrow.at))?;
+        text(svg, (40, y + 4), CLOCK, &clock(arrow.at))?;
         write_arrow(svg, arrow, y, &color)?;
     }
     Ok(())
@@ -145,29 +143,27 @@ fn write_arrow(svg: &mut String, arrow: &Arrow, y: usize, color: &str) -> std::f
         y + 4
     )?;
     let middle = usize::midpoint(from, to);
-    text(svg, middle, y - 6, 12, INK, "middle", "500", &arrow.label)?;
+    text(svg, (middle, y - 6), LABEL, &arrow.label)?;
     if !arrow.detail.is_empty() {
-        text(svg, middle, y + 12, 10, QUIET, "middle", "400", &arrow.detail)?;
+        text(svg, (middle, y + 12), DETAIL, &arrow.detail)?;
     }
     Ok(())
 }
 
-fn text(
-    svg: &mut String,
-    x: usize,
-    y: usize,
-    size: u8,
-    color: &str,
-    anchor: &str,
-    weight: &str,
-    text: &str,
-) -> std::fmt::Result {
-    writeln!(
-        svg,
-        "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" fill=\"{color}\" text-anchor=\"{anchor}\" \
-         font-weight=\"{weight}\">{}</text>",
-        escape(text)
-    )
+/// A text's place relative to its x, its size, weight and color, as SVG attributes.
+type Style = &'static str;
+
+const TITLE: Style = "font-size=\"22\" fill=\"#1f2933\" font-weight=\"600\"";
+const SUBTITLE: Style = "font-size=\"13\" fill=\"#7b8794\"";
+const PARTY: Style = "text-anchor=\"middle\" font-size=\"14\" fill=\"#1f2933\" font-weight=\"600\"";
+const ADDRESS: Style = "text-anchor=\"middle\" font-size=\"11\" fill=\"#7b8794\"";
+const CALL: Style = "font-size=\"13\" fill=\"#1f2933\" font-weight=\"600\"";
+const CLOCK: Style = "font-size=\"11\" fill=\"#7b8794\"";
+const LABEL: Style = "text-anchor=\"middle\" font-size=\"12\" fill=\"#1f2933\" font-weight=\"500\"";
+const DETAIL: Style = "text-anchor=\"middle\" font-size=\"10\" fill=\"#7b8794\"";
+
+fn text(svg: &mut String, (x, y): (usize, usize), style: Style, text: &str) -> std::fmt::Result {
+    writeln!(svg, "<text x=\"{x}\" y=\"{y}\" {style}>{}</text>", escape(text))
 }
 
 fn column(index: usize) -> usize {

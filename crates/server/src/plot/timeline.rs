@@ -118,7 +118,7 @@ impl Timeline {
             let y = HEAD - 26.0 * (self.rooms.len() - slot.room) as f32 - 4.0;
             canvas.round_rect(left, y, right - left, 22.0, 6.0, tint);
             let size = if text_width(&slot.label, 14.0) < right - left - 6.0 { 14.0 } else { 11.0 };
-            let middle = (left + right) / 2.0;
+            let middle = f32::midpoint(left, right);
             canvas.text((middle, y + 11.0 - size / 2.0 + 1.0), size, Align::Center, PANEL, &slot.label);
             for edge in [left, right] {
                 canvas.line((edge, y + 22.0), (edge, bottom), 1.0, tint.thin(0.35));
@@ -151,7 +151,7 @@ impl Timeline {
         canvas.text((LEFT - 12.0, heard_middle - 6.0), 12.0, Align::Right, QUIET, "heard");
         self.draw_waves(canvas, lane, said_middle, heard_middle);
         self.draw_marks(canvas, lane, top + LANE - 27.0);
-        self.draw_verdict(canvas, lane, top);
+        draw_verdict(canvas, lane, top);
     }
 
     fn draw_waves(&self, canvas: &mut Canvas, lane: &Lane, said_middle: f32, heard_middle: f32) {
@@ -193,21 +193,6 @@ impl Timeline {
         }
     }
 
-    fn draw_verdict(&self, canvas: &mut Canvas, lane: &Lane, top: f32) {
-        let x = WIDTH as f32 - RIGHT + 22.0;
-        let color = if lane.right { GOOD } else { BAD };
-        canvas.disc(x + 13.0, top + 36.0, 13.0, color);
-        canvas.mark(x + 13.0, top + 36.0, 14.0, lane.right, PANEL);
-        for (row, line) in lane.verdict.iter().enumerate() {
-            let (y, size, color) = if row == 0 {
-                (top + 28.0, 15.0, INK)
-            } else {
-                (top + 40.0 + 21.0 * row as f32, 13.0, QUIET)
-            };
-            canvas.text((if row == 0 { x + 36.0 } else { x }, y), size, Align::Left, color, line);
-        }
-    }
-
     fn draw_axis(&self, canvas: &mut Canvas, y: f32) {
         canvas.rect(LEFT, y + 6.0, WIDTH as f32 - LEFT - RIGHT, 1.5, NOBODY);
         let every = if self.to - self.from > 40.0 { 5 } else { 2 };
@@ -229,6 +214,18 @@ impl Timeline {
             canvas.round_rect(x, y, 16.0, 16.0, 4.0, color);
             x += 24.0 + canvas.text((x + 24.0, y + 1.0), 15.0, Align::Left, INK, &word) + 30.0;
         }
+    }
+}
+
+fn draw_verdict(canvas: &mut Canvas, lane: &Lane, top: f32) {
+    let x = WIDTH as f32 - RIGHT + 22.0;
+    let color = if lane.right { GOOD } else { BAD };
+    canvas.disc(x + 13.0, top + 36.0, 13.0, color);
+    canvas.mark(x + 13.0, top + 36.0, 14.0, lane.right, PANEL);
+    for (row, line) in lane.verdict.iter().enumerate() {
+        let (y, size, color) =
+            if row == 0 { (top + 28.0, 15.0, INK) } else { (top + 40.0 + 21.0 * row as f32, 13.0, QUIET) };
+        canvas.text((if row == 0 { x + 36.0 } else { x }, y), size, Align::Left, color, line);
     }
 }
 
