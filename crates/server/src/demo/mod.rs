@@ -4,5 +4,8 @@
 pub mod fourier;
 pub mod g711;
 pub mod listening;
+pub mod recording;
+pub mod rtp;
+pub mod speaker;
 #[cfg(test)]
 mod speech;
