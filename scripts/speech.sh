@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by prompts.sh and voices.sh: text to a level, trimmed WAV. Development time only; the bridge never synthesizes.
 # Needs the Debian packages flite, festival, festvox-us-slt-hts, espeak-ng and sox.
 
@@ -39,8 +40,8 @@ synthesize() {
 finish() {
   local in=$1 out=$2 rate=$3 tail=$4 work level peak gain
   work=$(mktemp -d)
-  local ends="silence 1 0.01 -45d reverse silence 1 0.01 -45d reverse"
-  sox "$in" -r "$rate" -c 1 -e float -b 32 "$work/trimmed.wav" highpass 80 $ends gain -n -6
+  local ends=(silence 1 0.01 -45d reverse silence 1 0.01 -45d reverse)
+  sox "$in" -r "$rate" -c 1 -e float -b 32 "$work/trimmed.wav" highpass 80 "${ends[@]}" gain -n -6
   level=$(active_level "$work/trimmed.wav")
   gain=$(awk -v a="$level" -v t="$TARGET_LEVEL" 'BEGIN { printf "%.2f", t - a }')
   peak=$(awk -v p=-6 -v g="$gain" 'BEGIN { printf "%.2f", p + g }')
