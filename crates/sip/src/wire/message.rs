@@ -9,7 +9,7 @@ use std::{fmt, net::SocketAddr};
 /// The first line.
 #[derive(Clone, Debug)]
 pub(crate) enum Start {
-    Request { method: Method, uri: Uri },
+    Request { method: Method, uri: Box<Uri> },
     Response { status: StatusCode, reason: Bytes, method: Method },
 }
 
@@ -27,7 +27,11 @@ pub struct Message {
 impl Message {
     /// A request with no headers yet.
     pub fn request(method: Method, uri: Uri) -> Self {
-        Self { start: Start::Request { method, uri }, headers: Headers::default(), body: Bytes::new() }
+        Self {
+            start: Start::Request { method, uri: Box::new(uri) },
+            headers: Headers::default(),
+            body: Bytes::new(),
+        }
     }
 
     /// A response to `request` (RFC 3261 section 8.2.6): Via, From, To, Call-ID and CSeq exactly as received;
@@ -81,7 +85,7 @@ impl Message {
     /// Replaces the Request-URI (strict routing, redirection); nothing for a response.
     pub fn set_uri(&mut self, to: Uri) {
         if let Start::Request { uri, .. } = &mut self.start {
-            *uri = to;
+            **uri = to;
         }
     }
 

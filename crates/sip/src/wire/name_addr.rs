@@ -79,7 +79,7 @@ impl NameAddr {
         Ok(Self {
             display: display.map(|d| unquoted(d).into_owned()).filter(|d| !d.is_empty()),
             uri: Uri::from_text(raw.part(uri))?,
-            params: Params::from_text(raw.part(params))?,
+            params: Params::from_text(&raw.part(params))?,
             raw,
         })
     }
@@ -92,7 +92,7 @@ impl NameAddr {
             return Err(SyntaxError("a URI with a comma or question mark needs angle brackets"));
         }
         let uri = Uri::from_text(raw.part(trim(uri)))?;
-        let params = Params::from_text(raw.part(params))?;
+        let params = Params::from_text(&raw.part(params))?;
         Ok(Self { display: None, uri, params, raw })
     }
 

@@ -14,10 +14,10 @@ impl Params {
     /// Reads what follows the first part of a header value: nothing, or `;` and parameters.
     /// Refuses empty parameters, names that are no tokens, and quoted strings that never end.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        Self::from_text(Text::from(text))
+        Self::from_text(&Text::from(text))
     }
 
-    pub(crate) fn from_text(raw: Text) -> Result<Self, SyntaxError> {
+    pub(crate) fn from_text(raw: &Text) -> Result<Self, SyntaxError> {
         let text = trim(raw.as_str());
         if !text.is_empty() {
             let mut rest = text.strip_prefix(';').ok_or(SyntaxError("parameters start with a semicolon"))?;
@@ -30,8 +30,7 @@ impl Params {
                 }
             }
         }
-        let raw = raw.part(text);
-        Ok(Self { raw })
+        Ok(Self { raw: raw.part(text) })
     }
 
     /// Parameters that were checked by the rules of URIs, which have neither quotes nor blanks.

@@ -40,6 +40,7 @@ impl Message {
     /// # Errors
     /// [`Malformed`] with the response to give: 400 for bad syntax, 414 for a Request-URI that is too long, 483 for too
     /// many Vias, 505 for another SIP version, 513 where a limit of [`super::limits`] is passed.
+    #[allow(clippy::needless_pass_by_value)] // the message keeps the bytes: a caller who gives them away says so
     pub fn parse(bytes: Bytes, framing: Framing) -> Result<Self, Malformed> {
         parse(&bytes, framing)
     }
@@ -177,7 +178,7 @@ fn start_line(bytes: &Bytes, (from, to): (usize, usize), note: &mut impl FnMut(F
             Uri::invalid()
         }
     };
-    Some(Start::Request { method, uri })
+    Some(Start::Request { method, uri: Box::new(uri) })
 }
 
 fn strip_response(line: &[u8]) -> Option<&[u8]> {
@@ -304,10 +305,10 @@ fn check(message: &mut Message, framing: Framing, note: &mut impl FnMut(Fault)) 
     if message.via_top().is_none() {
         note(bad("Via is missing or malformed"));
     }
-    if !text(HeaderName::From).is_some_and(|from| NameAddr::from_text(from).is_ok()) {
+    if text(HeaderName::From).is_none_or(|from| NameAddr::from_text(from).is_err()) {
         note(bad("From is missing or malformed"));
     }
-    if !text(HeaderName::To).is_some_and(|to| NameAddr::from_text(to).is_ok()) {
+    if text(HeaderName::To).is_none_or(|to| NameAddr::from_text(to).is_err()) {
         note(bad("To is missing or malformed"));
     }
     if !message.call_id().is_some_and(is_call_id) {

@@ -54,7 +54,7 @@ impl Via {
         Ok(Self {
             transport: raw.part(transport),
             sent_by: HostPort { host, port },
-            params: Params::from_text(raw.part(params))?,
+            params: Params::from_text(&raw.part(params))?,
         })
     }
 
