@@ -118,7 +118,7 @@ impl Recording {
     pub fn track(&self, epoch: Instant) -> Vec<f32> {
         let mut track = Vec::new();
         for run in self.runs() {
-            self.lay_out(run, epoch, &mut track);
+            lay_out(run, epoch, &mut track);
         }
         track
     }
@@ -132,23 +132,22 @@ impl Recording {
             a.ssrc == b.ssrc && (clock - passed).abs() < SLIP.as_secs_f64()
         })
     }
+}
 
-    /// A stream's clock is set by its most punctual packet: all others were late.
-    #[allow(clippy::unused_self)] // reads better next to `runs`
-    fn lay_out(&self, run: &[Arrived], epoch: Instant, track: &mut Vec<f32>) {
-        let first = run[0].timestamp;
-        let offset = |packet: &Arrived| i64::from(packet.timestamp.wrapping_sub(first) as i32);
-        let position = |at: Instant| (at.saturating_duration_since(epoch).as_secs_f64() * RATE as f64) as i64;
-        let start = run.iter().map(|packet| position(packet.at) - offset(packet)).min().unwrap_or(0);
-        for packet in run {
-            let from = start + offset(packet);
-            for (index, octet) in packet.octets.iter().enumerate() {
-                let Ok(at) = usize::try_from(from + index as i64) else { continue };
-                if track.len() <= at {
-                    track.resize(at + 1, 0.0);
-                }
-                track[at] = f32::from(packet.law.decode(*octet)) / 32768.0;
+/// A stream's clock is set by its most punctual packet: all others were late.
+fn lay_out(run: &[Arrived], epoch: Instant, track: &mut Vec<f32>) {
+    let first = run[0].timestamp;
+    let offset = |packet: &Arrived| i64::from(packet.timestamp.wrapping_sub(first) as i32);
+    let position = |at: Instant| (at.saturating_duration_since(epoch).as_secs_f64() * RATE as f64) as i64;
+    let start = run.iter().map(|packet| position(packet.at) - offset(packet)).min().unwrap_or(0);
+    for packet in run {
+        let from = start + offset(packet);
+        for (index, octet) in packet.octets.iter().enumerate() {
+            let Ok(at) = usize::try_from(from + index as i64) else { continue };
+            if track.len() <= at {
+                track.resize(at + 1, 0.0);
             }
+            track[at] = f32::from(packet.law.decode(*octet)) / 32768.0;
         }
     }
 }
@@ -171,7 +170,7 @@ mod tests {
         let late = [0, 35, 5, 12];
         for (n, late) in late.into_iter().enumerate() {
             let at = epoch + Duration::from_millis(1000 + 20 * n as u64 + late);
-            recording.arrive(at, &packet(1, n as u16, u32::MAX - 159 + 160 * n as u32, LOUD));
+            recording.arrive(at, &packet(1, n as u16, (160 * n as u32).wrapping_sub(160), LOUD));
         }
         let track = recording.track(epoch);
         assert_eq!(track.len(), 8000 + 640);

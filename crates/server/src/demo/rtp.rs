@@ -56,7 +56,10 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// The payload of a telephone-event packet (RFC 4733 section 2.3): -10 dBm0, as most telephones send it.
+/// -10 dBm0, the level at which most telephones send their events.
+const VOLUME: u8 = 0x0a;
+
+/// The payload of a telephone-event packet (RFC 4733 section 2.3).
 ///
 /// `None` when the key is not one of `0-9 * # A-D`.
 pub fn telephone_event(key: char, end: bool, duration: u16) -> Option<[u8; 4]> {
@@ -64,11 +67,11 @@ pub fn telephone_event(key: char, end: bool, duration: u16) -> Option<[u8; 4]> {
         digit @ '0'..='9' => digit as u8 - b'0',
         '*' => 10,
         '#' => 11,
-        letter @ 'A'..='D' => letter as u8 - b'A' + 12,
+        letter @ 'A'..='D' => letter as u8 - b'A' + 12, // 12..=15
         _ => return None,
     };
     let [high, low] = duration.to_be_bytes();
-    Some([event, u8::from(end) << 7 | 10, high, low])
+    Some([event, u8::from(end) << 7 | VOLUME, high, low])
 }
 
 #[cfg(test)]

@@ -84,33 +84,30 @@ impl Speaker {
 
     /// The datagrams of the next 20 ms.
     pub fn tick(&mut self) -> Vec<Vec<u8>> {
-        let frame = self.next_frame();
-        let datagrams = match frame {
-            Next::Audio(frame) => {
-                self.said.extend(&frame);
-                let payload = frame.map(|sample| self.stream.law.encode(sample));
-                let marker = self.said.len() == FRAME;
-                vec![self.packet(self.stream.audio, self.stream.timestamp, marker, &payload)]
-            }
-            Next::Event { key, frames, started } => {
-                self.said.extend([0; FRAME]);
-                self.event(key, frames, started)
-            }
+        let mut frame = [0; FRAME];
+        let event = self.next_frame(&mut frame);
+        self.said.extend(&frame);
+        let datagrams = if let Some(event) = event {
+            self.event(event)
+        } else {
+            let payload = frame.map(|sample| self.stream.law.encode(sample));
+            let marker = self.said.len() == FRAME;
+            vec![self.packet(self.stream.audio, self.stream.timestamp, marker, &payload)]
         };
         self.stream.timestamp = self.stream.timestamp.wrapping_add(FRAME as u32);
         datagrams
     }
 
-    fn next_frame(&mut self) -> Next {
-        let mut frame = [0; FRAME];
-        let Some(act) = self.acts.front_mut() else { return Next::Audio(frame) };
-        let (next, done) = match act {
+    /// Fills the frame with what is said, or returns the key that is held instead.
+    fn next_frame(&mut self, frame: &mut [i16; FRAME]) -> Option<Held> {
+        let act = self.acts.front_mut()?;
+        let (held, done) = match act {
             Act::Say { samples, next, ticket } => {
                 let part = samples.get(*next..).unwrap_or_default();
                 let part = &part[..part.len().min(FRAME)];
                 frame[..part.len()].copy_from_slice(part);
                 *next += FRAME;
-                (Next::Audio(frame), (*next >= samples.len()).then_some(*ticket))
+                (None, (*next >= samples.len()).then_some(*ticket))
             }
             Act::Key { key, frames, started, ticket } => {
                 if *frames == 0 {
@@ -118,9 +115,9 @@ impl Speaker {
                 }
                 *frames += 1;
                 let done = (*frames >= HELD + RELEASED).then_some(*ticket);
-                let held = self.stream.events.is_some() && *frames <= HELD;
-                let event = Next::Event { key: *key, frames: *frames, started: *started };
-                (if held { event } else { Next::Audio(frame) }, done)
+                let held =
+                    (*frames <= HELD).then_some(Held { key: *key, frames: *frames, started: *started });
+                (held, done)
             }
         };
         if let Some(ticket) = done {
@@ -132,10 +129,10 @@ impl Speaker {
                 self.finished = ticket;
             }
         }
-        next
+        held
     }
 
-    fn event(&mut self, key: char, frames: u16, started: u32) -> Vec<Vec<u8>> {
+    fn event(&mut self, Held { key, frames, started }: Held) -> Vec<Vec<u8>> {
         let Some(payload_type) = self.stream.events else { return Vec::new() };
         let end = frames == HELD;
         let payload = telephone_event(key, end, frames * FRAME as u16).unwrap_or_default();
@@ -150,9 +147,10 @@ impl Speaker {
     }
 }
 
-enum Next {
-    Audio([i16; FRAME]),
-    Event { key: char, frames: u16, started: u32 },
+struct Held {
+    key: char,
+    frames: u16,
+    started: u32,
 }
 
 #[cfg(test)]
