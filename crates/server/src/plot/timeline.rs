@@ -93,8 +93,8 @@ impl Timeline {
     pub fn draw(&self) -> Canvas {
         let height = HEAD + LANE * self.lanes.len() as f32 + 92.0;
         let mut canvas = Canvas::new(WIDTH, height as usize, GROUND);
-        canvas.text((30.0, 22.0), 28.0, Align::Left, INK, &self.title);
-        canvas.text((30.0, 60.0), 16.0, Align::Left, QUIET, &self.subtitle);
+        canvas.text((30.0, 18.0), 32.0, Align::Left, INK, &self.title);
+        canvas.text((30.0, 60.0), 18.0, Align::Left, QUIET, &self.subtitle);
         let bottom = HEAD + LANE * self.lanes.len() as f32;
         for (index, lane) in self.lanes.iter().enumerate() {
             self.draw_lane(&mut canvas, lane, HEAD + LANE * index as f32);
@@ -117,7 +117,7 @@ impl Timeline {
             // Two rooms may talk at the same time: each has a row of its own above the lanes.
             let y = HEAD - 26.0 * (self.rooms.len() - slot.room) as f32 - 4.0;
             canvas.round_rect(left, y, right - left, 22.0, 6.0, tint);
-            let size = if text_width(&slot.label, 14.0) < right - left - 6.0 { 14.0 } else { 11.0 };
+            let size = if text_width(&slot.label, 17.0) < right - left - 6.0 { 17.0 } else { 12.0 };
             let middle = f32::midpoint(left, right);
             canvas.text((middle, y + 11.0 - size / 2.0 + 1.0), size, Align::Center, PANEL, &slot.label);
             for edge in [left, right] {
@@ -126,7 +126,7 @@ impl Timeline {
         }
         for (room, (name, tint)) in self.rooms.iter().enumerate() {
             let y = HEAD - 26.0 * (self.rooms.len() - room) as f32 - 4.0;
-            canvas.text((LEFT - 14.0, y + 4.0), 14.0, Align::Right, *tint, name);
+            canvas.text((LEFT - 14.0, y + 3.0), 17.0, Align::Right, *tint, name);
         }
     }
 
@@ -134,9 +134,9 @@ impl Timeline {
         let span = WIDTH as f32 - LEFT - RIGHT;
         canvas.round_rect(12.0, top + 6.0, WIDTH as f32 - 24.0, LANE - 10.0, 10.0, PANEL);
         canvas.round_rect(12.0, top + 6.0, 7.0, LANE - 10.0, 3.0, lane.color);
-        canvas.text((34.0, top + 24.0), 24.0, Align::Left, INK, &lane.name);
+        canvas.text((34.0, top + 22.0), 28.0, Align::Left, INK, &lane.name);
         for (row, note) in lane.notes.iter().enumerate() {
-            canvas.text((34.0, top + 58.0 + 20.0 * row as f32), 13.0, Align::Left, QUIET, note);
+            canvas.text((34.0, top + 58.0 + 22.0 * row as f32), 15.0, Align::Left, QUIET, note);
         }
         let said_middle = top + 14.0 + SAID / 2.0;
         let heard_middle = top + 24.0 + SAID + HEARD / 2.0;
@@ -147,8 +147,8 @@ impl Timeline {
         }
         canvas.rect(LEFT, said_middle - 0.5, span, 1.0, RULE);
         canvas.rect(LEFT, heard_middle - 0.5, span, 1.0, RULE);
-        canvas.text((LEFT - 12.0, said_middle - 6.0), 12.0, Align::Right, QUIET, "said");
-        canvas.text((LEFT - 12.0, heard_middle - 6.0), 12.0, Align::Right, QUIET, "heard");
+        canvas.text((LEFT - 12.0, said_middle - 7.0), 15.0, Align::Right, QUIET, "said");
+        canvas.text((LEFT - 12.0, heard_middle - 7.0), 15.0, Align::Right, QUIET, "heard");
         self.draw_waves(canvas, lane, said_middle, heard_middle);
         self.draw_marks(canvas, lane, top + LANE - 27.0);
         draw_verdict(canvas, lane, top);
@@ -183,11 +183,11 @@ impl Timeline {
         for (at, word) in &lane.marks {
             let x = self.x(*at);
             canvas.disc(x, y, 3.5, lane.color);
-            let width = text_width(word, 11.0) + 14.0;
+            let width = text_width(word, 14.0) + 14.0;
             // The first row that has room; a crowd leaves only its dots.
             if let Some(row) = (0..free.len()).find(|row| free[*row] <= x) {
-                let line = y - 5.0 + 11.0 * row as f32;
-                canvas.text((x + 7.0, line), 11.0, Align::Left, QUIET, word);
+                let line = y - 7.0 + 13.0 * row as f32;
+                canvas.text((x + 7.0, line), 14.0, Align::Left, QUIET, word);
                 free[row] = x + width + 4.0;
             }
         }
@@ -202,7 +202,7 @@ impl Timeline {
             canvas.rect(x - 0.5, y + 6.0, 1.0, if long { 8.0 } else { 4.0 }, NOBODY);
             if long {
                 let label = format!("{:02}:{:02}", second / 60, second % 60);
-                canvas.text((x, y + 18.0), 13.0, Align::Center, QUIET, &label);
+                canvas.text((x, y + 18.0), 15.0, Align::Center, QUIET, &label);
             }
         }
     }
@@ -212,7 +212,7 @@ impl Timeline {
         let people = self.lanes.iter().map(|lane| (lane.color, lane.name.clone()));
         for (color, word) in people.chain(std::iter::once((NOBODY, "prompts and tones".into()))) {
             canvas.round_rect(x, y, 16.0, 16.0, 4.0, color);
-            x += 24.0 + canvas.text((x + 24.0, y + 1.0), 15.0, Align::Left, INK, &word) + 30.0;
+            x += 24.0 + canvas.text((x + 24.0, y), 17.0, Align::Left, INK, &word) + 30.0;
         }
     }
 }
@@ -224,14 +224,14 @@ fn draw_verdict(canvas: &mut Canvas, lane: &Lane, top: f32) {
     canvas.mark(x + 13.0, top + 36.0, 14.0, lane.right, PANEL);
     for (row, line) in lane.verdict.iter().enumerate() {
         let (y, size, color) =
-            if row == 0 { (top + 28.0, 15.0, INK) } else { (top + 40.0 + 21.0 * row as f32, 13.0, QUIET) };
+            if row == 0 { (top + 27.0, 18.0, INK) } else { (top + 38.0 + 23.0 * row as f32, 15.0, QUIET) };
         canvas.text((if row == 0 { x + 36.0 } else { x }, y), size, Align::Left, color, line);
     }
 }
 
 /// Speech lives far below full scale: the root makes it visible.
 fn shown(peak: f32) -> f32 {
-    peak.clamp(0.0, 1.0).sqrt()
+    (2.0 * peak).clamp(0.0, 1.0).sqrt()
 }
 
 #[cfg(test)]
