@@ -29,7 +29,10 @@ while (($#)); do
   esac
   shift 2
 done
-[ -n "$dir" ] && [ -n "$sip" ] && [ -n "$say" ] || { echo "phone.sh: needs --dir, --sip and --say" >&2; exit 2; }
+if [ -z "$dir" ] || [ -z "$sip" ] || [ -z "$say" ]; then
+  echo "phone.sh: needs --dir, --sip and --say" >&2
+  exit 2
+fi
 
 mkdir -p "$dir/heard"
 dir=$(readlink -f "$dir")

@@ -24,8 +24,10 @@ while (($#)); do
   esac
   shift 2
 done
-[ -n "$dir" ] && [ -n "$carrier_port" ] && [ -n "$bridge_port" ] && [ -n "$bridge" ] ||
-  { echo "sbc.sh: needs --dir, --carrier-port, --bridge-port and --bridge" >&2; exit 2; }
+if [ -z "$dir" ] || [ -z "$carrier_port" ] || [ -z "$bridge_port" ] || [ -z "$bridge" ]; then
+  echo "sbc.sh: needs --dir, --carrier-port, --bridge-port and --bridge" >&2
+  exit 2
+fi
 
 kamailio=$(PATH=$PATH:/usr/sbin command -v kamailio) || { echo "sbc.sh: no kamailio; apt-get install kamailio" >&2; exit 1; }
 modules=$(compgen -G '/usr/lib/*/kamailio/modules' | head -1)
