@@ -1,1 +1,5 @@
 //! WHY: the focus. Conferences, participants, attendant, dial-out.
+
+mod prompt;
+
+pub use prompt::PromptId;

@@ -1,1 +1,25 @@
 //! HOW it sounds: RTP in, RTP out, one conference at a time.
+//!
+//! The mixer is sans-IO: it owns no socket, no thread and no clock. A media thread (or the simulation) drives a [`Shard`]:
+//! commands in, datagrams in, [`Shard::tick`] every 20 ms, datagrams out, reports out.
+
+pub mod frame;
+pub mod g711;
+pub mod jitter;
+pub mod rtp;
+pub mod units;
+
+mod conference;
+mod leg;
+mod player;
+mod port;
+mod shard;
+
+pub use conference::{Conference, MixConfig, Sabotage};
+pub use frame::{Clip, FRAME, Frame, TICK};
+pub use g711::G711;
+pub use leg::{Direction, Ingress, Leg, LegConfig, LegStats, MediaConfig};
+pub use player::CLIPS;
+pub use port::{Command, Digits, DigitsError, Report, Seat};
+pub use shard::{Shard, ShardConfig};
+pub use units::{ConferenceId, LegId, PayloadType, Ptime, RtpTime, SeqNo, Ssrc};

@@ -1,1 +1,36 @@
 //! WHO the peer is: operator SBCs and the Microsoft PSTN gateway as data plus small policies.
+//!
+//! A `[[trunk]]` table becomes a [`Profile`]; all of them are one [`Trunks`] snapshot. A request from outside is
+//! [`identify`]'d and read by [`inbound`]; one of ours is written by [`shape_invite`] and [`shape_options`].
+//! [`Monitor`] knows which peers are healthy, [`Admission`] how many legs they take, [`judge`] what a failure means.
+//!
+//! The engines here ([`Monitor`], [`Admission`]) are driven: `handle_*` brings them what happened with the time as an
+//! argument, `poll_*` takes out what they want done. They open nothing and read no clock.
+
+mod admission;
+mod failover;
+mod health;
+mod identify;
+mod inbound;
+mod microsoft;
+mod numbers;
+mod operator;
+mod profile;
+mod shape;
+mod source;
+#[cfg(test)]
+mod testing;
+mod trunks;
+
+pub use admission::{Admission, Limit, LimitCause};
+pub use failover::{Failure, Next, judge};
+pub use health::{Change, Monitor, PeerKey, PingOutcome, SendOptions, State, TimerReason};
+pub use identify::{Unknown, identify};
+pub use inbound::{Caller, InboundCall, Refusal, inbound};
+pub use numbers::{NumberFormat, NumberPlan};
+pub use profile::{
+    AcceptedCodes, CalledFrom, Credentials, Kind, MediaSource, Options, Peer, Profile, Transport,
+};
+pub use shape::{DialOut, Local, Shaped, shape_invite, shape_options};
+pub use source::{CodeSource, CodecName, CredentialsSource, PeerSource, ProfileError, ProfileSource};
+pub use trunks::Trunks;

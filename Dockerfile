@@ -1,0 +1,30 @@
+# One binary, not root, configuration mounted. SIP and RTP need the host's addresses in their messages: run with --network host, or
+# set the advertised address in the configuration and publish the SIP port and the whole RTP range.
+#
+#   docker build -t partyline .
+#   docker run --network host -v $PWD/partyline.toml:/etc/partyline/partyline.toml:ro -v partyline-usage:/var/lib/partyline partyline
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN cargo build --locked --release --package server --bin partyline
+
+FROM debian:bookworm-slim
+# curl is what the health check asks with
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates curl \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --home-dir /var/lib/partyline --create-home partyline
+COPY --from=build /src/target/release/partyline /usr/local/bin/partyline
+COPY config/prompts /usr/share/partyline/prompts
+COPY config/partyline.toml /usr/share/partyline/partyline.toml
+USER partyline
+WORKDIR /var/lib/partyline
+VOLUME /var/lib/partyline
+# SIP over UDP and TCP; HTTP (API, metrics, health); RTP and RTCP
+EXPOSE 5060/udp 5060/tcp 8080/tcp 20000-20399/udp
+HEALTHCHECK --interval=10s --timeout=2s --start-period=5s CMD curl -fsS http://127.0.0.1:8080/livez || exit 1
+# SIGTERM drains: calls that run end well, new ones are refused
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["partyline"]
+CMD ["serve", "--config", "/etc/partyline/partyline.toml"]

@@ -1,0 +1,193 @@
+//! G.711, both laws (ITU-T G.711, 11/88). Decoding is a table of 256; encoding is arithmetic that vectorises: the float
+//! conversion of the CPU finds the segment, its exponent and the top four bits of its mantissa are the code.
+
+/// Which of the two companding laws of G.711.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum G711 {
+    /// mu-law, RTP payload type 0 (North America, Japan).
+    Pcmu,
+    /// A-law, RTP payload type 8 (the rest of the world).
+    Pcma,
+}
+
+impl G711 {
+    /// Both laws, in the order of [`G711::index`].
+    pub const ALL: [Self; 2] = [Self::Pcmu, Self::Pcma];
+
+    /// 0 for mu-law, 1 for A-law: for arrays with an element per law.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The code of silence.
+    pub const fn silence(self) -> u8 {
+        match self {
+            Self::Pcmu => 0xff,
+            Self::Pcma => 0xd5,
+        }
+    }
+
+    /// Decodes as many samples as the shorter of the two slices holds.
+    pub fn decode(self, codes: &[u8], pcm: &mut [i16]) {
+        let table = match self {
+            Self::Pcmu => &MU_LAW,
+            Self::Pcma => &A_LAW,
+        };
+        for (sample, code) in pcm.iter_mut().zip(codes) {
+            *sample = table[usize::from(*code)];
+        }
+    }
+
+    /// Encodes as many samples as the shorter of the two slices holds.
+    pub fn encode(self, pcm: &[i16], codes: &mut [u8]) {
+        match self {
+            Self::Pcmu => pcm.iter().zip(codes).for_each(|(sample, code)| *code = mu_law(*sample)),
+            Self::Pcma => pcm.iter().zip(codes).for_each(|(sample, code)| *code = a_law(*sample)),
+        }
+    }
+}
+
+/// One sample to mu-law (G.711 tables 2a and 2b).
+#[inline]
+fn mu_law(sample: i16) -> u8 {
+    // The law works on 14 bits and biases the magnitude by 33 (132 in 16 bits), so that every segment starts at a power of two:
+    // 132..=255 is segment 0, 256..=511 segment 1, ... and the four bits after the leading one are the step.
+    let wide = i32::from(sample);
+    let sign = wide >> 31; // 0 or -1
+    let magnitude = ((wide ^ sign).min(CLIP_MU)) + BIAS;
+    let bits = (magnitude as f32).to_bits() as i32; // exact: below 2^24
+    let code = (bits >> 19) - ((127 + 7) << 4);
+    (!(code | (sign & 0x80))) as u8
+}
+
+/// One sample to A-law (G.711 tables 1a and 1b).
+#[inline]
+fn a_law(sample: i16) -> u8 {
+    // The law works on 12 bits; segment 0 is linear, from 16 (of 2048) on each segment starts at a power of two.
+    let wide = i32::from(sample);
+    let sign = wide >> 31;
+    let magnitude = (wide ^ sign) >> 4;
+    let bits = (magnitude as f32).to_bits() as i32;
+    let high = (bits >> 19) - ((127 + 3) << 4);
+    let code = if magnitude < 16 { magnitude } else { high };
+    ((code | (!sign & 0x80)) ^ 0x55) as u8
+}
+
+const BIAS: i32 = 132;
+const CLIP_MU: i32 = 32_767 - BIAS;
+
+static MU_LAW: [i16; 256] = {
+    let mut table = [0; 256];
+    let mut code = 0;
+    while code < 256 {
+        let inverted = !(code as u8) as i32;
+        let magnitude = (((inverted & 0x0f) << 3) + BIAS) << ((inverted & 0x70) >> 4);
+        table[code] = (if inverted & 0x80 == 0 { magnitude - BIAS } else { BIAS - magnitude }) as i16;
+        code += 1;
+    }
+    table
+};
+
+static A_LAW: [i16; 256] = {
+    let mut table = [0; 256];
+    let mut code = 0;
+    while code < 256 {
+        let even = (code as u8 ^ 0x55) as i32;
+        let step = (even & 0x0f) << 4;
+        let magnitude = match (even & 0x70) >> 4 {
+            0 => step + 8,
+            segment => (step + 0x108) << (segment - 1),
+        };
+        table[code] = (if even & 0x80 == 0 { -magnitude } else { magnitude }) as i16;
+        code += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// ITU-T G.191 `ulaw_compress`, one sample, written out as its flow chart.
+    fn reference_mu_law(sample: i16) -> u8 {
+        let absolute = if sample < 0 { ((!sample) >> 2) + 33 } else { (sample >> 2) + 33 }.min(0x1fff);
+        let mut segment = 1;
+        let mut rest = absolute >> 6;
+        while rest != 0 {
+            segment += 1;
+            rest >>= 1;
+        }
+        let high = 0x08 - segment;
+        let low = 0x0f - ((absolute >> segment) & 0x0f);
+        let code = (high << 4) | low;
+        (if sample >= 0 { code | 0x80 } else { code }) as u8
+    }
+
+    /// ITU-T G.191 `alaw_compress`, one sample.
+    fn reference_a_law(sample: i16) -> u8 {
+        let mut value = if sample < 0 { (!sample) >> 4 } else { sample >> 4 };
+        if value > 15 {
+            let mut exponent = 1;
+            while value > 16 + 15 {
+                value >>= 1;
+                exponent += 1;
+            }
+            value -= 16;
+            value += exponent << 4;
+        }
+        if sample >= 0 {
+            value |= 0x80;
+        }
+        (value ^ 0x55) as u8
+    }
+
+    #[test]
+    fn encoding_equals_the_itu_reference_for_all_65536_samples() {
+        for sample in i16::MIN..=i16::MAX {
+            assert_eq!(mu_law(sample), reference_mu_law(sample), "mu-law of {sample}");
+            assert_eq!(a_law(sample), reference_a_law(sample), "A-law of {sample}");
+        }
+    }
+
+    #[test]
+    fn decoded_values_are_those_of_the_itu_tables() {
+        for (law, code, sample) in [
+            (G711::Pcmu, 0xff, 0),
+            (G711::Pcmu, 0x7f, 0),
+            (G711::Pcmu, 0x80, 32_124),
+            (G711::Pcmu, 0x00, -32_124),
+            (G711::Pcmu, 0xfe, 8),
+            (G711::Pcmu, 0x8f, 16_764),
+            (G711::Pcma, 0xd5, 8),
+            (G711::Pcma, 0x55, -8),
+            (G711::Pcma, 0xaa, 32_256),
+            (G711::Pcma, 0x2a, -32_256),
+        ] {
+            let mut out = [1];
+            law.decode(&[code], &mut out);
+            assert_eq!(out[0], sample, "{law:?} {code:#04x}");
+        }
+    }
+
+    #[test]
+    fn every_code_survives_decode_and_encode_except_negative_zero_of_mu_law() {
+        for law in G711::ALL {
+            for code in 0..=255_u8 {
+                let (mut pcm, mut back) = ([0], [0]);
+                law.decode(&[code], &mut pcm);
+                law.encode(&pcm, &mut back);
+                let expected = if law == G711::Pcmu && code == 0x7f { 0xff } else { code };
+                assert_eq!(back[0], expected, "{law:?} {code:#04x}");
+            }
+        }
+    }
+
+    #[test]
+    fn silence_decodes_to_the_smallest_value() {
+        for law in G711::ALL {
+            let mut pcm = [99];
+            law.decode(&[law.silence()], &mut pcm);
+            assert!(pcm[0].abs() <= 8);
+        }
+    }
+}

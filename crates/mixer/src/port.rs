@@ -1,0 +1,240 @@
+//! The only doors into and out of a media thread: [`Command`] from the control loop, [`Report`] to it. Everything that owns
+//! heap memory enters built and leaves whole, so that a media thread neither allocates nor frees it in the tick.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::frame::{Clip, Frame};
+use crate::leg::{Direction, Leg, MediaConfig};
+use crate::units::{ConferenceId, LegId};
+
+/// A leg and what it sends and receives through. It moves by value (boxed) between conferences and shards: ownership is the
+/// synchronization. `IO` is the sockets in the server, addresses in the simulation.
+#[derive(Debug)]
+pub struct Seat<IO> {
+    /// The media state.
+    pub leg: Leg,
+    /// The way to the far end.
+    pub io: IO,
+}
+
+/// What the control loop asks of a shard. Commands are applied between ticks, never during one.
+#[derive(Debug)]
+pub enum Command<IO> {
+    /// A new, empty conference with room for `seats` legs; more may join, at the price of an allocation when they do.
+    Open {
+        /// Its identity; opening one twice changes nothing.
+        conference: ConferenceId,
+        /// Legs to make room for.
+        seats: usize,
+    },
+    /// The conference ends; legs still in it come back as [`Report::Returned`].
+    Close {
+        /// Which.
+        conference: ConferenceId,
+    },
+    /// A leg sits down. When there is no such conference it comes back as [`Report::Returned`].
+    Seat {
+        /// Where.
+        conference: ConferenceId,
+        /// The leg and its sockets.
+        seat: Box<Seat<IO>>,
+    },
+    /// A leg changes to another conference of this shard. To reach another shard: `Remove`, then `Seat` there.
+    Move {
+        /// Who.
+        leg: LegId,
+        /// Where to; when there is no such conference the leg comes back as [`Report::Returned`].
+        to: ConferenceId,
+    },
+    /// A leg leaves; it comes back as [`Report::Returned`].
+    Remove {
+        /// Who.
+        leg: LegId,
+    },
+    /// Plays a clip to one leg, in place of the mix, after the clips already waiting for it.
+    Play {
+        /// To whom.
+        leg: LegId,
+        /// What; it comes back as [`Report::ClipEnded`].
+        clip: Clip,
+        /// Ends what is playing and waiting first.
+        interrupt: bool,
+    },
+    /// Ends all clips of one leg.
+    Stop {
+        /// Whose.
+        leg: LegId,
+    },
+    /// Mixes a clip into a conference, after those already waiting there.
+    PlayAll {
+        /// Where.
+        conference: ConferenceId,
+        /// What; it comes back as [`Report::ConferenceClipEnded`].
+        clip: Clip,
+        /// The one leg that does not hear it (who just joined need not hear his own entry tone).
+        except: Option<LegId>,
+    },
+    /// A muted leg is received (its digits count) but not mixed.
+    Mute {
+        /// Who.
+        leg: LegId,
+        /// On or off.
+        muted: bool,
+    },
+    /// Hold and resume.
+    Direction {
+        /// Who.
+        leg: LegId,
+        /// What we may do from now on.
+        direction: Direction,
+    },
+    /// A new offer/answer changed the media format.
+    Reconfigure {
+        /// Who.
+        leg: LegId,
+        /// The new format.
+        media: MediaConfig,
+    },
+    /// Sends digits to the far end as telephone events (RFC 4733), after those still being sent.
+    SendDigits {
+        /// To whom.
+        leg: LegId,
+        /// Which.
+        digits: Digits,
+    },
+}
+
+/// What a shard tells the control loop.
+#[derive(Debug)]
+pub enum Report<IO> {
+    /// The first media packet of a leg arrived: it can hear, so greet it now.
+    MediaStarted {
+        /// Whose.
+        leg: LegId,
+    },
+    /// Nothing arrived for the configured time, although we expect to receive. Said once per silence.
+    MediaSilent {
+        /// Who.
+        leg: LegId,
+        /// Since the last packet (or since the leg sat down).
+        silent_for: Duration,
+    },
+    /// Packets again after [`Report::MediaSilent`].
+    MediaResumed {
+        /// Whose.
+        leg: LegId,
+    },
+    /// A digit was pressed: `0`-`9`, `*`, `#`, `A`-`D`. Each press is reported once, at its first packet.
+    Digit {
+        /// By whom.
+        leg: LegId,
+        /// Which.
+        digit: char,
+    },
+    /// All digits of [`Command::SendDigits`] so far have been sent.
+    DigitsSent {
+        /// To whom.
+        leg: LegId,
+    },
+    /// A clip played to one leg is over.
+    ClipEnded {
+        /// Whose.
+        leg: LegId,
+        /// The clip's own number.
+        token: u64,
+        /// False when it was stopped, interrupted or could not be played.
+        finished: bool,
+        /// The sound comes home, so that it is not freed on the media thread.
+        frames: Arc<[Frame]>,
+    },
+    /// A clip played to a conference is over.
+    ConferenceClipEnded {
+        /// Which conference.
+        conference: ConferenceId,
+        /// The clip's own number.
+        token: u64,
+        /// False when the conference ended first or does not exist.
+        finished: bool,
+        /// The sound comes home.
+        frames: Arc<[Frame]>,
+    },
+    /// A leg that was removed, or that had nowhere to sit.
+    Returned {
+        /// Who.
+        leg: LegId,
+        /// The box comes home, so that it is not freed on the media thread.
+        seat: Box<Seat<IO>>,
+    },
+}
+
+/// Up to 32 digits to send, without heap memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Digits {
+    events: [u8; Self::MAX],
+    length: u8,
+}
+
+/// Why a text is not [`Digits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DigitsError {
+    /// Not a key of a telephone.
+    #[error("{0:?} is not a telephone key; use 0-9, *, #, A-D")]
+    Key(char),
+    /// More than 32.
+    #[error("more than {} digits; send them in several steps", Digits::MAX)]
+    TooMany,
+}
+
+impl Digits {
+    /// Digits in one command.
+    pub const MAX: usize = 32;
+
+    /// From a text of `0`-`9`, `*`, `#`, `A`-`D`.
+    pub fn parse(text: &str) -> Result<Self, DigitsError> {
+        let mut digits = Self::default();
+        for key in text.chars() {
+            let event = event_of(key).ok_or(DigitsError::Key(key))?;
+            let place = digits.events.get_mut(usize::from(digits.length)).ok_or(DigitsError::TooMany)?;
+            *place = event;
+            digits.length += 1;
+        }
+        Ok(digits)
+    }
+
+    /// The event codes of RFC 4733 section 3.2, in order.
+    pub fn events(&self) -> &[u8] {
+        &self.events[..usize::from(self.length)]
+    }
+}
+
+/// The event code of a key (RFC 4733 section 3.2, table 3).
+pub(crate) fn event_of(key: char) -> Option<u8> {
+    KEYS.iter().position(|candidate| *candidate == key.to_ascii_uppercase()).map(|event| event as u8)
+}
+
+/// The key of an event code; codes from 16 on are not digits.
+pub(crate) fn key_of(event: u8) -> Option<char> {
+    KEYS.get(usize::from(event)).copied()
+}
+
+const KEYS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '#', 'A', 'B', 'C', 'D'];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_become_event_codes() {
+        assert_eq!(Digits::parse("109*#Ad").expect("all keys").events(), [1, 0, 9, 10, 11, 12, 13 + 2]);
+        assert_eq!(Digits::parse("1 2"), Err(DigitsError::Key(' ')));
+        assert_eq!(Digits::parse(&"1".repeat(33)), Err(DigitsError::TooMany));
+    }
+
+    #[test]
+    fn event_codes_become_keys() {
+        assert_eq!((0..=255).filter_map(key_of).collect::<String>(), "0123456789*#ABCD");
+    }
+}

@@ -1,0 +1,51 @@
+//! The numbers of the bridges: many callers at once, owned by Microsoft or by an operator.
+
+use crate::ids::TenantId;
+use crate::number::E164;
+use crate::owner::Owner;
+use serde::{Deserialize, Serialize};
+
+/// One number that callers dial to reach a bridge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ServiceNumber {
+    /// The number itself.
+    pub number: E164,
+    /// Who provides it; its minutes are billed by this party.
+    pub owner: Owner,
+    /// Who pays for the call: the caller, or the organisation.
+    pub kind: NumberKind,
+    /// Whose meetings it reaches.
+    pub tenancy: Tenancy,
+    /// The owner suspended it; it is not answered (rule D3).
+    pub suspended: bool,
+}
+
+/// Who pays for a call to the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NumberKind {
+    /// The caller pays.
+    Toll,
+    /// The organisation pays. Never the default number of a bridge.
+    TollFree,
+}
+
+/// Whose meetings a number reaches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tenancy {
+    /// One organisation's: the tenant is known before an ID is keyed.
+    Dedicated(TenantId),
+    /// Every organisation's: the tenant is known only by the conference ID (rule D4).
+    Shared,
+}
+
+impl Tenancy {
+    /// Whether the tenant's meetings are reached by this number.
+    pub fn serves(&self, tenant: &TenantId) -> bool {
+        match self {
+            Self::Dedicated(owner) => owner == tenant,
+            Self::Shared => true,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! `partyline demo`: the bridge in a child process, simulated callers in this one, and a verdict measured only from the RTP
+//! that arrived at the callers' own sockets.
+
+pub mod evidence;
+pub mod fourier;
+pub mod g711;
+pub mod listening;
+pub mod picture;
+pub mod recording;
+pub mod rtp;
+pub mod speaker;
+#[cfg(test)]
+mod speech;

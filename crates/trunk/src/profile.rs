@@ -1,0 +1,210 @@
+//! One trunk: who the peer is, how it wants to be spoken to, and how much it takes.
+//!
+//! A [`Profile`] is made from a [`crate::ProfileSource`] and cannot be wrong: every value was checked, every default of
+//! its kind filled in.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use routing::{Provider, TrunkId, TrunkRef};
+use serde::Deserialize;
+use sip::Host;
+
+use crate::numbers::NumberPlan;
+
+/// The dialect a peer speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// An operator's (or a customer's own) session border controller.
+    Operator,
+    /// The Microsoft PSTN gateway.
+    Microsoft,
+}
+
+/// What carries SIP to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// One datagram, one message.
+    Udp,
+    /// A stream.
+    Tcp,
+    /// A stream, encrypted.
+    Tls,
+}
+
+impl Transport {
+    /// RFC 3261 section 19.1.2: 5060, or 5061 over TLS.
+    pub fn default_port(self) -> u16 {
+        if self == Self::Tls { 5061 } else { 5060 }
+    }
+
+    /// As in a URI's transport parameter.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+/// An audio codec (RFC 3551 section 4.5.14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Codec {
+    /// G.711 µ-law.
+    Pcmu,
+    /// G.711 A-law.
+    Pcma,
+}
+
+/// One address of a trunk.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Peer {
+    /// Where requests are sent.
+    pub address: SocketAddr,
+    /// Over what.
+    pub transport: Transport,
+    /// The name of the peer in Request-URI and To; without one its address is written.
+    pub host: Option<Host>,
+}
+
+/// From where a leg's media is accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MediaSource {
+    /// Only from the address and port of the peer's SDP.
+    #[default]
+    Exact,
+    /// From the address of the peer's SDP, any port.
+    SameIp,
+    /// Learned once from the first packets (RFC 4961 for peers behind NAT), then fixed.
+    Symmetric,
+}
+
+/// Which header names the bridge number that was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CalledFrom {
+    /// The Request-URI, and To when the Request-URI carries no number.
+    #[default]
+    RequestUri,
+    /// The To header, and the Request-URI when To carries no number.
+    To,
+    /// The number first diverted from (the last Diversion entry, RFC 5806), else as `request-uri`.
+    Diversion,
+    /// The number first called (the first History-Info entry, RFC 7044), else as `request-uri`.
+    HistoryInfo,
+}
+
+/// Digest credentials for our requests to this peer (RFC 3261 section 22).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user name.
+    pub username: String,
+    /// The password; never shown.
+    pub password: String,
+    /// The only realm that is answered; any realm of this peer when absent.
+    pub realm: Option<String>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("username", &self.username)
+            .field("password", &"(not shown)")
+            .field("realm", &self.realm)
+            .finish()
+    }
+}
+
+/// The OPTIONS keep-alive of a trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// `SendSipOptions`: whether we ping at all.
+    pub send: bool,
+    /// Time between two pings of one peer.
+    pub interval: Duration,
+    /// The answers that mean "healthy".
+    pub accepted: AcceptedCodes,
+    /// User part of From in OPTIONS, for peers that want one.
+    pub user: Option<String>,
+}
+
+/// A set of final status codes: single codes and whole classes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedCodes(pub(crate) Vec<RangeInclusive<u16>>);
+
+impl AcceptedCodes {
+    /// Whether this answer is one of them.
+    pub fn contains(&self, status: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&status))
+    }
+}
+
+/// A trunk, complete and checked. Times are durations, numbers are what the peer agreed to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// Its name everywhere: configuration, metrics, log, routing table.
+    pub id: TrunkId,
+    /// The dialect.
+    pub kind: Kind,
+    /// Who stands behind it.
+    pub provider: Provider,
+    /// `false` drains: running legs stay, new ones are refused.
+    pub enabled: bool,
+    /// Our name towards this peer, in Contact and From; our address when absent.
+    pub fqdn: Option<Host>,
+    /// Where our requests go, in order of preference; at least one.
+    pub peers: Vec<Peer>,
+    /// The networks its requests come from.
+    pub sources: Vec<IpNet>,
+    /// Names of its TLS certificate, lower case; `*.` stands for one label. Not empty: a connection without one of
+    /// these names is not this trunk.
+    pub tls_names: Vec<String>,
+    /// Audio codecs, in order of preference; at least one.
+    pub codecs: Vec<Codec>,
+    /// From where media is accepted.
+    pub media_source: MediaSource,
+    /// How it writes numbers.
+    pub numbers: NumberPlan,
+    /// Which header names the called number.
+    pub called_from: CalledFrom,
+    /// Whether its P-Asserted-Identity is believed (RFC 3325 section 5: only inside the trust domain).
+    pub trust_pai: bool,
+    /// `ForwardPai`: whether we assert the caller ID to it in P-Asserted-Identity.
+    pub forward_pai: bool,
+    /// Whether numbers in our URIs carry `;user=phone`.
+    pub user_phone: bool,
+    /// The domain of From and P-Asserted-Identity when it is not our own name.
+    pub from_domain: Option<Host>,
+    /// The keep-alive.
+    pub options: Options,
+    /// `FailoverResponseCodes`: final answers after which the next peer or trunk is tried.
+    pub failover_response_codes: BTreeSet<u16>,
+    /// `FailoverTimeSeconds`: how long to wait for the first 101 to 199.
+    pub failover_time: Duration,
+    /// How long to wait for the first response of any kind.
+    pub first_response_within: Duration,
+    /// How long it may ring.
+    pub ring_for: Duration,
+    /// `MaxConcurrentSessions`: channels, both directions together; `None` is no limit.
+    pub max_concurrent_sessions: Option<u32>,
+    /// New legs per second, both directions together; `None` is no limit.
+    pub calls_per_second: Option<u32>,
+    /// Digest credentials for our requests.
+    pub credentials: Option<Credentials>,
+}
+
+impl Profile {
+    /// What the routing table needs to know of it.
+    pub fn trunk_ref(&self) -> TrunkRef {
+        TrunkRef { id: self.id.clone(), provider: self.provider.clone() }
+    }
+}

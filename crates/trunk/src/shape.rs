@@ -1,0 +1,131 @@
+//! The outbound request in the peer's dialect: everything of it that a peer can dislike except the SDP.
+//!
+//! No text from outside reaches these headers unchecked: numbers are [`E164`], hosts were checked when the profile was
+//! loaded, a display name loses its control characters and is quoted. So a header cannot be injected.
+
+use routing::E164;
+use sip::{Host, HostPort, NameAddr, Uri};
+
+use crate::profile::{Kind, Peer, Profile};
+use crate::{microsoft, operator};
+
+/// Where this peer reaches us: the host and port of the socket that faces it. The profile's `fqdn` replaces the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// Name or address.
+    pub host: Host,
+    /// The port we listen on.
+    pub port: u16,
+}
+
+/// One dial-out leg, as `routing` decided it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialOut {
+    /// The number to ring.
+    pub dialed: E164,
+    /// The number that calls.
+    pub caller_id: E164,
+    /// A name beside the caller ID; control characters are dropped, at most 64 characters are used.
+    pub display: Option<String>,
+    /// Whether the callee may see the caller ID.
+    pub withheld: bool,
+    /// Where the peer reaches us.
+    pub local: Local,
+}
+
+/// What makes the request this peer's own: the endpoint adds Via, Call-ID, CSeq, tags, Max-Forwards and the body.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shaped {
+    /// The Request-URI.
+    pub request_uri: Uri,
+    /// From, without tag.
+    pub from: NameAddr,
+    /// To, without tag.
+    pub to: NameAddr,
+    /// Contact.
+    pub contact: NameAddr,
+    /// Further headers, in order.
+    pub headers: Vec<(String, String)>,
+}
+
+/// Shapes an INVITE for one peer of the trunk.
+pub fn shape_invite(profile: &Profile, peer: &Peer, call: &DialOut) -> Shaped {
+    let request_uri = phone(profile, &profile.numbers.write_dialed(&call.dialed), peer_target(peer));
+    let caller = profile.numbers.write_caller(&call.caller_id);
+    let identity = phone(profile, &caller, from_host(profile, &call.local));
+    let (from, headers) = identify_caller(profile, call, identity);
+    let contact = match profile.kind {
+        Kind::Operator => operator::contact,
+        Kind::Microsoft => microsoft::contact,
+    };
+    Shaped {
+        to: NameAddr::new(request_uri.clone()),
+        request_uri,
+        from,
+        contact: contact(
+            profile,
+            peer,
+            &call.local,
+            Some(&caller).filter(|_| !call.withheld).map(String::as_str),
+        ),
+        headers,
+    }
+}
+
+/// Shapes an OPTIONS keep-alive for one peer of the trunk.
+pub fn shape_options(profile: &Profile, peer: &Peer, local: &Local) -> Shaped {
+    match profile.kind {
+        Kind::Operator => operator::options(profile, peer, local),
+        Kind::Microsoft => microsoft::options(profile, peer, local),
+    }
+}
+
+/// From, and P-Asserted-Identity and Privacy as far as the profile and the call ask for them (RFC 3325 section 9.1,
+/// RFC 3323 section 4.1.1.3).
+fn identify_caller(profile: &Profile, call: &DialOut, identity: Uri) -> (NameAddr, Vec<(String, String)>) {
+    let mut headers = Vec::new();
+    if profile.forward_pai {
+        headers.push(("P-Asserted-Identity".to_owned(), NameAddr::new(identity.clone()).to_string()));
+    }
+    if call.withheld {
+        headers.push(("Privacy".to_owned(), "id".to_owned()));
+        let nobody = Uri::sip(Some("anonymous"), target(Host::Name("anonymous.invalid".into()), None));
+        return (NameAddr::new(nobody).with_display("Anonymous"), headers);
+    }
+    let from = NameAddr::new(identity);
+    let display = call.display.as_deref().map(clean).filter(|display| !display.is_empty());
+    (display.iter().fold(from, |from, display| from.with_display(display)), headers)
+}
+
+/// A URI for a telephone number (RFC 3261 section 19.1.6).
+fn phone(profile: &Profile, number: &str, target: HostPort) -> Uri {
+    let uri = Uri::sip(Some(number), target);
+    if profile.user_phone { uri.with_param("user", Some("phone")) } else { uri }
+}
+
+/// The peer as our URIs name it: its name, else its address; the port where it is not the transport's default.
+pub(crate) fn peer_target(peer: &Peer) -> HostPort {
+    let host = peer.host.clone().unwrap_or_else(|| Host::from(peer.address.ip()));
+    let port = peer.address.port();
+    target(host, Some(port).filter(|port| *port != peer.transport.default_port()))
+}
+
+/// We as the peer's Contact finds us: always with port, so that nothing is looked up.
+pub(crate) fn our_target(profile: &Profile, local: &Local) -> HostPort {
+    target(profile.fqdn.clone().unwrap_or_else(|| local.host.clone()), Some(local.port))
+}
+
+/// We as From names us.
+pub(crate) fn from_host(profile: &Profile, local: &Local) -> HostPort {
+    let host = profile.from_domain.as_ref().or(profile.fqdn.as_ref()).unwrap_or(&local.host);
+    target(host.clone(), None)
+}
+
+fn target(host: Host, port: Option<u16>) -> HostPort {
+    HostPort { host, port }
+}
+
+/// A display name without control characters, at most 64 characters long.
+pub(crate) fn clean(display: &str) -> String {
+    display.chars().filter(|c| !c.is_control()).take(64).collect::<String>().trim().to_owned()
+}
