@@ -1,7 +1,15 @@
 //! WHAT the peer said: an RFC 3261 engine that opens nothing and never reads a clock.
 
+mod dialog;
+pub mod endpoint;
+pub mod transaction;
 pub mod wire;
 
+pub use endpoint::{
+    Body, CommandError, Credentials, End, Endpoint, EndpointConfig, Event, Failure, FailureKind, Flow,
+    InviteId, OptionsId, OutgoingInvite, OutgoingOptions, Readiness, Transmit, Transport,
+};
+pub use transaction::{TimerReason, Timers};
 pub use wire::{
     AsHeaderName, CSeq, Framing, HeaderName, Headers, Host, HostPort, KnownMethod, Malformed, Message,
     Method, NameAddr, Params, Scheme, StatusCode, SyntaxError, Text, Uri, Via,

@@ -109,20 +109,14 @@ impl Authorizer {
         // ACK and CANCEL are not in the challenge's count; here only requests that can be challenged are signed.
         let Some(method) = rsip_method(request.method().as_str()) else { return };
         active.count = active.count.saturating_add(1);
-        let value = active.respond(&self.credentials, &uri, &method, cnonce);
+        let value = active.respond(&self.credentials, &uri, method, cnonce);
         let header = active.header;
         request.headers_mut().set(header, value);
     }
 }
 
 impl Active {
-    fn respond(
-        &self,
-        credentials: &Credentials,
-        uri: &str,
-        method: &rsip::Method,
-        cnonce: &str,
-    ) -> String {
+    fn respond(&self, credentials: &Credentials, uri: &str, method: rsip::Method, cnonce: &str) -> String {
         let Challenge { realm, nonce, opaque, qop_auth, algorithm, .. } = &self.challenge;
         // rsip prints the nonce count in decimal where RFC 2617 section 3.2.2 wants hexadecimal, so the whole middle
         // of the digest goes in as its nonce; and its Uri cannot carry every URI, so the exact text goes in as a host.
@@ -137,7 +131,7 @@ impl Active {
             nonce: &middle,
             uri: &rsip::Uri { host_with_port: host, ..rsip::Uri::default() },
             realm,
-            method,
+            method: &method,
             qop: None,
             algorithm: Algorithm::Md5,
         }
@@ -154,7 +148,10 @@ impl Active {
             value.push_str(algorithm);
         }
         if *qop_auth == Some(true) {
-            value.push_str(&format!(", qop=auth, nc={:08x}, cnonce={}", self.count, quoted(cnonce)));
+            let (count, cnonce) = (self.count, quoted(cnonce));
+            for part in [", qop=auth, nc=", &format!("{count:08x}"), ", cnonce=", &cnonce] {
+                value.push_str(part);
+            }
         }
         if let Some(opaque) = opaque {
             value.push_str(", opaque=");
@@ -266,22 +263,23 @@ mod tests {
         assert_eq!(challenge.qop_auth, Some(true));
         // The example of the RFC is a GET; with INVITE in its place the digest was computed by hand with md5sum.
         let active = Active { challenge, header: "Authorization", count: 1 };
-        let value = active.respond(&credentials(None), "/dir/index.html", &rsip::Method::Invite, "0a4f113b");
+        let value = active.respond(&credentials(None), "/dir/index.html", rsip::Method::Invite, "0a4f113b");
         assert!(value.contains("nc=00000001, cnonce=\"0a4f113b\""), "{value}");
         assert!(value.contains("response=\"65ec046479396d60f5eaa08006a1c351\""), "{value}");
         let active = Active { count: 10, ..active };
-        let value = active.respond(&credentials(None), "/dir/index.html", &rsip::Method::Invite, "0a4f113b");
+        let value = active.respond(&credentials(None), "/dir/index.html", rsip::Method::Invite, "0a4f113b");
         assert!(value.contains("nc=0000000a"), "{value}");
         assert!(value.contains("response=\"069c00586bdabfad12b232b5c9500797\""), "{value}");
     }
 
     #[test]
     fn a_challenge_without_qop_is_answered_as_rfc_2069_did() {
-        let challenge = parse_challenge("DIGEST nonce=abc,realm=\"r\\\"x\" ,  algorithm=md5").expect("a challenge");
+        let challenge =
+            parse_challenge("DIGEST nonce=abc,realm=\"r\\\"x\" ,  algorithm=md5").expect("a challenge");
         assert_eq!(challenge.realm, "r\"x");
         assert!(challenge.is_answerable());
         let active = Active { challenge, header: "Authorization", count: 1 };
-        let value = active.respond(&credentials(None), "sip:a@b", &rsip::Method::Bye, "x");
+        let value = active.respond(&credentials(None), "sip:a@b", rsip::Method::Bye, "x");
         assert!(!value.contains("cnonce"), "{value}");
         assert!(value.contains("realm=\"r\\\"x\""), "{value}");
         assert!(value.contains("algorithm=md5"), "{value}");

@@ -42,7 +42,12 @@ pub(crate) struct OutOfOrder;
 
 impl Dialog {
     /// The UAS side of an INVITE (RFC 3261 section 12.1.1). `None`: it lacks what a dialog needs.
-    pub(crate) fn from_invite(request: &Message, local_tag: &str, contact: String, flow: Flow) -> Option<Self> {
+    pub(crate) fn from_invite(
+        request: &Message,
+        local_tag: &str,
+        contact: String,
+        flow: Flow,
+    ) -> Option<Self> {
         let from = request.headers().get("From")?;
         let to = request.headers().get("To")?;
         let remote_target = request.contacts().ok()?.into_iter().next()?.uri().clone();

@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::event::{FailureKind, InviteId, OptionsId};
+use super::Endpoint;
+use super::event::{FailureKind, OptionsId};
 use super::farewell::Farewell;
 use super::flow::{Flow, Transmit};
 use super::reinvite::Ours;
 use super::uac::Attempt;
-use super::Endpoint;
 use crate::transaction::client_invite::ClientInvite;
 use crate::transaction::client_other::ClientOther;
 use crate::transaction::key::ClientKey;
 use crate::transaction::queue::TimerOwner;
 use crate::transaction::{Output, TimerReason};
-use crate::wire::{HeaderName, Host, HostPort, Message, Method, Uri};
+use crate::wire::{HeaderName, Host, HostPort, Message, Method, StatusCode, Uri};
 
 /// One client transaction and what it was started for.
 #[derive(Debug)]
@@ -75,19 +75,24 @@ impl Endpoint {
 
     /// A response arrived.
     pub(super) fn handle_response(&mut self, now: Instant, flow: Flow, response: Message) {
-        let Some(status) = response.status().map(|status| status.code()) else {
+        let Some(status) = response.status().map(StatusCode::code) else {
             return self.discard(flow, "a response without a status", None);
         };
-        let key = response.via_top().and_then(|via| via.branch().map(str::to_owned)).map(|branch| {
-            ClientKey { branch, method: response.method().as_str().to_owned() }
-        });
+        let key = response
+            .via_top()
+            .and_then(|via| via.branch().map(str::to_owned))
+            .map(|branch| ClientKey { branch, method: response.method().as_str().to_owned() });
         let Some(handle) = key.and_then(|key| self.client_keys.get(&key).copied()) else {
             return self.discard(flow, format!("response {status} matches no transaction of ours"), None);
         };
         let Some(client) = self.clients.get_mut(&handle) else { return };
         // The branch is ours and unguessable; the rest is checked so that a confused peer cannot mix up dialogs.
         if response.call_id() != client.request.call_id() {
-            return self.discard(flow, format!("response {status} carries another Call-ID than its request"), None);
+            return self.discard(
+                flow,
+                format!("response {status} carries another Call-ID than its request"),
+                None,
+            );
         }
         if flow.transport.is_reliable() && same_transport(&client.flow, &flow) {
             // The connection that the shell opened for us now has a number.
@@ -229,18 +234,11 @@ impl Endpoint {
             _ => None,
         }
     }
-
-    /// Ties an initial INVITE to its usage once both exist.
-    pub(super) fn tie_attempt(&mut self, handle: u64, id: InviteId) {
-        if let Some(attempt) = self.attempt_mut(handle) {
-            attempt.usage = Some(id);
-        }
-    }
 }
 
 /// `now + after` without a panic for absurd durations: those mean "never in this process' life".
 pub(super) fn later(now: Instant, after: Duration) -> Instant {
-    now.checked_add(after).or_else(|| now.checked_add(Duration::from_secs(86_400 * 365))).unwrap_or(now)
+    now.checked_add(after).or_else(|| now.checked_add(Duration::from_hours(24 * 365))).unwrap_or(now)
 }
 
 fn same_transport(one: &Flow, other: &Flow) -> bool {

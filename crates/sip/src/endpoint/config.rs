@@ -37,7 +37,7 @@ impl Default for EndpointConfig {
             max_transactions: 100_000,
             max_invites: 20_000,
             max_queued: 100_000,
-            answer_within: Duration::from_secs(180),
+            answer_within: Duration::from_mins(3),
             reinvite_within: Duration::from_secs(20),
             overload_retry_after: 10,
         }

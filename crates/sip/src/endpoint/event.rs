@@ -152,6 +152,8 @@ pub enum FailureKind {
     Cancelled,
     /// The application did not answer the INVITE in time (`answer_within`).
     Unanswered,
+    /// The application refused the INVITE with `reject`.
+    Rejected,
 }
 
 impl fmt::Display for Failure {
@@ -186,7 +188,9 @@ pub enum CommandError {
     #[error("this INVITE usage cannot do that now: it is {0}")]
     WrongState(&'static str),
     /// Another offer is under way in this dialog.
-    #[error("an earlier offer in this dialog is not answered yet: wait for its event, then repeat the command")]
+    #[error(
+        "an earlier offer in this dialog is not answered yet: wait for its event, then repeat the command"
+    )]
     OfferPending,
     /// The status does not fit the command.
     #[error("status {0} does not fit this command")]

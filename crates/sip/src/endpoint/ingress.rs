@@ -5,8 +5,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::flow::Flow;
-use super::reply::{is_served, reply_flow, Refusal};
-use super::{Endpoint, Readiness, ALLOW};
+use super::reply::{Refusal, is_served, reply_flow};
+use super::{ALLOW, Endpoint, Readiness};
 use crate::dialog::DialogKey;
 use crate::transaction::key::{MergeKey, ServerKey};
 use crate::wire::{Framing, HeaderName, Message, Method};

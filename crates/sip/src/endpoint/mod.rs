@@ -160,8 +160,12 @@ impl Endpoint {
         for usage in self.usages.values_mut() {
             usage.lose_connection(flow);
         }
-        let mut hit: Vec<u64> =
-            self.clients.iter().filter(|(_, client)| same_way(&client.flow, flow)).map(|(at, _)| *at).collect();
+        let mut hit: Vec<u64> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| same_way(&client.flow, flow))
+            .map(|(at, _)| *at)
+            .collect();
         hit.sort_unstable();
         for handle in hit {
             self.client_transport_failed(now, handle, why);

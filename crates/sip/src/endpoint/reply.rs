@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 
 use super::flow::{Flow, Transmit};
-use super::{Body, Endpoint, ALLOW};
+use super::{ALLOW, Body, Endpoint};
 use crate::wire::{HeaderName, Malformed, Message, Method};
 
 /// Why a request is refused without a transaction.
@@ -29,7 +29,13 @@ impl Refusal {
 
 impl Endpoint {
     /// A response with our To tag and our name in it. `tag` is not used for a 100, which makes no dialog.
-    pub(super) fn response(&self, request: &Message, status: u16, reason: Option<&str>, tag: &str) -> Message {
+    pub(super) fn response(
+        &self,
+        request: &Message,
+        status: u16,
+        reason: Option<&str>,
+        tag: &str,
+    ) -> Message {
         let mut response = Message::response_to(request, status, reason);
         if status > 100 && !tag.is_empty() {
             response.set_to_tag(tag);
@@ -77,7 +83,11 @@ impl Endpoint {
         request.call_id().hash(&mut hasher);
         request.headers().get(HeaderName::From).hash(&mut hasher);
         // An ACK is asked about too, and must come to the tag of its INVITE.
-        request.headers().get(HeaderName::CSeq).and_then(|cseq| cseq.split_whitespace().next()).hash(&mut hasher);
+        request
+            .headers()
+            .get(HeaderName::CSeq)
+            .and_then(|cseq| cseq.split_whitespace().next())
+            .hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     }
 
@@ -95,12 +105,12 @@ impl Endpoint {
 }
 
 /// Adds what a response or request of ours that may make a dialog carries besides its Contact.
-pub(super) fn describe(message: &mut Message, body: Option<&Body>) {
+pub(super) fn describe(message: &mut Message, body: Option<Body>) {
     if !message.headers().contains(HeaderName::Allow) {
         message.headers_mut().push(HeaderName::Allow, ALLOW);
     }
     if let Some(body) = body {
-        message.set_body(&body.content_type, body.bytes.clone());
+        message.set_body(&body.content_type, body.bytes);
     }
 }
 

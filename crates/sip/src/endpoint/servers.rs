@@ -1,14 +1,13 @@
 //! The server transactions: their table, and the way from a machine's output to bytes and to the user.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::Endpoint;
 use super::clients::later;
 use super::event::InviteId;
 use super::flow::{Flow, Transmit};
-use super::Endpoint;
 use crate::transaction::key::{MergeKey, ServerKey};
 use crate::transaction::queue::TimerOwner;
 use crate::transaction::server_invite::ServerInvite;

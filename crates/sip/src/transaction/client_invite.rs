@@ -132,7 +132,7 @@ impl ClientInvite {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Output::{Acknowledge, Arm, Deliver, Disarm, Terminated, TimedOut, TransportFailed, Transmit};
+    use Output::{Acknowledge, Arm, Deliver, Disarm, Terminated, TimedOut, Transmit, TransportFailed};
     use TimerReason::{TimerA, TimerB, TimerD, TimerM};
 
     fn ms(n: u64) -> Duration {
@@ -189,10 +189,7 @@ mod tests {
     #[test]
     fn over_tcp_a_refusal_ends_the_transaction_at_once() {
         let (mut machine, _) = ClientInvite::start(true, Timers::default());
-        assert_eq!(
-            machine.response(486),
-            [Disarm(TimerA), Disarm(TimerB), Acknowledge, Deliver, Terminated]
-        );
+        assert_eq!(machine.response(486), [Disarm(TimerA), Disarm(TimerB), Acknowledge, Deliver, Terminated]);
     }
 
     #[test]

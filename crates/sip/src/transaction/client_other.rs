@@ -109,7 +109,7 @@ impl ClientOther {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Output::{Arm, Deliver, Disarm, Terminated, TimedOut, TransportFailed, Transmit};
+    use Output::{Arm, Deliver, Disarm, Terminated, TimedOut, Transmit, TransportFailed};
     use TimerReason::{TimerE, TimerF, TimerK};
 
     fn ms(n: u64) -> Duration {
@@ -138,10 +138,7 @@ mod tests {
     #[test]
     fn a_final_response_is_delivered_once_and_its_copies_are_absorbed_until_k() {
         let (mut machine, _) = ClientOther::start(false, Timers::default());
-        assert_eq!(
-            machine.response(481),
-            [Disarm(TimerE), Disarm(TimerF), Deliver, Arm(TimerK, ms(5000))]
-        );
+        assert_eq!(machine.response(481), [Disarm(TimerE), Disarm(TimerF), Deliver, Arm(TimerK, ms(5000))]);
         for status in [100, 200, 481, 699] {
             assert_eq!(machine.response(status), [], "{status}");
         }

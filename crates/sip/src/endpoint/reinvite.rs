@@ -1,0 +1,248 @@
+//! INVITE inside of a dialog (RFC 3261 section 14), both ways, and what happens when they meet.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+
+use super::body::{Carried, carried};
+use super::clients::User;
+use super::event::{CommandError, End, Event, InviteId};
+use super::flow::{Flow, Transmit};
+use super::reply::{Refusal, describe, reply_flow};
+use super::usage::{Asked, Offering, Up, Usage};
+use super::{Body, Endpoint};
+use crate::dialog::Dialog;
+use crate::dialog::digest::Verdict;
+use crate::transaction::TimerReason;
+use crate::transaction::key::ServerKey;
+use crate::wire::{HeaderName, Message, Method};
+
+/// How often a re-INVITE of ours is sent again after a 491.
+const MAX_GLARES: u8 = 6;
+
+/// A re-INVITE of ours: what its transaction remembers, also when the leg has ended meanwhile.
+#[derive(Debug)]
+pub(super) struct Ours {
+    pub(super) usage: InviteId,
+    dialog: Dialog,
+    body: Body,
+    ack: Option<Transmit>,
+    challenges: u8,
+    glares: u8,
+}
+
+impl Endpoint {
+    /// Sends a new offer in the dialog. [`Event::ReinviteAnswered`] or [`Event::ReinviteFailed`] follows; a 491 is
+    /// retried by itself after the random time of section 14.1.
+    pub fn reinvite(&mut self, now: Instant, id: InviteId, body: Body) -> Result<(), CommandError> {
+        let up = self.up(id)?;
+        if up.unacked.is_some() || up.asked.is_some() || !matches!(up.offering, Offering::Idle) {
+            return Err(CommandError::OfferPending);
+        }
+        self.send_reinvite(now, id, body, 0, 0);
+        Ok(())
+    }
+
+    fn send_reinvite(&mut self, now: Instant, id: InviteId, body: Body, challenges: u8, glares: u8) {
+        let Some(mut dialog) = self.up_mut(id).map(|up| up.dialog.clone()) else { return };
+        let (mut request, flow) = self.in_dialog_request(&mut dialog, Method::INVITE, None);
+        request.headers_mut().push(HeaderName::Contact, &dialog.contact);
+        describe(&mut request, Some(body.clone()));
+        if let Some(up) = self.up_mut(id) {
+            up.dialog.local_cseq = dialog.local_cseq;
+            up.dialog.authorizer.clone_from(&dialog.authorizer);
+        }
+        let ours = Ours { usage: id, dialog, body, ack: None, challenges, glares };
+        let client = self.start_client(now, request, flow, User::Reinvite(Box::new(ours)));
+        if let Some(up) = self.up_mut(id) {
+            up.offering = Offering::Sent { client };
+        }
+    }
+
+    pub(super) fn reinvite_response(&mut self, now: Instant, handle: u64, response: &Arc<Message>) {
+        let status = response.status().map_or(0, crate::wire::StatusCode::code);
+        let Some(ours) = self.ours_mut(handle) else { return };
+        let id = ours.usage;
+        match status {
+            200..=299 => self.reinvite_accepted(handle, response),
+            401 | 407 => self.reinvite_challenged(now, id, handle, status, response),
+            300.. => self.reinvite_refused(now, id, handle, status),
+            _ => {}
+        }
+    }
+
+    fn reinvite_accepted(&mut self, handle: u64, response: &Arc<Message>) {
+        let Some(ours) = self.ours_mut(handle) else { return };
+        if let Some(ack) = ours.ack.clone() {
+            self.transmits.push_back(ack);
+            return;
+        }
+        let (id, mut dialog, cseq) = (ours.usage, ours.dialog.clone(), ours.dialog.local_cseq);
+        dialog.refresh_target(response);
+        let current = self.up_mut(id).filter(|up| is_sent(up, handle));
+        let waited_for = current.is_some();
+        if let Some(up) = current {
+            up.dialog.refresh_target(response);
+            up.offering = Offering::Idle;
+        }
+        // Acknowledged also when the leg has ended meanwhile: the peer would repeat its 2xx for 32 s otherwise.
+        let transmit = self.send_ack(&mut dialog, cseq, None);
+        if let Some(ours) = self.ours_mut(handle) {
+            ours.ack = Some(transmit);
+        }
+        if waited_for {
+            self.emit(Event::ReinviteAnswered { id, body: carried(response).sdp() });
+        }
+    }
+
+    fn reinvite_challenged(
+        &mut self,
+        now: Instant,
+        id: InviteId,
+        handle: u64,
+        status: u16,
+        response: &Arc<Message>,
+    ) {
+        let Some(ours) = self.ours_mut(handle) else { return };
+        let (body, challenges, glares) = (ours.body.clone(), ours.challenges, ours.glares);
+        let Some(up) = self.up_mut(id).filter(|up| is_sent(up, handle)) else { return };
+        let verdict = up.dialog.authorizer.as_mut().map(|found| found.consider(response, challenges));
+        if verdict == Some(Verdict::Retry) {
+            self.send_reinvite(now, id, body, challenges + 1, glares);
+        } else {
+            self.reinvite_refused(now, id, handle, status);
+        }
+    }
+
+    /// Our re-INVITE came to nothing: 408 stands for no answer, 503 for the transport.
+    pub(super) fn reinvite_refused(&mut self, now: Instant, id: InviteId, handle: u64, status: u16) {
+        let Some(ours) = self.ours_mut(handle) else { return };
+        let (body, glares, owner) = (ours.body.clone(), ours.glares, ours.dialog.owns_call_id);
+        let Some(up) = self.up_mut(id).filter(|up| is_sent(up, handle)) else { return };
+        up.offering = Offering::Idle;
+        match status {
+            // Section 12.2.1.2: the peer has lost the dialog, or is gone; a BYE costs nothing where it is not sure.
+            481 => drop(self.end(now, id, End::DialogGone(481))),
+            408 => self.end_with_bye(now, id, End::DialogGone(408), None),
+            491 if glares < MAX_GLARES => {
+                up.offering = Offering::Glare { body, tries: glares + 1 };
+                // Section 14.1, in units of 10 ms: the owner of the Call-ID waits longer, so that the two differ.
+                let units =
+                    if owner { self.rng.random_range(210..=400) } else { self.rng.random_range(0..=200) };
+                self.arm_usage(id, TimerReason::GlareRetry, now, Duration::from_millis(10 * units));
+            }
+            _ => self.emit(Event::ReinviteFailed { id, status }),
+        }
+    }
+
+    pub(super) fn retry_after_glare(&mut self, now: Instant, id: InviteId) {
+        let Some(up) = self.up_mut(id) else { return };
+        let Offering::Glare { body, tries } = &up.offering else { return };
+        let (body, tries) = (body.clone(), *tries);
+        if up.asked.is_some() || up.unacked.is_some() {
+            // Theirs is still being answered; ours waits for its end.
+            return self.arm_usage(id, TimerReason::GlareRetry, now, self.config.timers.t1);
+        }
+        self.send_reinvite(now, id, body, 0, tries);
+    }
+
+    /// A re-INVITE of theirs (section 14.2).
+    pub(super) fn handle_reinvite(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: Message,
+        key: ServerKey,
+        id: InviteId,
+    ) {
+        let offer = match self.admit_reinvite(id, &request) {
+            Ok(offer) => offer,
+            Err(refusal) => return self.refuse(&request, flow, refusal),
+        };
+        let server = self.start_server(&request, key, reply_flow(&request, flow), Some(id), "");
+        let trying = self.response(&request, 100, None, "");
+        self.respond(now, server, &trying);
+        let asked = Asked { server, request: Arc::new(request), late_offer: offer.is_none() };
+        if let Some(up) = self.up_mut(id) {
+            up.asked = Some(asked);
+            if flow.transport.is_reliable() {
+                up.dialog.flow = flow; // the connection that lives
+            }
+        }
+        self.arm_usage(id, TimerReason::AnswerDue, now, self.config.reinvite_within);
+        self.emit(Event::ReinviteReceived { id, offer });
+    }
+
+    fn admit_reinvite(&mut self, id: InviteId, request: &Message) -> Result<Option<bytes::Bytes>, Refusal> {
+        self.take_cseq(id, request)?;
+        let seconds = self.rng.random_range(0..=10u32).to_string();
+        let overlap = || Refusal::new(500, "an INVITE before the last one was answered");
+        let Some(up) = self.up_mut(id) else { return Err(overlap().with("Retry-After", seconds)) };
+        if up.asked.is_some() {
+            return Err(overlap().with("Retry-After", seconds));
+        }
+        // Ours is on its way, or the exchange before has no ACK yet: they try again (RFC 5407 section 3.1.5).
+        let ours = matches!(up.offering, Offering::Sent { .. } | Offering::AwaitingAnswer { .. });
+        if ours || up.unacked.is_some() {
+            return Err(Refusal::new(491, "a re-INVITE met an offer that is not finished"));
+        }
+        match carried(request) {
+            Carried::Foreign => {
+                Err(Refusal::new(415, "a body that is not SDP").with("Accept", "application/sdp"))
+            }
+            found => Ok(found.sdp()),
+        }
+    }
+
+    /// Answers a re-INVITE with 200 and our SDP: the answer, or the offer if theirs had none (then
+    /// [`Event::ReinviteAnswered`] brings the answer from the ACK).
+    pub fn accept_reinvite(&mut self, now: Instant, id: InviteId, body: Body) -> Result<(), CommandError> {
+        let Asked { server, request, late_offer } = self.take_asked(id)?;
+        let Some(up) = self.up_mut(id) else { return Err(CommandError::Gone) };
+        up.dialog.refresh_target(&request);
+        let dialog = up.dialog.clone();
+        let unacked = self.send_accept(now, id, &dialog, server, &request, body, &[], false, late_offer);
+        if let Some(up) = self.up_mut(id) {
+            up.unacked = unacked;
+        }
+        Ok(())
+    }
+
+    /// Refuses a re-INVITE, 300 to 699 (488 where the media does not fit); everything stays as it was.
+    pub fn reject_reinvite(&mut self, now: Instant, id: InviteId, status: u16) -> Result<(), CommandError> {
+        if !(300..=699).contains(&status) {
+            return Err(CommandError::BadStatus(status));
+        }
+        let asked = self.take_asked(id)?;
+        let response = self.response(&asked.request, status, None, "");
+        self.respond(now, asked.server, &response);
+        Ok(())
+    }
+
+    fn take_asked(&mut self, id: InviteId) -> Result<Asked, CommandError> {
+        self.up(id)?;
+        let asked = self.up_mut(id).and_then(|up| up.asked.take());
+        self.disarm_usage(id, TimerReason::AnswerDue);
+        asked.ok_or(CommandError::WrongState("without a re-INVITE to answer (it may have been canceled)"))
+    }
+
+    fn up(&self, id: InviteId) -> Result<&Up, CommandError> {
+        match self.usages.get(&id) {
+            Some(Usage::Up(up)) => Ok(up),
+            Some(_) => Err(CommandError::WrongState("not answered yet")),
+            None => Err(CommandError::Gone),
+        }
+    }
+
+    fn ours_mut(&mut self, handle: u64) -> Option<&mut Ours> {
+        match &mut self.clients.get_mut(&handle)?.user {
+            User::Reinvite(ours) => Some(ours),
+            _ => None,
+        }
+    }
+}
+
+fn is_sent(up: &Up, handle: u64) -> bool {
+    matches!(up.offering, Offering::Sent { client } if client == handle)
+}

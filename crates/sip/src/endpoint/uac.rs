@@ -1,0 +1,360 @@
+//! The calling side of an INVITE (RFC 3261 sections 8.1, 9.1 and 13.2), until its final response.
+//!
+//! The application's interest (a *usage*) and the INVITE client transaction part ways when the application gives up:
+//! the transaction stays, is canceled as soon as the peer has shown that there is something to cancel, and
+//! acknowledges and ends every 2xx that still comes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::body::carried;
+use super::clients::{User, later, same_branch_request};
+use super::event::{Event, Failure, FailureKind, InviteId};
+use super::flow::{Flow, Transmit};
+use super::reply::describe;
+use super::usage::{Offering, Up, Usage};
+use super::{Body, Credentials, Endpoint};
+use crate::dialog::digest::{Authorizer, Verdict};
+use crate::dialog::{Dialog, DialogKey};
+use crate::transaction::TimerReason;
+use crate::wire::{HeaderName, Message, Method, NameAddr, Uri};
+
+/// Forks of one INVITE that are told apart; a peer with more is not followed.
+const MAX_FORKS: usize = 16;
+
+/// An INVITE to send.
+#[derive(Debug, Clone)]
+pub struct OutgoingInvite {
+    /// The way to the peer.
+    pub flow: Flow,
+    /// The Request-URI.
+    pub request_uri: Uri,
+    /// From, without a tag.
+    pub from: NameAddr,
+    /// To.
+    pub to: NameAddr,
+    /// Contact.
+    pub contact: NameAddr,
+    /// Further headers, as name and value.
+    pub extra: Vec<(String, String)>,
+    /// The SDP offer; `None` lets the peer offer in its 2xx.
+    pub body: Option<Body>,
+    /// The trunk's credentials, for 401 and 407.
+    pub credentials: Option<Credentials>,
+    /// Nothing at all within this time: `Failed` with `NoResponse`.
+    pub first_response_within: Duration,
+    /// No 101-199 within this time: `Failed` with `ProvisionalTimeout` (Microsoft's FailoverTimeSeconds).
+    pub provisional_within: Duration,
+    /// No final response within this time after the first 101-199: `Failed` with `RingTimeout`.
+    pub ring_for: Duration,
+}
+
+/// Stage: our INVITE has no final response yet.
+#[derive(Debug)]
+pub(super) struct Calling {
+    pub(super) client: u64,
+    pub(super) early: Vec<Early>,
+    invite: OutgoingInvite,
+    /// From with our tag.
+    from: String,
+    call_id: String,
+    cseq: u32,
+    authorizer: Option<Authorizer>,
+    challenges: u8,
+    ringing: bool,
+}
+
+/// An early dialog of one fork.
+#[derive(Debug)]
+pub(super) struct Early {
+    pub(super) key: DialogKey,
+    /// The SDP of its provisional responses: the answer, if the 2xx comes without one (RFC 3261 section 13.2.1).
+    sdp: Option<Bytes>,
+}
+
+/// What an INVITE client transaction remembers for its user, and by itself once the user has left.
+#[derive(Debug, Default)]
+pub(super) struct Attempt {
+    /// Who waits for the outcome; `None` after the first 2xx, and after giving up.
+    pub(super) usage: Option<InviteId>,
+    provisional: bool,
+    abandoned: Option<Abandoned>,
+    acks: Vec<(String, Option<Transmit>)>,
+    authorizer: Option<Authorizer>,
+}
+
+#[derive(Debug)]
+struct Abandoned {
+    reason: Option<String>,
+    canceled: bool,
+}
+
+impl Attempt {
+    /// Keeps an ACK, for the copies of the 2xx that it answers.
+    pub(super) fn remember_ack(&mut self, tag: &str, transmit: Transmit) {
+        match self.acks.iter_mut().find(|(known, _)| known == tag) {
+            Some((_, ack)) => *ack = Some(transmit),
+            None => self.acks.push((tag.to_owned(), Some(transmit))),
+        }
+    }
+}
+
+impl Endpoint {
+    /// Calls. `Progress` any number of times, then `Answered` or `Failed` follows; always one of the two.
+    pub fn invite(&mut self, now: Instant, outgoing: OutgoingInvite) -> InviteId {
+        let id = InviteId(self.fresh());
+        let from = outgoing.from.clone().without_tag().with_tag(&self.token()).to_string();
+        let mut calling = Calling {
+            client: 0,
+            early: Vec::new(),
+            from,
+            call_id: self.token(),
+            cseq: 0,
+            authorizer: outgoing.credentials.clone().map(Authorizer::new),
+            challenges: 0,
+            ringing: false,
+            invite: outgoing,
+        };
+        let provisional_within = calling.invite.provisional_within;
+        self.send_invite(now, id, &mut calling);
+        self.usages.insert(id, Usage::Calling(Box::new(calling)));
+        self.arm_usage(id, TimerReason::Provisional, now, provisional_within);
+        id
+    }
+
+    /// Sends the INVITE, the first time or again with credentials.
+    fn send_invite(&mut self, now: Instant, id: InviteId, calling: &mut Calling) {
+        calling.cseq += 1;
+        let flow = calling.invite.flow;
+        let mut request = Message::request(Method::INVITE, calling.invite.request_uri.clone());
+        let headers = request.headers_mut();
+        headers.push(HeaderName::Via, self.new_via(&flow));
+        headers.push(HeaderName::MaxForwards, 70);
+        headers.push(HeaderName::From, &calling.from);
+        headers.push(HeaderName::To, &calling.invite.to);
+        headers.push(HeaderName::CallId, &calling.call_id);
+        headers.push(HeaderName::CSeq, format!("{} INVITE", calling.cseq));
+        headers.push(HeaderName::Contact, &calling.invite.contact);
+        for (name, value) in &calling.invite.extra {
+            headers.push(name.as_str(), value);
+        }
+        if !self.config.user_agent.is_empty() {
+            headers.push(HeaderName::UserAgent, &self.config.user_agent);
+        }
+        describe(&mut request, calling.invite.body.clone());
+        if let Some(authorizer) = &mut calling.authorizer {
+            let cnonce = self.token();
+            authorizer.sign(&mut request, &cnonce);
+        }
+        let attempt =
+            Attempt { usage: Some(id), authorizer: calling.authorizer.clone(), ..Attempt::default() };
+        calling.client = self.start_client(now, request, flow, User::Invite(Box::new(attempt)));
+        self.arm_usage(id, TimerReason::FirstResponse, now, calling.invite.first_response_within);
+    }
+
+    /// A response reached the INVITE transaction `handle`.
+    pub(super) fn invite_response(&mut self, now: Instant, handle: u64, response: &Arc<Message>) {
+        let status = response.status().map_or(0, crate::wire::StatusCode::code);
+        let Some(attempt) = self.attempt_mut(handle) else { return };
+        let usage = attempt.usage;
+        match (status, usage) {
+            (100..=199, None) => {
+                attempt.provisional = true;
+                self.cancel_if_abandoned(now, handle);
+            }
+            (100..=199, Some(id)) => {
+                attempt.provisional = true;
+                self.disarm_usage(id, TimerReason::FirstResponse);
+                if status > 100 {
+                    self.progressed(now, id, status, response);
+                }
+            }
+            (200..=299, _) => self.invite_accepted(now, handle, usage, response),
+            (_, Some(id)) => self.invite_refused(now, id, status, response),
+            (_, None) => {}
+        }
+    }
+
+    fn progressed(&mut self, now: Instant, id: InviteId, status: u16, response: &Arc<Message>) {
+        let Some(Usage::Calling(calling)) = self.usages.get_mut(&id) else { return };
+        let body = carried(response).sdp();
+        let ring_for = (!calling.ringing).then_some(calling.invite.ring_for);
+        calling.ringing = true;
+        if let Some(key) = early_key(response) {
+            if let Some(early) = calling.early.iter_mut().find(|early| early.key == key) {
+                early.sdp = body.clone().or(early.sdp.take());
+            } else if calling.early.len() < MAX_FORKS {
+                self.dialogs.insert(key.clone(), id);
+                calling.early.push(Early { key, sdp: body.clone() });
+            }
+        }
+        self.disarm_usage(id, TimerReason::Provisional);
+        if let Some(ring_for) = ring_for {
+            self.arm_usage(id, TimerReason::Ring, now, ring_for);
+        }
+        self.emit(Event::Progress { id, status, body, response: Arc::clone(response) });
+    }
+
+    /// A 2xx (RFC 3261 section 13.2.2.4): the first makes the leg, a copy gets its ACK again, and one from another
+    /// fork, or one that nobody waits for any more, gets ACK and BYE.
+    fn invite_accepted(
+        &mut self,
+        now: Instant,
+        handle: u64,
+        usage: Option<InviteId>,
+        response: &Arc<Message>,
+    ) {
+        let Some(client) = self.clients.get(&handle) else { return };
+        let flow = client.flow;
+        let Some(mut dialog) = Dialog::from_response(&client.request, response, flow) else {
+            return self.discard(flow, "a 2xx to our INVITE from which no dialog can be made", None);
+        };
+        let offerless = client.request.body().is_empty();
+        let cseq = dialog.local_cseq;
+        let Some(attempt) = self.attempt_mut(handle) else { return };
+        if let Some((_, ack)) = attempt.acks.iter().find(|(tag, _)| *tag == dialog.key.remote_tag) {
+            let again = ack.clone();
+            self.transmits.extend(again);
+            return;
+        }
+        if attempt.acks.len() >= MAX_FORKS {
+            return self.discard(flow, "a 2xx from one fork too many", None);
+        }
+        dialog.authorizer.clone_from(&attempt.authorizer);
+        let tag = dialog.key.remote_tag.clone();
+        let Some(id) = usage else {
+            let transmit = self.send_ack(&mut dialog, cseq, None);
+            if let Some(attempt) = self.attempt_mut(handle) {
+                attempt.remember_ack(&tag, transmit);
+            }
+            self.timers
+                .disarm(crate::transaction::queue::TimerOwner::Client(handle), TimerReason::CancelUnanswered);
+            return self.send_bye(now, dialog, None);
+        };
+        attempt.usage = None;
+        let late_offer = offerless && carried(response).sdp().is_some();
+        if late_offer {
+            attempt.acks.push((tag.clone(), None));
+        }
+        let Some(Usage::Calling(calling)) = self.take_usage(id) else { return };
+        let body = carried(response).sdp().or_else(|| early_answer(&calling.early, &tag));
+        if !late_offer {
+            let transmit = self.send_ack(&mut dialog, cseq, None);
+            if let Some(attempt) = self.attempt_mut(handle) {
+                attempt.remember_ack(&tag, transmit);
+            }
+        }
+        self.dialogs.insert(dialog.key.clone(), id);
+        let mut up = Up::new(dialog);
+        if late_offer {
+            up.offering = Offering::AwaitingAnswer { client: handle, cseq };
+        }
+        self.usages.insert(id, Usage::Up(Box::new(up)));
+        self.emit(Event::Answered { id, body, response: Arc::clone(response) });
+    }
+
+    fn invite_refused(&mut self, now: Instant, id: InviteId, status: u16, response: &Arc<Message>) {
+        let mut why = None;
+        if matches!(status, 401 | 407)
+            && let Some(Usage::Calling(mut calling)) = self.usages.remove(&id)
+        {
+            let challenges = calling.challenges;
+            let verdict = calling.authorizer.as_mut().map(|found| found.consider(response, challenges));
+            let retry = verdict == Some(Verdict::Retry);
+            if retry {
+                calling.challenges += 1;
+                self.send_invite(now, id, &mut calling);
+            }
+            self.usages.insert(id, Usage::Calling(calling));
+            if retry {
+                return;
+            }
+            why = match verdict {
+                Some(Verdict::GiveUp(why)) => Some(why.to_owned()),
+                _ => Some("no credentials are configured for this trunk".to_owned()),
+            };
+        }
+        if self.take_usage(id).is_none() {
+            return;
+        }
+        let failure = Failure {
+            kind: FailureKind::Response,
+            status,
+            reason: why.unwrap_or_else(|| response.reason().unwrap_or_default().into_owned()),
+            retry_after: response.headers().get(HeaderName::RetryAfter).and_then(leading_number),
+            response: Some(Arc::clone(response)),
+        };
+        self.emit(Event::Failed { id, failure });
+    }
+
+    /// The transaction of an outgoing INVITE ended without a response.
+    pub(super) fn outgoing_failed(&mut self, id: InviteId, kind: FailureKind, why: &str) {
+        if self.take_usage(id).is_some() {
+            let status = if kind == FailureKind::Transport { 503 } else { 408 };
+            self.fail(id, kind, status, why);
+        }
+    }
+
+    /// The application's interest in an INVITE ends; the transaction sees to the rest by itself.
+    pub(super) fn give_up_calling(
+        &mut self,
+        now: Instant,
+        id: InviteId,
+        kind: FailureKind,
+        status: u16,
+        why: &str,
+        reason: Option<String>,
+    ) {
+        let Some(Usage::Calling(calling)) = self.take_usage(id) else { return };
+        if let Some(attempt) = self.attempt_mut(calling.client) {
+            attempt.usage = None;
+            attempt.abandoned = Some(Abandoned { reason, canceled: false });
+        }
+        self.silence_client(calling.client);
+        self.cancel_if_abandoned(now, calling.client);
+        self.fail(id, kind, status, why);
+    }
+
+    /// RFC 3261 section 9.1: CANCEL only after a provisional response, and once.
+    fn cancel_if_abandoned(&mut self, now: Instant, handle: u64) {
+        let Some(attempt) = self.attempt_mut(handle) else { return };
+        let provisional = attempt.provisional;
+        let Some(abandoned) = attempt.abandoned.as_mut().filter(|left| provisional && !left.canceled) else {
+            return;
+        };
+        abandoned.canceled = true;
+        let reason = abandoned.reason.clone();
+        let Some(client) = self.clients.get(&handle) else { return };
+        let flow = client.flow;
+        let mut cancel = same_branch_request(&client.request, Method::CANCEL, None);
+        if let Some(reason) = reason {
+            cancel.headers_mut().push(HeaderName::Reason, reason);
+        }
+        self.start_client(now, cancel, flow, User::Cancel);
+        let deadline = later(now, self.config.timers.whole());
+        self.arm_client(handle, TimerReason::CancelUnanswered, deadline);
+    }
+}
+
+fn early_key(response: &Message) -> Option<DialogKey> {
+    Some(DialogKey {
+        call_id: response.call_id()?.to_owned(),
+        local_tag: response.from()?.tag()?.to_owned(),
+        remote_tag: response.to()?.tag()?.to_owned(),
+    })
+}
+
+/// The SDP of an earlier provisional response: that of the same fork, or, where the answering fork sent none, the
+/// last one heard (telekom.de sends SDP in its 183 and none in the 200).
+fn early_answer(early: &[Early], tag: &str) -> Option<Bytes> {
+    let same = early.iter().find(|early| early.key.remote_tag == tag).and_then(|early| early.sdp.clone());
+    same.or_else(|| early.iter().rev().find_map(|early| early.sdp.clone()))
+}
+
+/// `Retry-After: 18000;duration=3600 (in a meeting)`: the number.
+fn leading_number(value: &str) -> Option<u32> {
+    let digits = value.trim().split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}

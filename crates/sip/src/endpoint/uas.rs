@@ -1,0 +1,225 @@
+//! The called side of an INVITE (RFC 3261 section 13.3), until its final response.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::body::{Carried, carried};
+use super::event::{CommandError, Event, FailureKind, InviteId};
+use super::flow::Flow;
+use super::reply::{Refusal, describe, reply_flow};
+use super::usage::{Offered, Unacked, Up, Usage};
+use super::{Body, Endpoint, Readiness};
+use crate::dialog::Dialog;
+use crate::transaction::TimerReason;
+use crate::transaction::key::ServerKey;
+use crate::wire::{HeaderName, Message};
+
+impl Endpoint {
+    pub(super) fn handle_new_invite(&mut self, now: Instant, flow: Flow, request: Message, key: ServerKey) {
+        let (id, tag) = (InviteId(self.fresh()), self.token());
+        let (dialog, offer) = match self.admit(&request, flow, &tag) {
+            Ok(found) => found,
+            Err(refusal) => return self.refuse(&request, flow, refusal),
+        };
+        let server = self.start_server(&request, key, reply_flow(&request, flow), Some(id), &tag);
+        let trying = self.response(&request, 100, None, &tag);
+        self.respond(now, server, &trying);
+        let request = Arc::new(request);
+        self.dialogs.insert(dialog.key.clone(), id);
+        let late_offer = offer.is_none();
+        let offered = Offered { server, request: Arc::clone(&request), dialog, late_offer };
+        self.usages.insert(id, Usage::Offered(Box::new(offered)));
+        self.arm_usage(id, TimerReason::AnswerDue, now, self.config.answer_within);
+        self.emit(Event::InviteReceived { id, request, flow, offer });
+    }
+
+    /// Whether a new INVITE may become a leg; with its dialog and its offer if so.
+    fn admit(
+        &self,
+        request: &Message,
+        flow: Flow,
+        tag: &str,
+    ) -> Result<(Dialog, Option<bytes::Bytes>), Refusal> {
+        if let Readiness::Draining { retry_after } = self.readiness {
+            return Err(
+                Refusal::new(503, "draining: no new calls").with("Retry-After", retry_after.to_string())
+            );
+        }
+        if self.usages.len() >= self.config.max_invites {
+            let after = self.config.overload_retry_after.to_string();
+            return Err(Refusal::new(503, "too many calls").with("Retry-After", after));
+        }
+        let offer = match carried(request) {
+            Carried::Foreign => {
+                return Err(Refusal::new(415, "a body that is not SDP")
+                    .with("Accept", "application/sdp")
+                    .with("Accept-Encoding", "identity"));
+            }
+            found => found.sdp(),
+        };
+        let contact = self.default_contact(request, &flow);
+        Dialog::from_invite(request, tag, contact, flow).map(|dialog| (dialog, offer)).ok_or_else(|| {
+            Refusal::new(400, "an INVITE needs one readable Contact and readable Record-Routes")
+        })
+    }
+
+    /// Sends a provisional response, 101 to 199, with our tag and Contact, so that it makes an early dialog.
+    pub fn progress(
+        &mut self,
+        now: Instant,
+        id: InviteId,
+        status: u16,
+        body: Option<Body>,
+    ) -> Result<(), CommandError> {
+        let offered = self.offered(id)?;
+        if !(101..=199).contains(&status) {
+            return Err(CommandError::BadStatus(status));
+        }
+        let (server, request) = (offered.server, Arc::clone(&offered.request));
+        let (tag, contact) = (offered.dialog.key.local_tag.clone(), offered.dialog.contact.clone());
+        let mut response = self.response(&request, status, None, &tag);
+        response.headers_mut().push(HeaderName::Contact, contact);
+        describe(&mut response, body);
+        self.respond(now, server, &response);
+        Ok(())
+    }
+
+    /// Answers with 200, which is repeated until its ACK arrives ([`Event::Established`]); without one in 64*T1 the
+    /// leg ends with BYE. A `Contact` among `extra` replaces the one we would make up.
+    pub fn accept(
+        &mut self,
+        now: Instant,
+        id: InviteId,
+        body: Body,
+        extra: &[(String, String)],
+    ) -> Result<(), CommandError> {
+        self.offered(id)?;
+        let Some(Usage::Offered(offered)) = self.usages.remove(&id) else { return Err(CommandError::Gone) };
+        let Offered { server, request, mut dialog, late_offer } = *offered;
+        if let Some((_, contact)) = extra.iter().find(|(name, _)| name.eq_ignore_ascii_case("contact")) {
+            dialog.contact.clone_from(contact);
+        }
+        self.disarm_usage(id, TimerReason::AnswerDue);
+        let mut up = Up::new(dialog);
+        up.unacked = self.send_accept(now, id, &up.dialog, server, &request, body, extra, true, late_offer);
+        self.usages.insert(id, Usage::Up(Box::new(up)));
+        Ok(())
+    }
+
+    /// Builds and sends a 2xx to an INVITE or re-INVITE and starts its two timers.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one 2xx; a struct would be named once and read once"
+    )]
+    pub(super) fn send_accept(
+        &mut self,
+        now: Instant,
+        id: InviteId,
+        dialog: &Dialog,
+        server: u64,
+        request: &Message,
+        body: Body,
+        extra: &[(String, String)],
+        first: bool,
+        offered: bool,
+    ) -> Option<Unacked> {
+        let mut response = self.response(request, 200, None, &dialog.key.local_tag);
+        response.headers_mut().push(HeaderName::Contact, &dialog.contact);
+        push_extra(&mut response, extra);
+        describe(&mut response, Some(body));
+        let cseq = request.cseq()?.number;
+        let transmit = self.respond(now, server, &response)?;
+        let interval = self.config.timers.t1;
+        self.arm_usage(id, TimerReason::AcceptRetransmit, now, interval);
+        self.arm_usage(id, TimerReason::AckMissing, now, self.config.timers.whole());
+        Some(Unacked { cseq, transmit, interval, first, offered })
+    }
+
+    /// Refuses an INVITE, 300 to 699. [`Event::Failed`] with `Rejected` confirms it.
+    pub fn reject(
+        &mut self,
+        now: Instant,
+        id: InviteId,
+        status: u16,
+        reason: Option<&str>,
+        extra: &[(String, String)],
+    ) -> Result<(), CommandError> {
+        self.offered(id)?;
+        if !(300..=699).contains(&status) {
+            return Err(CommandError::BadStatus(status));
+        }
+        self.refuse_offered(now, id, status, reason, extra);
+        self.fail(id, FailureKind::Rejected, status, reason.unwrap_or("refused by the application"));
+        Ok(())
+    }
+
+    /// Gives an INVITE its final refusal and forgets the usage; the transaction waits for the ACK by itself.
+    pub(super) fn refuse_offered(
+        &mut self,
+        now: Instant,
+        id: InviteId,
+        status: u16,
+        reason: Option<&str>,
+        extra: &[(String, String)],
+    ) {
+        let Some(Usage::Offered(offered)) = self.take_usage(id) else { return };
+        let mut response = self.response(&offered.request, status, reason, &offered.dialog.key.local_tag);
+        push_extra(&mut response, extra);
+        self.respond(now, offered.server, &response);
+    }
+
+    /// A CANCEL matched the INVITE behind `server` while it waited for its answer (RFC 3261 section 9.2).
+    pub(super) fn invite_canceled(
+        &mut self,
+        now: Instant,
+        id: InviteId,
+        server: u64,
+        reason: Option<String>,
+    ) {
+        match self.usages.get_mut(&id) {
+            Some(Usage::Offered(_)) => {
+                self.refuse_offered(now, id, 487, None, &[]);
+                let reason = reason.unwrap_or_else(|| "canceled by the caller".to_owned());
+                self.fail(id, FailureKind::Cancelled, 487, reason);
+            }
+            Some(Usage::Up(up)) => {
+                if let Some(asked) = up.asked.take_if(|asked| asked.server == server) {
+                    let tag = up.dialog.key.local_tag.clone();
+                    self.disarm_usage(id, TimerReason::AnswerDue);
+                    let response = self.response(&asked.request, 487, None, &tag);
+                    self.respond(now, server, &response);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The application has slept over an INVITE or a re-INVITE.
+    pub(super) fn answer_is_due(&mut self, now: Instant, id: InviteId) {
+        match self.usages.get(&id) {
+            Some(Usage::Offered(_)) => {
+                self.refuse_offered(now, id, 480, None, &[]);
+                self.fail(id, FailureKind::Unanswered, 480, "the application did not answer in time");
+            }
+            Some(Usage::Up(_)) => {
+                let _ = self.reject_reinvite(now, id, 500);
+            }
+            _ => {}
+        }
+    }
+
+    fn offered(&self, id: InviteId) -> Result<&Offered, CommandError> {
+        match self.usages.get(&id) {
+            Some(Usage::Offered(offered)) => Ok(offered),
+            Some(Usage::Calling(_)) => Err(CommandError::WrongState("an INVITE of our own")),
+            Some(Usage::Up(_)) => Err(CommandError::WrongState("answered already")),
+            None => Err(CommandError::Gone),
+        }
+    }
+}
+
+fn push_extra(response: &mut Message, extra: &[(String, String)]) {
+    for (name, value) in extra.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("contact")) {
+        response.headers_mut().push(name.as_str(), value);
+    }
+}
