@@ -3,10 +3,11 @@
 
 use sip::{Host, HostPort, NameAddr, Uri};
 
+use crate::check::Check;
 use crate::numbers::NumberFormat;
 use crate::profile::{Codec, Peer, Profile, Transport};
 use crate::shape::{Local, Shaped, our_target, peer_target};
-use crate::source::{Check, Defaults, ProfileSource};
+use crate::source::{Defaults, ProfileSource};
 
 pub(crate) const DEFAULTS: Defaults = Defaults {
     transport: Transport::Tls,

@@ -7,8 +7,9 @@ use ipnet::IpNet;
 use routing::{TrunkId, TrunkRef};
 use toml::Spanned;
 
+use crate::health::PeerKey;
 use crate::identify::{Unknown, identify};
-use crate::profile::Profile;
+use crate::profile::{Peer, Profile};
 use crate::source::{ProfileError, ProfileSource};
 
 /// The profiles, by name and by source.
@@ -49,6 +50,13 @@ impl Trunks {
     /// The profile of a trunk.
     pub fn get(&self, id: &TrunkId) -> Option<&Profile> {
         self.by_id.get(id).and_then(|at| self.profiles.get(*at))
+    }
+
+    /// The peer behind a [`PeerKey`], as the monitor names it.
+    pub fn peer(&self, key: &PeerKey) -> Option<(&Profile, &Peer)> {
+        let profile = self.get(&key.trunk)?;
+        let peer = profile.peers.iter().find(|peer| PeerKey::of(profile, peer) == *key)?;
+        Some((profile, peer))
     }
 
     /// All profiles, in the order of the file.
