@@ -108,20 +108,24 @@ impl Check<'_> {
         built
     }
 
-    pub(crate) fn sources(&mut self, sources: Option<&[Spanned<String>]>, peers: &[Peer]) -> Vec<IpNet> {
+    pub(crate) fn sources(
+        &mut self,
+        sources: Option<&Spanned<Vec<Spanned<String>>>>,
+        peers: &[Peer],
+    ) -> Vec<IpNet> {
         let Some(sources) = sources else {
             let mut nets: Vec<IpNet> = peers.iter().map(|peer| IpNet::from(peer.address.ip())).collect();
             nets.sort();
             nets.dedup();
             return nets;
         };
-        if sources.is_empty() {
+        if sources.get_ref().is_empty() {
             let expected =
                 "the networks its requests come from; without the key they are the addresses of `peers`";
-            self.refuse(None, "sources", "[]", expected);
+            self.refuse(Some(sources.span()), "sources", "[]", expected);
         }
         let mut nets = Vec::new();
-        for source in sources {
+        for source in sources.get_ref() {
             let text = source.get_ref();
             match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
                 Ok(net) if net.prefix_len() > 0 => nets.push(net.trunc()),
@@ -284,16 +288,16 @@ impl Check<'_> {
         Duration::from_secs(u64::from(self.number(key, written, range).unwrap_or(default)))
     }
 
-    pub(crate) fn accepted(&mut self, codes: Option<&[Spanned<CodeSource>]>) -> AcceptedCodes {
+    pub(crate) fn accepted(&mut self, codes: Option<&Spanned<Vec<Spanned<CodeSource>>>>) -> AcceptedCodes {
         let Some(codes) = codes else {
             return AcceptedCodes(vec![200..=299]);
         };
-        if codes.is_empty() {
+        if codes.get_ref().is_empty() {
             let expected = "at least one code; to send no OPTIONS say send_sip_options = false";
-            self.refuse(None, "options_accepted_codes", "[]", expected);
+            self.refuse(Some(codes.span()), "options_accepted_codes", "[]", expected);
         }
         let mut ranges = Vec::new();
-        for code in codes {
+        for code in codes.get_ref() {
             let range = match code.get_ref() {
                 CodeSource::Code(code) if (200..=699).contains(code) => Some(*code..=*code),
                 CodeSource::Code(_) => None,

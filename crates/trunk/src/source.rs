@@ -30,7 +30,7 @@ pub struct ProfileSource {
     pub enabled: Option<bool>,
     pub fqdn: Option<Spanned<String>>,
     pub peers: Spanned<Vec<PeerSource>>,
-    pub sources: Option<Vec<Spanned<String>>>,
+    pub sources: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default)]
     pub tls_names: Vec<Spanned<String>>,
     pub codecs: Option<Spanned<Vec<CodecName>>>,
@@ -49,7 +49,7 @@ pub struct ProfileSource {
     pub from_domain: Option<Spanned<String>>,
     pub send_sip_options: Option<bool>,
     pub options_interval_seconds: Option<Spanned<u32>>,
-    pub options_accepted_codes: Option<Vec<Spanned<CodeSource>>>,
+    pub options_accepted_codes: Option<Spanned<Vec<Spanned<CodeSource>>>>,
     pub options_user: Option<Spanned<String>>,
     pub failover_response_codes: Option<Vec<Spanned<u16>>>,
     pub failover_time_seconds: Option<Spanned<u32>>,
@@ -147,7 +147,7 @@ impl ProfileSource {
             provider: check.provider(self.kind, self.provider.as_ref(), self.id.get_ref()),
             enabled: self.enabled.unwrap_or(true),
             fqdn: check.host_name("fqdn", self.fqdn.as_ref()),
-            sources: check.sources(self.sources.as_deref(), &peers),
+            sources: check.sources(self.sources.as_ref(), &peers),
             peers,
             tls_names: self.tls_names.iter().filter_map(|name| check.tls_name(name)).collect(),
             codecs: check.codecs(self.codecs.as_ref(), defaults.codecs),
@@ -166,7 +166,7 @@ impl ProfileSource {
                     1..=3600,
                     defaults.options_interval_seconds,
                 ),
-                accepted: check.accepted(self.options_accepted_codes.as_deref()),
+                accepted: check.accepted(self.options_accepted_codes.as_ref()),
                 user: check.token("options_user", self.options_user.as_ref()),
             },
             failover_response_codes: check.failover_codes(self.failover_response_codes.as_deref()),
@@ -194,5 +194,221 @@ impl ProfileSource {
             microsoft::check(self, &profile, &mut check);
         }
         if check.errors.is_empty() { Ok(profile) } else { Err(check.errors) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use routing::{OperatorId, Provider};
+
+    use crate::testing::{MICROSOFT, OPERATOR, profile, syntax_error, trunks};
+    use crate::{Codec, MediaSource, NumberFormat, ProfileError, Transport};
+
+    #[test]
+    fn the_defaults_of_an_operator() {
+        let profile = profile(OPERATOR);
+        assert_eq!(profile.provider, Provider::Operator(OperatorId::new("acme")));
+        assert!(profile.enabled && profile.forward_pai && profile.user_phone && profile.options.send);
+        assert!(!profile.trust_pai);
+        assert_eq!(profile.peers[0].transport, Transport::Udp);
+        assert_eq!(profile.sources.iter().map(ToString::to_string).collect::<Vec<_>>(), ["203.0.113.10/32"]);
+        assert_eq!(profile.codecs, [Codec::Pcma, Codec::Pcmu]);
+        assert_eq!(profile.media_source, MediaSource::Exact);
+        assert_eq!(profile.numbers.format, NumberFormat::E164);
+        assert_eq!(profile.options.interval, Duration::from_secs(30));
+        assert_eq!(profile.failover_response_codes, [408, 503, 504].into());
+        assert_eq!(profile.failover_time, Duration::from_secs(10));
+        assert_eq!(profile.first_response_within, Duration::from_millis(3500));
+        assert_eq!(profile.ring_for, Duration::from_secs(60));
+        assert_eq!((profile.max_concurrent_sessions, profile.calls_per_second), (None, None));
+        assert_eq!(profile.credentials, None);
+    }
+
+    #[test]
+    fn the_defaults_of_microsoft() {
+        let profile = profile(MICROSOFT);
+        assert_eq!(profile.provider, Provider::Microsoft);
+        assert!(profile.enabled && profile.user_phone && profile.options.send);
+        assert!(!profile.trust_pai && !profile.forward_pai);
+        assert_eq!(profile.peers[0].transport, Transport::Tls);
+        assert_eq!(profile.codecs, [Codec::Pcmu, Codec::Pcma]);
+        assert_eq!(profile.options.interval, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn the_port_of_a_peer_defaults_to_that_of_its_transport() {
+        let port = |address: &str, transport: &str| {
+            let peer = format!("address = \"{address}\", transport = \"{transport}\"");
+            profile(&OPERATOR.replace("address = \"203.0.113.10:5060\"", &peer)).peers[0].address.port()
+        };
+        assert_eq!(port("203.0.113.10", "udp"), 5060);
+        assert_eq!(port("203.0.113.10", "tls"), 5061);
+        assert_eq!(port("[2001:db8::1]:5070", "tcp"), 5070);
+        assert_eq!(port("2001:db8::1", "tcp"), 5060);
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let profile = profile(
+            r#"
+[[trunk]]
+id = "acme"
+kind = "operator"
+provider = "operator:Acme GmbH"
+enabled = false
+fqdn = "conf.example.net"
+peers = [
+  { address = "203.0.113.10:5060", transport = "tcp", host = "sbc1.acme.example" },
+  { address = "203.0.113.11" },
+]
+sources = ["203.0.113.0/28", "198.51.100.7"]
+tls_names = ["SBC.acme.example", "*.acme.example"]
+codecs = ["pcmu", "pcma", "pcmu"]
+media_source = "same-ip"
+number_format = "national"
+caller_number_format = "plain"
+country_code = "49"
+national_prefix = "0"
+international_prefix = "00"
+called_from = "history-info"
+trust_pai = true
+forward_pai = false
+user_phone = false
+from_domain = "acme.example"
+send_sip_options = false
+options_interval_seconds = 45
+options_accepted_codes = ["2xx", 404]
+options_user = "ping"
+failover_response_codes = [480, 500]
+failover_time_seconds = 20
+first_response_ms = 1000
+ring_seconds = 90
+max_concurrent_sessions = 30
+calls_per_second = 3
+credentials = { username = "u", password = "secret", realm = "acme.example" }
+"#,
+        );
+        assert_eq!(profile.provider, Provider::Operator(OperatorId::new("Acme GmbH")));
+        assert!(!profile.enabled && !profile.forward_pai && !profile.user_phone && !profile.options.send);
+        assert!(profile.trust_pai);
+        assert_eq!(profile.peers.len(), 2);
+        assert_eq!(profile.sources.len(), 2);
+        assert_eq!(profile.tls_names, ["sbc.acme.example", "*.acme.example"]);
+        assert_eq!(profile.codecs, [Codec::Pcmu, Codec::Pcma]);
+        assert_eq!(profile.media_source, MediaSource::SameIp);
+        assert_eq!(profile.options.interval, Duration::from_secs(45));
+        assert!(profile.options.accepted.contains(299) && profile.options.accepted.contains(404));
+        assert!(!profile.options.accepted.contains(405));
+        assert_eq!(profile.options.user.as_deref(), Some("ping"));
+        assert_eq!(profile.failover_response_codes, [480, 500].into());
+        assert_eq!(profile.failover_time, Duration::from_secs(20));
+        assert_eq!(profile.first_response_within, Duration::from_secs(1));
+        assert_eq!(profile.ring_for, Duration::from_secs(90));
+        assert_eq!((profile.max_concurrent_sessions, profile.calls_per_second), (Some(30), Some(3)));
+        let credentials = profile.credentials.clone().unwrap();
+        assert_eq!((credentials.username.as_str(), credentials.password.as_str()), ("u", "secret"));
+        assert!(!format!("{profile:?}").contains("secret"), "a password is never shown");
+    }
+
+    /// (the line that is added, the key that is named, a part of what is expected)
+    const WRONG: &[(&str, &str, &str)] = &[
+        ("provider = \"microsoft\"", "provider", "kind = \"microsoft\""),
+        ("provider = \"acme\"", "provider", "operator:<id>"),
+        ("fqdn = \"conf.example.net:5060\"", "fqdn", "without port"),
+        ("fqdn = \"a\\r\\nX: y\"", "fqdn", "host name"),
+        ("from_domain = \"a b\"", "from_domain", "host name"),
+        ("sources = []", "sources", "addresses of `peers`"),
+        ("sources = [\"sbc.example.net\"]", "sources", "203.0.113.0/28"),
+        ("sources = [\"0.0.0.0/0\"]", "sources", "lets anyone call"),
+        ("tls_names = [\"*\"]", "tls_names", "certificate name"),
+        ("codecs = []", "codecs", "pcma"),
+        ("number_format = \"national\"", "number_format", "country_code and national_prefix"),
+        (
+            "caller_number_format = \"national\"\ncountry_code = \"49\"",
+            "caller_number_format",
+            "national_prefix",
+        ),
+        ("country_code = \"+49\"", "country_code", "1 to 3 digits"),
+        ("country_code = \"049\"", "country_code", "does not begin with 0"),
+        ("national_prefix = \"x\"", "national_prefix", "digits"),
+        ("international_prefix = \"\"", "international_prefix", "digits"),
+        ("options_interval_seconds = 0", "options_interval_seconds", "1 to 3600"),
+        ("options_accepted_codes = []", "options_accepted_codes", "send_sip_options = false"),
+        ("options_accepted_codes = [180]", "options_accepted_codes", "2xx"),
+        ("options_accepted_codes = [\"7xx\"]", "options_accepted_codes", "2xx"),
+        ("options_user = \"a@b\"", "options_user", "without escapes"),
+        ("failover_response_codes = [603]", "failover_response_codes", "never retried"),
+        ("failover_response_codes = [200]", "failover_response_codes", "400 to 599"),
+        ("failover_time_seconds = 0", "failover_time_seconds", "1 to 60"),
+        ("first_response_ms = 10", "first_response_ms", "100 to 32000"),
+        ("ring_seconds = 1", "ring_seconds", "5 to 600"),
+        ("max_concurrent_sessions = 0", "max_concurrent_sessions", "1 to 1000000"),
+        ("calls_per_second = 0", "calls_per_second", "1 to 10000"),
+        ("credentials = { username = \"\", password = \"x\" }", "credentials.username", "text"),
+        ("credentials = { username = \"u\", password = \"a\\nb\" }", "credentials.password", "control"),
+    ];
+
+    #[test]
+    fn a_wrong_value_is_refused_with_its_place_its_key_and_what_is_expected() {
+        for (line, key, expected) in WRONG {
+            let document = format!("{OPERATOR}{line}\n");
+            let errors = trunks(&document).expect_err(line);
+            let [ProfileError { span, key: found_key, expected: found, .. }] = errors.as_slice() else {
+                panic!("{line}: {errors:?}");
+            };
+            assert_eq!(*found_key, format!("trunk.acme.{key}"), "{line}");
+            assert!(found.contains(expected), "{line}: {found}");
+            let span = span.clone().expect("every error has its place");
+            let at = &document[span.clone()];
+            assert!(span.start >= OPERATOR.len(), "{line} points at {at:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_peer_is_refused() {
+        // (the peers, what is expected)
+        let table = [
+            ("[]", "at least one"),
+            ("[{ address = \"sbc.acme.example\" }]", "the name in host"),
+            ("[{ address = \"203.0.113.10:0\" }]", "IP or IP:port"),
+            ("[{ address = \"0.0.0.0\" }]", "IP or IP:port"),
+            ("[{ address = \"203.0.113.10\" }, { address = \"203.0.113.10:5060\" }]", "once"),
+            ("[{ address = \"203.0.113.10\", host = \"a:5060\" }]", "without port"),
+        ];
+        for (peers, expected) in table {
+            let document = format!("[[trunk]]\nid = \"acme\"\nkind = \"operator\"\npeers = {peers}\n");
+            let errors = trunks(&document).expect_err(peers);
+            assert!(errors[0].expected.contains(expected), "{peers}: {errors:?}");
+            assert!(errors[0].span.is_some());
+        }
+    }
+
+    #[test]
+    fn all_errors_come_at_once() {
+        let document = format!("{OPERATOR}ring_seconds = 1\ncalls_per_second = 0\nfqdn = \"-\"\n");
+        assert_eq!(trunks(&document).unwrap_err().len(), 3);
+    }
+
+    #[test]
+    fn an_unknown_key_or_value_is_refused_by_name() {
+        for (line, named) in [
+            ("max_sessions = 5", "max_sessions"),
+            ("codecs = [\"g729\"]", "g729"),
+            ("media_source = \"any\"", "any"),
+            ("credentials = { user = \"u\", password = \"p\" }", "user"),
+        ] {
+            let error = syntax_error(&format!("{OPERATOR}{line}\n"));
+            assert!(error.contains(named) && error.contains("expected"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_id_must_do_as_a_metric_label() {
+        for id in ["", "a b", "ä", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+            let errors = trunks(&OPERATOR.replace("\"acme\"", &format!("\"{id}\""))).unwrap_err();
+            assert!(errors[0].expected.contains("metric label"), "{errors:?}");
+        }
     }
 }
