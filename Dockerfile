@@ -6,6 +6,8 @@
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
+# the image has this one; rust-toolchain.toml would fetch the newest stable instead
+ENV RUSTUP_TOOLCHAIN=1.95.0
 COPY . .
 RUN cargo build --locked --release --package server --bin partyline
 

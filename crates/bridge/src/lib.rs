@@ -1,5 +1,42 @@
-//! WHY: the focus. Conferences, participants, attendant, dial-out.
+//! WHY: the focus (RFC 4353). Conferences, participants, attendant, dial-out, usage records.
+//!
+//! Sans-IO: the bridge opens nothing, spawns nothing, sleeps never. [`Event`]s and the time go into [`Bridge::handle`],
+//! [`Command`]s come out of [`Bridge::poll_command`]; the [`Directory`] and the routing table answer its questions from
+//! memory. Events about legs it does not know are ignored, so no order of events can break it.
 
+mod attendant;
+mod bridge;
+mod call;
+mod command;
+mod confirmation;
+mod defence;
+mod dial_out;
+mod digit;
+mod directory;
+mod event;
+mod id;
+mod keypad;
+mod meeting;
 mod prompt;
+mod roster;
+mod stamp;
+mod text;
+mod usage;
 
+pub use attendant::AttendantConfig;
+pub use bridge::{Bridge, BridgeConfig, Counters, LegSnapshot, Reason, Snapshot};
+pub use command::{Command, DialOutRefusal, HangupCause, Purpose, Sound, Tone};
+pub use defence::{DefenceConfig, WrongIds};
+pub use digit::Digit;
+pub use directory::{MeetingRules, MeetingSource, MemoryDirectory};
+pub use event::{Caller, DialFailure, DialFailureKind, DialOutRequest, EndedBy, Event, LegEnd};
+pub use id::{ConferenceId, LegId, RequestId};
+pub use meeting::{
+    ConferenceCode, Directory, Lookup, MAX_ID_LENGTH, MIN_ID_LENGTH, Meeting, NotAConferenceCode,
+};
 pub use prompt::PromptId;
+pub use roster::{Callee, ConferenceSnapshot, Participant};
+pub use stamp::Stamp;
+pub use usage::{
+    AttemptRecord, CallResult, CallType, EndingParty, Record, RecordEnd, RecordKind, Rounding, SCHEMA_VERSION,
+};

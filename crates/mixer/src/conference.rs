@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::frame::{FRAME, Frame};
 use crate::g711::G711;
+use crate::guard;
 use crate::leg::LegEvent;
 use crate::port::Seat;
 use crate::units::{ConferenceId, LegId, Ssrc};
@@ -68,6 +69,10 @@ impl<IO> Conference<IO> {
 
     /// Mixes 20 ms. `now` is the tick's deadline. Then every leg that sends has its packet in [`crate::Leg::egress`].
     pub fn tick(&mut self, now: Instant) {
+        guard::armed(|| self.mix(now));
+    }
+
+    fn mix(&mut self, now: Instant) {
         self.total = [0; FRAME];
         for seat in &mut self.seats {
             if seat.leg.begin_tick(now) {

@@ -3,8 +3,10 @@
 //! The mixer is sans-IO: it owns no socket, no thread and no clock. A media thread (or the simulation) drives a [`Shard`]:
 //! commands in, datagrams in, [`Shard::tick`] every 20 ms, datagrams out, reports out.
 
+pub mod clock;
 pub mod frame;
 pub mod g711;
+pub mod guard;
 pub mod jitter;
 pub mod rtp;
 pub mod units;
@@ -14,7 +16,10 @@ mod leg;
 mod player;
 mod port;
 mod shard;
+#[cfg(test)]
+mod testing;
 
+pub use clock::Clock;
 pub use conference::{Conference, MixConfig, Sabotage};
 pub use frame::{Clip, FRAME, Frame, TICK};
 pub use g711::G711;
@@ -23,3 +28,7 @@ pub use player::CLIPS;
 pub use port::{Command, Digits, DigitsError, Report, Seat};
 pub use shard::{Shard, ShardConfig};
 pub use units::{ConferenceId, LegId, PayloadType, Ptime, RtpTime, SeqNo, Ssrc};
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: guard::GuardedAllocator = guard::GuardedAllocator;

@@ -2,6 +2,7 @@
 
 mod dialog;
 pub mod endpoint;
+pub mod framing;
 pub mod transaction;
 pub mod wire;
 

@@ -28,11 +28,11 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 /// First pings are spread over this time, or over one interval when that is shorter.
 const FIRST_PING_WITHIN: Duration = Duration::from_secs(5);
 /// Downs are counted over this time.
-const FLAP_WINDOW: Duration = Duration::from_secs(15 * 60);
+const FLAP_WINDOW: Duration = Duration::from_mins(15);
 /// So many of them are flapping.
 const FLAPS: usize = 3;
 /// How long a flapping peer must answer; doubled with every further Down, up to the window.
-const HOLD_DOWN: Duration = Duration::from_secs(60);
+const HOLD_DOWN: Duration = Duration::from_mins(1);
 
 /// What is known of a peer, or of a trunk by its best peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -240,6 +240,7 @@ impl Monitor {
                 self.peers.insert(key, watch);
             }
         }
+        self.commands.retain(|command| self.peers.contains_key(&command.peer));
         self.trunks.retain(|id, _| profiles.iter().any(|profile| profile.id == *id));
         for profile in profiles {
             let fresh = TrunkWatch { disabled: false, draining: false, reported: State::Suspect };
@@ -282,7 +283,7 @@ impl Monitor {
             }
             PingOutcome::NoAnswer if current => self.missed(now, peer, "OPTIONS had no answer"),
             PingOutcome::TransportFailed if current => {
-                self.unreachable(now, peer, "OPTIONS found no connection")
+                self.unreachable(now, peer, "OPTIONS found no connection");
             }
             _ => {}
         }
@@ -343,7 +344,11 @@ impl Monitor {
         let delay = Duration::from_millis(self.rng.random_range(0..=spread.as_millis() as u64));
         let next_ping = options.send.then(|| now + delay);
         match known {
-            Some(watch) => Watch { options, next_ping, awaited: None, ..watch },
+            Some(watch) => {
+                // Without pings nothing would ever lift a Down, so it begins anew.
+                let condition = if options.send { watch.condition } else { Condition::Suspect { misses: 0 } };
+                Watch { options, condition, next_ping, awaited: None, ..watch }
+            }
             None => Watch {
                 options,
                 condition: Condition::Suspect { misses: 0 },
@@ -496,3 +501,6 @@ impl Watch {
         [ping, awaited, condition].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 }
+
+#[cfg(test)]
+mod tests;

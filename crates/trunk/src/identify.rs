@@ -88,3 +88,95 @@ fn matches_name(pattern: &str, name: &str) -> bool {
             .is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(parent)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::trunks;
+
+    const TRUNKS: &str = r#"
+[[trunk]]
+id = "wide"
+kind = "operator"
+peers = [{ address = "198.51.100.1" }]
+sources = ["198.51.0.0/16", "2001:db8::/32"]
+
+[[trunk]]
+id = "narrow"
+kind = "operator"
+peers = [{ address = "198.51.100.9" }]
+
+[[trunk]]
+id = "teams-a"
+kind = "microsoft"
+fqdn = "a.example.net"
+peers = [{ address = "52.114.75.24", host = "sip.pstnhub.microsoft.com" }]
+sources = ["52.112.0.0/14"]
+tls_names = ["sip.pstnhub.microsoft.com"]
+
+[[trunk]]
+id = "teams-b"
+kind = "microsoft"
+fqdn = "b.example.net"
+peers = [{ address = "52.114.76.76", host = "sip.pstnhub.gov.example" }]
+sources = ["52.112.0.0/14"]
+tls_names = ["*.gov.example"]
+"#;
+
+    fn who(source: &str, tls_name: Option<&str>) -> Result<String, Unknown> {
+        let trunks = trunks(TRUNKS).unwrap();
+        let source = SocketAddr::new(source.parse().unwrap(), 5060);
+        trunks.identify(source, tls_name).map(|profile| profile.id.to_string())
+    }
+
+    #[test]
+    fn the_longest_prefix_names_the_trunk() {
+        // (source, trunk)
+        let table = [
+            ("198.51.100.9", "narrow"),
+            ("198.51.100.1", "wide"),
+            ("198.51.3.4", "wide"),
+            ("::ffff:198.51.100.9", "narrow"),
+            ("2001:db8::7", "wide"),
+        ];
+        for (source, trunk) in table {
+            assert_eq!(who(source, None).as_deref(), Ok(trunk), "{source}");
+        }
+    }
+
+    #[test]
+    fn the_tls_name_tells_trunks_on_the_same_network_apart() {
+        // (name in the certificate, trunk)
+        let table = [
+            ("sip.pstnhub.microsoft.com", Some("teams-a")),
+            ("SIP.PSTNHUB.MICROSOFT.COM", Some("teams-a")),
+            ("one.gov.example", Some("teams-b")),
+            ("one.two.gov.example", None),
+            ("gov.example", None),
+            (".gov.example", None),
+            ("sip.pstnhub.microsoft.com.evil.example", None),
+        ];
+        for (name, trunk) in table {
+            assert_eq!(who("52.113.0.1", Some(name)).ok().as_deref(), trunk, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_right_name_from_a_wrong_address_is_refused() {
+        assert!(matches!(who("203.0.113.1", Some("sip.pstnhub.microsoft.com")), Err(Unknown::Source(_))));
+    }
+
+    #[test]
+    fn a_refusal_is_403_and_says_what_to_add() {
+        let cases = [
+            (who("203.0.113.1", None), "add it to `sources`"),
+            (who("52.113.0.1", None), "must show a TLS name"),
+            (who("52.113.0.1", Some("other.example")), "not in `tls_names`"),
+        ];
+        for (refused, advice) in cases {
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.status(), 403);
+            assert!(refused.to_string().contains(advice), "{refused}");
+        }
+    }
+}

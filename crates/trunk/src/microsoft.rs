@@ -3,10 +3,11 @@
 
 use sip::{Host, HostPort, NameAddr, Uri};
 
+use crate::check::Check;
 use crate::numbers::NumberFormat;
 use crate::profile::{Codec, Peer, Profile, Transport};
 use crate::shape::{Local, Shaped, our_target, peer_target};
-use crate::source::{Check, Defaults, ProfileSource};
+use crate::source::{Defaults, ProfileSource};
 
 pub(crate) const DEFAULTS: Defaults = Defaults {
     transport: Transport::Tls,
@@ -75,4 +76,108 @@ pub(crate) fn options(profile: &Profile, peer: &Peer, local: &Local) -> Shaped {
 pub(crate) fn contact(profile: &Profile, peer: &Peer, local: &Local, user: Option<&str>) -> NameAddr {
     let uri = Uri::sip(user, our_target(profile, local));
     NameAddr::new(uri.with_param("transport", Some(peer.transport.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::DialOut;
+    use crate::testing::{MICROSOFT, dial_out, invite_text, options_text, trunks};
+
+    /// The keys that a broken profile's errors name.
+    fn refused(document: &str) -> Vec<String> {
+        trunks(document).unwrap_err().into_iter().map(|error| error.key).collect()
+    }
+
+    #[test]
+    fn an_invite_has_plus_numbers_user_phone_and_our_paired_name() {
+        assert_eq!(
+            invite_text(MICROSOFT, &dial_out()),
+            "\
+INVITE sip:+14255550100@sip.pstnhub.microsoft.com;user=phone SIP/2.0
+From: <sip:+493012345678@sbc1.adatum.biz;user=phone>
+To: <sip:+14255550100@sip.pstnhub.microsoft.com;user=phone>
+Contact: <sip:+493012345678@sbc1.adatum.biz:5060;transport=tls>
+Content-Length: 0
+
+"
+        );
+    }
+
+    #[test]
+    fn an_options_carries_a_contact_with_our_name_and_no_user() {
+        assert_eq!(
+            options_text(MICROSOFT),
+            "\
+OPTIONS sip:sip.pstnhub.microsoft.com:5061 SIP/2.0
+From: <sip:sbc1.adatum.biz:5060>
+To: <sip:sip.pstnhub.microsoft.com:5061>
+Contact: <sip:sbc1.adatum.biz:5060;transport=tls>
+Content-Length: 0
+
+"
+        );
+    }
+
+    #[test]
+    fn our_address_never_stands_in_a_request() {
+        for withheld in [false, true] {
+            for keys in ["", "forward_pai = true\n"] {
+                let text = invite_text(&format!("{MICROSOFT}{keys}"), &DialOut { withheld, ..dial_out() });
+                assert!(!text.contains("192.0.2.1"), "{text}");
+            }
+        }
+        assert!(!options_text(MICROSOFT).contains("192.0.2.1"));
+    }
+
+    #[test]
+    fn sips_replaces_and_100rel_are_never_sent() {
+        let text = invite_text(&format!("{MICROSOFT}forward_pai = true\n"), &dial_out());
+        for word in ["sips:", "Replaces", "100rel", "Require"] {
+            assert!(!text.contains(word), "{word} in {text}");
+        }
+    }
+
+    #[test]
+    fn with_forward_pai_a_withheld_caller_is_asserted_with_privacy_id_and_anonymous_in_from() {
+        let text = invite_text(
+            &format!("{MICROSOFT}forward_pai = true\n"),
+            &DialOut { withheld: true, ..dial_out() },
+        );
+        assert!(text.contains("From: \"Anonymous\" <sip:anonymous@anonymous.invalid>\n"), "{text}");
+        assert!(
+            text.contains("P-Asserted-Identity: <sip:+493012345678@sbc1.adatum.biz;user=phone>\n"),
+            "{text}"
+        );
+        assert!(text.contains("Privacy: id\n"), "{text}");
+    }
+
+    #[test]
+    fn the_contact_names_the_transport_even_when_it_is_udp() {
+        let document = MICROSOFT.replace("host = ", "transport = \"udp\", host = ");
+        let text = invite_text(&document, &dial_out());
+        assert!(text.contains("Contact: <sip:+493012345678@sbc1.adatum.biz:5060;transport=udp>\n"), "{text}");
+    }
+
+    #[test]
+    fn a_profile_needs_our_name_and_the_gateways_name() {
+        let nameless = MICROSOFT.replace("fqdn = \"sbc1.adatum.biz\"\n", "");
+        assert_eq!(refused(&nameless), ["trunk.teams.fqdn"]);
+        let addressed = MICROSOFT.replace(", host = \"sip.pstnhub.microsoft.com\"", "");
+        assert_eq!(refused(&addressed), ["trunk.teams.peers.host"]);
+    }
+
+    #[test]
+    fn our_name_has_a_domain_and_at_most_63_characters_and_is_no_address() {
+        let long = format!("{}.example.net", "a".repeat(60));
+        for name in ["sbc1", "192.0.2.1", long.as_str()] {
+            let document = MICROSOFT.replace("sbc1.adatum.biz", name);
+            assert!(refused(&document).contains(&"trunk.teams.fqdn".to_owned()), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_gateway_knows_no_number_format_but_e164_and_no_other_domain_than_ours() {
+        let document = format!("{MICROSOFT}number_format = \"plain\"\nfrom_domain = \"x.example\"\n");
+        assert_eq!(refused(&document), ["trunk.teams.number_format", "trunk.teams.from_domain"]);
+    }
 }

@@ -14,6 +14,17 @@ pub enum NumberFormat {
     National,
 }
 
+impl NumberFormat {
+    /// As it is written in a profile.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::E164 => "e164",
+            Self::Plain => "plain",
+            Self::National => "national",
+        }
+    }
+}
+
 /// The peer's view of numbers: its format, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NumberPlan {

@@ -150,6 +150,7 @@ impl AcceptedCodes {
 
 /// A trunk, complete and checked. Times are durations, numbers are what the peer agreed to.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the configuration")]
 pub struct Profile {
     /// Its name everywhere: configuration, metrics, log, routing table.
     pub id: TrunkId,

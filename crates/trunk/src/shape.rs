@@ -129,3 +129,64 @@ fn target(host: Host, port: Option<u16>) -> HostPort {
 pub(crate) fn clean(display: &str) -> String {
     display.chars().filter(|c| !c.is_control()).take(64).collect::<String>().trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sip::{Framing, Message, Method};
+
+    use super::*;
+    use crate::testing::{MICROSOFT, OPERATOR, dial_out, invite_text, profile, text};
+
+    #[test]
+    fn a_display_name_is_quoted_and_escaped() {
+        let call = DialOut { display: Some("The \"Board\" \\ 1".to_owned()), ..dial_out() };
+        let text = invite_text(OPERATOR, &call);
+        assert!(
+            text.contains("From: \"The \\\"Board\\\" \\\\ 1\" <sip:+493012345678@192.0.2.1;user=phone>\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_header_cannot_be_injected_through_the_display_name() {
+        let call = DialOut { display: Some("x\r\nX-Evil: 1\r\n\r\nbody\0".to_owned()), ..dial_out() };
+        let text = invite_text(OPERATOR, &call);
+        assert!(text.contains("From: \"xX-Evil: 1body\" <"), "{text}");
+        assert_eq!(text.lines().count(), 7, "{text}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_shaped_invite_parses_again_and_has_only_our_headers(
+            display in proptest::option::of(any::<String>()),
+            dialed in "\\+[1-9][0-9]{6,14}",
+            withheld: bool,
+            microsoft: bool,
+        ) {
+            let profile = profile(if microsoft { MICROSOFT } else { OPERATOR });
+            let call = DialOut { dialed: dialed.parse().unwrap(), display, withheld, ..dial_out() };
+            let shaped = shape_invite(&profile, &profile.peers[0], &call);
+            prop_assert_eq!(shaped.request_uri.user().unwrap(), dialed.as_str());
+            let mut message = Message::request(Method::INVITE, shaped.request_uri.clone());
+            let headers = message.headers_mut();
+            headers.push("Via", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1");
+            headers.push("From", shaped.from.clone().with_tag("a"));
+            headers.push("To", &shaped.to);
+            headers.push("Call-ID", "1");
+            headers.push("CSeq", "1 INVITE");
+            headers.push("Contact", &shaped.contact);
+            for (name, value) in &shaped.headers {
+                headers.push(name.as_str(), value);
+            }
+            let again = Message::parse(message.to_bytes(), Framing::Datagram);
+            prop_assert!(again.is_ok(), "{:?}", again);
+            let again = again.unwrap();
+            prop_assert_eq!(again.headers().len(), 7 + shaped.headers.len(), "{}", text(Method::INVITE, &shaped));
+            prop_assert_eq!(again.uri(), Some(&shaped.request_uri));
+            let from = again.from().unwrap();
+            prop_assert_eq!(from.uri(), shaped.from.uri());
+            prop_assert_eq!(from.display(), shaped.from.display());
+        }
+    }
+}

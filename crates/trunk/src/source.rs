@@ -4,21 +4,16 @@
 //! `forward_pai`, `failover_response_codes`, `failover_time_seconds`, `max_concurrent_sessions`.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
-use ipnet::IpNet;
-use routing::{DialPlan, OperatorId, Provider, TrunkId};
 use serde::Deserialize;
-use sip::Host;
 use thiserror::Error;
 use toml::Spanned;
 
-use crate::numbers::{NumberFormat, NumberPlan};
-use crate::profile::{
-    AcceptedCodes, CalledFrom, Codec, Credentials, Kind, MediaSource, Options, Peer, Profile, Transport,
-};
+use crate::check::Check;
+use crate::numbers::NumberFormat;
+use crate::profile::{CalledFrom, Codec, Kind, MediaSource, Options, Profile, Transport};
 use crate::{microsoft, operator};
 
 /// One `[[trunk]]` table. Every key but `id`, `kind` and `peers` has a default; an unknown key is refused.
@@ -35,7 +30,7 @@ pub struct ProfileSource {
     pub enabled: Option<bool>,
     pub fqdn: Option<Spanned<String>>,
     pub peers: Spanned<Vec<PeerSource>>,
-    pub sources: Option<Vec<Spanned<String>>>,
+    pub sources: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default)]
     pub tls_names: Vec<Spanned<String>>,
     pub codecs: Option<Spanned<Vec<CodecName>>>,
@@ -54,7 +49,7 @@ pub struct ProfileSource {
     pub from_domain: Option<Spanned<String>>,
     pub send_sip_options: Option<bool>,
     pub options_interval_seconds: Option<Spanned<u32>>,
-    pub options_accepted_codes: Option<Vec<Spanned<CodeSource>>>,
+    pub options_accepted_codes: Option<Spanned<Vec<Spanned<CodeSource>>>>,
     pub options_user: Option<Spanned<String>>,
     pub failover_response_codes: Option<Vec<Spanned<u16>>>,
     pub failover_time_seconds: Option<Spanned<u32>>,
@@ -152,7 +147,7 @@ impl ProfileSource {
             provider: check.provider(self.kind, self.provider.as_ref(), self.id.get_ref()),
             enabled: self.enabled.unwrap_or(true),
             fqdn: check.host_name("fqdn", self.fqdn.as_ref()),
-            sources: check.sources(self.sources.as_deref(), &peers),
+            sources: check.sources(self.sources.as_ref(), &peers),
             peers,
             tls_names: self.tls_names.iter().filter_map(|name| check.tls_name(name)).collect(),
             codecs: check.codecs(self.codecs.as_ref(), defaults.codecs),
@@ -171,7 +166,7 @@ impl ProfileSource {
                     1..=3600,
                     defaults.options_interval_seconds,
                 ),
-                accepted: check.accepted(self.options_accepted_codes.as_deref()),
+                accepted: check.accepted(self.options_accepted_codes.as_ref()),
                 user: check.token("options_user", self.options_user.as_ref()),
             },
             failover_response_codes: check.failover_codes(self.failover_response_codes.as_deref()),
@@ -202,341 +197,218 @@ impl ProfileSource {
     }
 }
 
-/// Collects what is wrong with one table.
-pub(crate) struct Check<'a> {
-    trunk: &'a str,
-    errors: Vec<ProfileError>,
-}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-impl Check<'_> {
-    /// Notes an error at a key of this trunk.
-    pub(crate) fn refuse(
-        &mut self,
-        span: Option<Range<usize>>,
-        key: &str,
-        found: impl Into<String>,
-        expected: impl Into<String>,
-    ) {
-        self.errors.push(ProfileError {
-            span,
-            key: format!("trunk.{}.{key}", self.trunk),
-            found: found.into(),
-            expected: expected.into(),
-        });
+    use routing::{OperatorId, Provider};
+
+    use crate::testing::{MICROSOFT, OPERATOR, profile, syntax_error, trunks};
+    use crate::{Codec, MediaSource, NumberFormat, ProfileError, Transport};
+
+    #[test]
+    fn the_defaults_of_an_operator() {
+        let profile = profile(OPERATOR);
+        assert_eq!(profile.provider, Provider::Operator(OperatorId::new("acme")));
+        assert!(profile.enabled && profile.forward_pai && profile.user_phone && profile.options.send);
+        assert!(!profile.trust_pai);
+        assert_eq!(profile.peers[0].transport, Transport::Udp);
+        assert_eq!(profile.sources.iter().map(ToString::to_string).collect::<Vec<_>>(), ["203.0.113.10/32"]);
+        assert_eq!(profile.codecs, [Codec::Pcma, Codec::Pcmu]);
+        assert_eq!(profile.media_source, MediaSource::Exact);
+        assert_eq!(profile.numbers.format, NumberFormat::E164);
+        assert_eq!(profile.options.interval, Duration::from_secs(30));
+        assert_eq!(profile.failover_response_codes, [408, 503, 504].into());
+        assert_eq!(profile.failover_time, Duration::from_secs(10));
+        assert_eq!(profile.first_response_within, Duration::from_millis(3500));
+        assert_eq!(profile.ring_for, Duration::from_secs(60));
+        assert_eq!((profile.max_concurrent_sessions, profile.calls_per_second), (None, None));
+        assert_eq!(profile.credentials, None);
     }
 
-    fn id(&mut self, id: &Spanned<String>) -> TrunkId {
-        let text = id.get_ref();
-        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if text.is_empty() || text.len() > 32 || !text.chars().all(fine) {
-            let expected = "1 to 32 letters, digits, '-', '_' or '.': it becomes a metric label";
-            self.refuse(Some(id.span()), "id", format!("{text:?}"), expected);
-        }
-        TrunkId::new(text.as_str())
+    #[test]
+    fn the_defaults_of_microsoft() {
+        let profile = profile(MICROSOFT);
+        assert_eq!(profile.provider, Provider::Microsoft);
+        assert!(profile.enabled && profile.user_phone && profile.options.send);
+        assert!(!profile.trust_pai && !profile.forward_pai);
+        assert_eq!(profile.peers[0].transport, Transport::Tls);
+        assert_eq!(profile.codecs, [Codec::Pcmu, Codec::Pcma]);
+        assert_eq!(profile.options.interval, Duration::from_secs(60));
     }
 
-    fn provider(&mut self, kind: Kind, written: Option<&Spanned<String>>, id: &str) -> Provider {
-        let expected = match kind {
-            Kind::Operator => {
-                "\"operator:<id>\" or \"customer\" (the Microsoft gateway has kind = \"microsoft\")"
-            }
-            Kind::Microsoft => "\"microsoft\", or no provider at all",
+    #[test]
+    fn the_port_of_a_peer_defaults_to_that_of_its_transport() {
+        let port = |address: &str, transport: &str| {
+            let peer = format!("address = \"{address}\", transport = \"{transport}\"");
+            profile(&OPERATOR.replace("address = \"203.0.113.10:5060\"", &peer)).peers[0].address.port()
         };
-        let Some(text) = written else {
-            return match kind {
-                Kind::Operator => Provider::Operator(OperatorId::new(id)),
-                Kind::Microsoft => Provider::Microsoft,
+        assert_eq!(port("203.0.113.10", "udp"), 5060);
+        assert_eq!(port("203.0.113.10", "tls"), 5061);
+        assert_eq!(port("[2001:db8::1]:5070", "tcp"), 5070);
+        assert_eq!(port("2001:db8::1", "tcp"), 5060);
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let profile = profile(
+            r#"
+[[trunk]]
+id = "acme"
+kind = "operator"
+provider = "operator:Acme GmbH"
+enabled = false
+fqdn = "conf.example.net"
+peers = [
+  { address = "203.0.113.10:5060", transport = "tcp", host = "sbc1.acme.example" },
+  { address = "203.0.113.11" },
+]
+sources = ["203.0.113.0/28", "198.51.100.7"]
+tls_names = ["SBC.acme.example", "*.acme.example"]
+codecs = ["pcmu", "pcma", "pcmu"]
+media_source = "same-ip"
+number_format = "national"
+caller_number_format = "plain"
+country_code = "49"
+national_prefix = "0"
+international_prefix = "00"
+called_from = "history-info"
+trust_pai = true
+forward_pai = false
+user_phone = false
+from_domain = "acme.example"
+send_sip_options = false
+options_interval_seconds = 45
+options_accepted_codes = ["2xx", 404]
+options_user = "ping"
+failover_response_codes = [480, 500]
+failover_time_seconds = 20
+first_response_ms = 1000
+ring_seconds = 90
+max_concurrent_sessions = 30
+calls_per_second = 3
+credentials = { username = "u", password = "secret", realm = "acme.example" }
+"#,
+        );
+        assert_eq!(profile.provider, Provider::Operator(OperatorId::new("Acme GmbH")));
+        assert!(!profile.enabled && !profile.forward_pai && !profile.user_phone && !profile.options.send);
+        assert!(profile.trust_pai);
+        assert_eq!(profile.peers.len(), 2);
+        assert_eq!(profile.sources.len(), 2);
+        assert_eq!(profile.tls_names, ["sbc.acme.example", "*.acme.example"]);
+        assert_eq!(profile.codecs, [Codec::Pcmu, Codec::Pcma]);
+        assert_eq!(profile.media_source, MediaSource::SameIp);
+        assert_eq!(profile.options.interval, Duration::from_secs(45));
+        assert!(profile.options.accepted.contains(299) && profile.options.accepted.contains(404));
+        assert!(!profile.options.accepted.contains(405));
+        assert_eq!(profile.options.user.as_deref(), Some("ping"));
+        assert_eq!(profile.failover_response_codes, [480, 500].into());
+        assert_eq!(profile.failover_time, Duration::from_secs(20));
+        assert_eq!(profile.first_response_within, Duration::from_secs(1));
+        assert_eq!(profile.ring_for, Duration::from_secs(90));
+        assert_eq!((profile.max_concurrent_sessions, profile.calls_per_second), (Some(30), Some(3)));
+        let credentials = profile.credentials.clone().unwrap();
+        assert_eq!((credentials.username.as_str(), credentials.password.as_str()), ("u", "secret"));
+        assert!(!format!("{profile:?}").contains("secret"), "a password is never shown");
+    }
+
+    /// (the line that is added, the key that is named, a part of what is expected)
+    const WRONG: &[(&str, &str, &str)] = &[
+        ("provider = \"microsoft\"", "provider", "kind = \"microsoft\""),
+        ("provider = \"acme\"", "provider", "operator:<id>"),
+        ("fqdn = \"conf.example.net:5060\"", "fqdn", "without port"),
+        ("fqdn = \"a\\r\\nX: y\"", "fqdn", "host name"),
+        ("from_domain = \"a b\"", "from_domain", "host name"),
+        ("sources = []", "sources", "addresses of `peers`"),
+        ("sources = [\"sbc.example.net\"]", "sources", "203.0.113.0/28"),
+        ("sources = [\"0.0.0.0/0\"]", "sources", "lets anyone call"),
+        ("tls_names = [\"*\"]", "tls_names", "certificate name"),
+        ("codecs = []", "codecs", "pcma"),
+        ("number_format = \"national\"", "number_format", "country_code and national_prefix"),
+        (
+            "caller_number_format = \"national\"\ncountry_code = \"49\"",
+            "caller_number_format",
+            "national_prefix",
+        ),
+        ("country_code = \"+49\"", "country_code", "1 to 3 digits"),
+        ("country_code = \"049\"", "country_code", "does not begin with 0"),
+        ("national_prefix = \"x\"", "national_prefix", "digits"),
+        ("international_prefix = \"\"", "international_prefix", "digits"),
+        ("options_interval_seconds = 0", "options_interval_seconds", "1 to 3600"),
+        ("options_accepted_codes = []", "options_accepted_codes", "send_sip_options = false"),
+        ("options_accepted_codes = [180]", "options_accepted_codes", "2xx"),
+        ("options_accepted_codes = [\"7xx\"]", "options_accepted_codes", "2xx"),
+        ("options_user = \"a@b\"", "options_user", "without escapes"),
+        ("failover_response_codes = [603]", "failover_response_codes", "never retried"),
+        ("failover_response_codes = [200]", "failover_response_codes", "400 to 599"),
+        ("failover_time_seconds = 0", "failover_time_seconds", "1 to 60"),
+        ("first_response_ms = 10", "first_response_ms", "100 to 32000"),
+        ("ring_seconds = 1", "ring_seconds", "5 to 600"),
+        ("max_concurrent_sessions = 0", "max_concurrent_sessions", "1 to 1000000"),
+        ("calls_per_second = 0", "calls_per_second", "1 to 10000"),
+        ("credentials = { username = \"\", password = \"x\" }", "credentials.username", "text"),
+        ("credentials = { username = \"u\", password = \"a\\nb\" }", "credentials.password", "control"),
+    ];
+
+    #[test]
+    fn a_wrong_value_is_refused_with_its_place_its_key_and_what_is_expected() {
+        for (line, key, expected) in WRONG {
+            let document = format!("{OPERATOR}{line}\n");
+            let errors = trunks(&document).expect_err(line);
+            let [ProfileError { span, key: found_key, expected: found, .. }] = errors.as_slice() else {
+                panic!("{line}: {errors:?}");
             };
-        };
-        match (kind, text.get_ref().parse()) {
-            (Kind::Microsoft, Ok(provider @ Provider::Microsoft))
-            | (Kind::Operator, Ok(provider @ (Provider::Operator(_) | Provider::Customer))) => provider,
-            _ => {
-                self.refuse(Some(text.span()), "provider", format!("{:?}", text.get_ref()), expected);
-                Provider::Customer
-            }
+            assert_eq!(*found_key, format!("trunk.acme.{key}"), "{line}");
+            assert!(found.contains(expected), "{line}: {found}");
+            let span = span.clone().expect("every error has its place");
+            let at = &document[span.clone()];
+            assert!(span.start >= OPERATOR.len(), "{line} points at {at:?}");
         }
     }
 
-    fn peers(&mut self, peers: &Spanned<Vec<PeerSource>>, default: Transport) -> Vec<Peer> {
-        if peers.get_ref().is_empty() {
-            let expected = "at least one { address = \"IP:port\" }: where dial-out legs and OPTIONS go";
-            self.refuse(Some(peers.span()), "peers", "[]", expected);
-        }
-        let mut built: Vec<Peer> = Vec::new();
-        for source in peers.get_ref() {
-            let transport = source.transport.unwrap_or(default);
-            let host = self.host_name("peers.host", source.host.as_ref());
-            let text = source.address.get_ref();
-            let parsed = text
-                .parse::<SocketAddr>()
-                .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, transport.default_port())));
-            match parsed {
-                Ok(address) if address.port() != 0 && !address.ip().is_unspecified() => {
-                    let peer = Peer { address, transport, host };
-                    if built.iter().any(|other| other.address == address && other.transport == transport) {
-                        let expected = "each address and transport once";
-                        self.refuse(
-                            Some(source.address.span()),
-                            "peers.address",
-                            format!("{text:?} again"),
-                            expected,
-                        );
-                    }
-                    built.push(peer);
-                }
-                _ => {
-                    let expected =
-                        "IP or IP:port; a name is not resolved: write the address here and the name in host";
-                    self.refuse(Some(source.address.span()), "peers.address", format!("{text:?}"), expected);
-                }
-            }
-        }
-        built
-    }
-
-    fn sources(&mut self, sources: Option<&[Spanned<String>]>, peers: &[Peer]) -> Vec<IpNet> {
-        let Some(sources) = sources else {
-            let mut nets: Vec<IpNet> = peers.iter().map(|peer| IpNet::from(peer.address.ip())).collect();
-            nets.sort();
-            nets.dedup();
-            return nets;
-        };
-        let mut nets = Vec::new();
-        for source in sources {
-            let text = source.get_ref();
-            match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
-                Ok(net) if net.prefix_len() > 0 => nets.push(net.trunc()),
-                Ok(_) => {
-                    let expected = "the peer's own networks: a trunk for the whole Internet lets anyone call";
-                    self.refuse(Some(source.span()), "sources", format!("{text:?}"), expected);
-                }
-                Err(_) => {
-                    let expected = "an address or a network, as 203.0.113.10 or 203.0.113.0/28";
-                    self.refuse(Some(source.span()), "sources", format!("{text:?}"), expected);
-                }
-            }
-        }
-        nets
-    }
-
-    fn host_name(&mut self, key: &str, name: Option<&Spanned<String>>) -> Option<Host> {
-        let name = name?;
-        let host = Host::parse(name.get_ref()).ok().filter(|_| is_host_name(name.get_ref()));
-        if host.is_none() {
-            let expected = "a host name without port, as sbc.example.net";
-            self.refuse(Some(name.span()), key, format!("{:?}", name.get_ref()), expected);
-        }
-        host
-    }
-
-    fn tls_name(&mut self, name: &Spanned<String>) -> Option<String> {
-        let text = name.get_ref().to_ascii_lowercase();
-        if !is_host_name(text.strip_prefix("*.").unwrap_or(&text)) {
-            let expected = "a certificate name, as sbc.example.net or *.example.net";
-            self.refuse(Some(name.span()), "tls_names", format!("{text:?}"), expected);
-            return None;
-        }
-        Some(text)
-    }
-
-    fn codecs(&mut self, written: Option<&Spanned<Vec<CodecName>>>, default: &[Codec]) -> Vec<Codec> {
-        let Some(names) = written else {
-            return default.to_vec();
-        };
-        let mut codecs: Vec<Codec> = Vec::new();
-        for name in names.get_ref() {
-            let codec = match name {
-                CodecName::Pcmu => Codec::Pcmu,
-                CodecName::Pcma => Codec::Pcma,
-            };
-            if !codecs.contains(&codec) {
-                codecs.push(codec);
-            }
-        }
-        if codecs.is_empty() {
-            self.refuse(Some(names.span()), "codecs", "[]", "at least one of \"pcma\", \"pcmu\"");
-        }
-        codecs
-    }
-
-    fn numbers(&mut self, source: &ProfileSource) -> NumberPlan {
-        let format = source.number_format.as_ref().map_or(NumberFormat::E164, |format| *format.get_ref());
-        let caller_format = source.caller_number_format.as_ref().map_or(format, |format| *format.get_ref());
-        for (key, format) in
-            [("number_format", &source.number_format), ("caller_number_format", &source.caller_number_format)]
-        {
-            let complete = source.country_code.is_some() && source.national_prefix.is_some();
-            if let Some(format) = format
-                && *format.get_ref() == NumberFormat::National
-                && !complete
-            {
-                let expected = "country_code and national_prefix with it (\"49\" and \"0\", \"1\" and \"1\", \"45\" and \"\")";
-                self.refuse(Some(format.span()), key, "\"national\" alone", expected);
-            }
-        }
-        NumberPlan {
-            format,
-            caller_format,
-            dial_plan: self.dial_plan(source),
-            national_prefix: source
-                .national_prefix
-                .as_ref()
-                .map_or_else(String::new, |text| text.get_ref().clone()),
-            international_prefix: source
-                .international_prefix
-                .as_ref()
-                .map_or_else(|| "00".to_owned(), |text| text.get_ref().clone()),
+    #[test]
+    fn a_wrong_peer_is_refused() {
+        // (the peers, what is expected)
+        let table = [
+            ("[]", "at least one"),
+            ("[{ address = \"sbc.acme.example\" }]", "the name in host"),
+            ("[{ address = \"203.0.113.10:0\" }]", "IP or IP:port"),
+            ("[{ address = \"0.0.0.0\" }]", "IP or IP:port"),
+            ("[{ address = \"203.0.113.10\" }, { address = \"203.0.113.10:5060\" }]", "once"),
+            ("[{ address = \"203.0.113.10\", host = \"a:5060\" }]", "without port"),
+        ];
+        for (peers, expected) in table {
+            let document = format!("[[trunk]]\nid = \"acme\"\nkind = \"operator\"\npeers = {peers}\n");
+            let errors = trunks(&document).expect_err(peers);
+            assert!(errors[0].expected.contains(expected), "{peers}: {errors:?}");
+            assert!(errors[0].span.is_some());
         }
     }
 
-    fn dial_plan(&mut self, source: &ProfileSource) -> DialPlan {
-        let mut plan = DialPlan::international();
-        if let Some(code) = &source.country_code {
-            match DialPlan::of_country(code.get_ref()) {
-                Ok(country) => plan = country,
-                Err(why) => {
-                    self.refuse(
-                        Some(code.span()),
-                        "country_code",
-                        format!("{:?}", code.get_ref()),
-                        why.to_string(),
-                    );
-                }
-            }
+    #[test]
+    fn all_errors_come_at_once() {
+        let document = format!("{OPERATOR}ring_seconds = 1\ncalls_per_second = 0\nfqdn = \"-\"\n");
+        assert_eq!(trunks(&document).unwrap_err().len(), 3);
+    }
+
+    #[test]
+    fn an_unknown_key_or_value_is_refused_by_name() {
+        for (line, named) in [
+            ("max_sessions = 5", "max_sessions"),
+            ("codecs = [\"g729\"]", "g729"),
+            ("media_source = \"any\"", "any"),
+            ("credentials = { user = \"u\", password = \"p\" }", "user"),
+        ] {
+            let error = syntax_error(&format!("{OPERATOR}{line}\n"));
+            assert!(error.contains(named) && error.contains("expected"), "{error}");
         }
-        let mut with = |key, written: Option<&Spanned<String>>, national: bool| {
-            let Some(written) = written else { return };
-            let prefix = Some(written.get_ref().as_str());
-            let (international, national) = if national { (None, prefix) } else { (prefix, None) };
-            match plan.clone().with_prefixes(international, national) {
-                Ok(changed) => plan = changed,
-                Err(why) => self.refuse(
-                    Some(written.span()),
-                    key,
-                    format!("{:?}", written.get_ref()),
-                    why.to_string(),
-                ),
-            }
-        };
-        with("national_prefix", source.national_prefix.as_ref(), true);
-        with("international_prefix", source.international_prefix.as_ref(), false);
-        plan
     }
 
-    fn token(&mut self, key: &str, written: Option<&Spanned<String>>) -> Option<String> {
-        let written = written?;
-        let text = written.get_ref();
-        let fine = |b: u8| b.is_ascii_alphanumeric() || b"-_.!~*'&=+$,".contains(&b);
-        if text.is_empty() || text.len() > 64 || !text.bytes().all(fine) {
-            let expected = "1 to 64 characters that may stand in a URI's user part without escapes";
-            self.refuse(Some(written.span()), key, format!("{text:?}"), expected);
-            return None;
+    #[test]
+    fn an_id_must_do_as_a_metric_label() {
+        for id in ["", "a b", "ä", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+            let errors = trunks(&OPERATOR.replace("\"acme\"", &format!("\"{id}\""))).unwrap_err();
+            assert!(errors[0].expected.contains("metric label"), "{errors:?}");
         }
-        Some(text.clone())
     }
-
-    fn number(
-        &mut self,
-        key: &str,
-        written: Option<&Spanned<u32>>,
-        range: std::ops::RangeInclusive<u32>,
-    ) -> Option<u32> {
-        let written = written?;
-        let value = *written.get_ref();
-        if !range.contains(&value) {
-            let expected = format!("{} to {}", range.start(), range.end());
-            self.refuse(Some(written.span()), key, value.to_string(), expected);
-            return None;
-        }
-        Some(value)
-    }
-
-    fn seconds(
-        &mut self,
-        key: &str,
-        written: Option<&Spanned<u32>>,
-        range: std::ops::RangeInclusive<u32>,
-        default: u32,
-    ) -> Duration {
-        Duration::from_secs(u64::from(self.number(key, written, range).unwrap_or(default)))
-    }
-
-    fn accepted(&mut self, codes: Option<&[Spanned<CodeSource>]>) -> AcceptedCodes {
-        let Some(codes) = codes else {
-            return AcceptedCodes(vec![200..=299]);
-        };
-        let mut ranges = Vec::new();
-        for code in codes {
-            let range = match code.get_ref() {
-                CodeSource::Code(code) if (200..=699).contains(code) => Some(*code..=*code),
-                CodeSource::Code(_) => None,
-                CodeSource::Class(class) => match class.as_bytes() {
-                    [digit @ b'2'..=b'6', b'x', b'x'] => {
-                        let first = u16::from(digit - b'0') * 100;
-                        Some(first..=first + 99)
-                    }
-                    _ => None,
-                },
-            };
-            match range {
-                Some(range) => ranges.push(range),
-                None => {
-                    let found = match code.get_ref() {
-                        CodeSource::Code(code) => code.to_string(),
-                        CodeSource::Class(class) => format!("{class:?}"),
-                    };
-                    let expected = "final codes and classes, as [\"2xx\", 404]";
-                    self.refuse(Some(code.span()), "options_accepted_codes", found, expected);
-                }
-            }
-        }
-        AcceptedCodes(ranges)
-    }
-
-    fn failover_codes(&mut self, codes: Option<&[Spanned<u16>]>) -> std::collections::BTreeSet<u16> {
-        let Some(codes) = codes else {
-            return [408, 503, 504].into();
-        };
-        for code in codes {
-            if !(400..=599).contains(code.get_ref()) {
-                let expected = "400 to 599; 6xx speaks for the callee everywhere and is never retried";
-                self.refuse(
-                    Some(code.span()),
-                    "failover_response_codes",
-                    code.get_ref().to_string(),
-                    expected,
-                );
-            }
-        }
-        codes.iter().map(|code| *code.get_ref()).collect()
-    }
-
-    fn credentials(&mut self, source: Option<&CredentialsSource>) -> Option<Credentials> {
-        let source = source?;
-        for (key, text) in
-            [("credentials.username", &source.username), ("credentials.password", &source.password)]
-        {
-            if text.get_ref().is_empty() || text.get_ref().chars().any(char::is_control) {
-                let expected = "text without control characters";
-                self.refuse(Some(text.span()), key, "(not shown)", expected);
-            }
-        }
-        Some(Credentials {
-            username: source.username.get_ref().clone(),
-            password: source.password.get_ref().clone(),
-            realm: source.realm.clone(),
-        })
-    }
-}
-
-/// A DNS name of letters, digits, '-' and '_' in labels of 1 to 63, 253 in all; an IP address is none.
-fn is_host_name(name: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    name.len() <= 253 && name.split('.').all(label) && name.parse::<IpAddr>().is_err()
 }

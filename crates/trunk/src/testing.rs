@@ -6,7 +6,9 @@ use std::time::Instant;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::{Profile, ProfileError, ProfileSource, Trunks};
+use sip::{Host, Message, Method};
+
+use crate::{DialOut, Local, Profile, ProfileError, ProfileSource, Shaped, Trunks};
 
 /// An operator's trunk.
 pub(crate) const OPERATOR: &str = r#"
@@ -55,4 +57,45 @@ pub(crate) fn origin() -> Instant {
     static ORIGIN: OnceLock<Instant> = OnceLock::new();
     #[expect(clippy::disallowed_methods, reason = "an Instant has no other beginning; tests only add to it")]
     *ORIGIN.get_or_init(Instant::now)
+}
+
+/// Our socket that faces the peer.
+pub(crate) fn local() -> Local {
+    Local { host: Host::parse("192.0.2.1").expect("an address is a host"), port: 5060 }
+}
+
+/// A dial-out of +1 425 555 0100 as +49 30 12345678.
+pub(crate) fn dial_out() -> DialOut {
+    DialOut {
+        dialed: "+14255550100".parse().expect("E.164"),
+        caller_id: "+493012345678".parse().expect("E.164"),
+        display: None,
+        withheld: false,
+        local: local(),
+    }
+}
+
+/// A shaped request as it goes on the wire, without what the endpoint adds.
+pub(crate) fn text(method: Method, shaped: &Shaped) -> String {
+    let mut message = Message::request(method, shaped.request_uri.clone());
+    let headers = message.headers_mut();
+    headers.push("From", &shaped.from);
+    headers.push("To", &shaped.to);
+    headers.push("Contact", &shaped.contact);
+    for (name, value) in &shaped.headers {
+        headers.push(name.as_str(), value);
+    }
+    String::from_utf8(message.to_bytes().to_vec()).expect("our requests are ASCII").replace("\r\n", "\n")
+}
+
+/// The INVITE for the first peer of a trunk.
+pub(crate) fn invite_text(document: &str, call: &DialOut) -> String {
+    let profile = profile(document);
+    text(Method::INVITE, &crate::shape_invite(&profile, &profile.peers[0], call))
+}
+
+/// The OPTIONS for the first peer of a trunk.
+pub(crate) fn options_text(document: &str) -> String {
+    let profile = profile(document);
+    text(Method::OPTIONS, &crate::shape_options(&profile, &profile.peers[0], &local()))
 }

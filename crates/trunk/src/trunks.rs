@@ -7,8 +7,9 @@ use ipnet::IpNet;
 use routing::{TrunkId, TrunkRef};
 use toml::Spanned;
 
+use crate::health::PeerKey;
 use crate::identify::{Unknown, identify};
-use crate::profile::Profile;
+use crate::profile::{Peer, Profile};
 use crate::source::{ProfileError, ProfileSource};
 
 /// The profiles, by name and by source.
@@ -49,6 +50,13 @@ impl Trunks {
     /// The profile of a trunk.
     pub fn get(&self, id: &TrunkId) -> Option<&Profile> {
         self.by_id.get(id).and_then(|at| self.profiles.get(*at))
+    }
+
+    /// The peer behind a [`PeerKey`], as the monitor names it.
+    pub fn peer(&self, key: &PeerKey) -> Option<(&Profile, &Peer)> {
+        let profile = self.get(&key.trunk)?;
+        let peer = profile.peers.iter().find(|peer| PeerKey::of(profile, peer) == *key)?;
+        Some((profile, peer))
     }
 
     /// All profiles, in the order of the file.
@@ -105,6 +113,85 @@ fn span_of(source: &Spanned<ProfileSource>, net: IpNet) -> std::ops::Range<usize
         text.parse::<IpNet>().is_ok_and(|found| found.trunc() == net)
             || text.parse().is_ok_and(|ip: std::net::IpAddr| IpNet::from(ip) == net)
     };
-    let written = table.sources.iter().flatten().find(|text| names_it(text.get_ref()));
+    let written = table.sources.iter().flat_map(|list| list.get_ref()).find(|text| names_it(text.get_ref()));
     written.map_or_else(|| table.peers.span(), Spanned::span)
+}
+
+#[cfg(test)]
+mod tests {
+    use routing::Provider;
+
+    use super::*;
+    use crate::testing::{MICROSOFT, OPERATOR, trunks};
+
+    fn other(id: &str, lines: &str) -> String {
+        format!(
+            "[[trunk]]\nid = \"{id}\"\nkind = \"operator\"\npeers = [{{ address = \"203.0.113.20\" }}]\n{lines}\n"
+        )
+    }
+
+    #[test]
+    fn a_trunk_is_found_by_its_id_and_a_peer_by_its_key() {
+        let trunks = trunks(&format!("{OPERATOR}{MICROSOFT}")).unwrap();
+        let teams = trunks.get(&TrunkId::new("teams")).unwrap();
+        assert_eq!(teams.id.as_str(), "teams");
+        assert!(trunks.get(&TrunkId::new("nobody")).is_none());
+        let key = PeerKey::of(teams, &teams.peers[0]);
+        assert_eq!(
+            trunks.peer(&key).map(|(profile, peer)| (&profile.id, peer)),
+            Some((&teams.id, &teams.peers[0]))
+        );
+        assert_eq!(key.to_string(), "teams at tls:52.114.75.24:5061");
+    }
+
+    #[test]
+    fn routing_learns_every_trunk_and_its_provider() {
+        let refs = trunks(&format!("{OPERATOR}{MICROSOFT}{}", other("own", "provider = \"customer\"")))
+            .unwrap()
+            .refs();
+        let found: Vec<(&str, &Provider)> =
+            refs.iter().map(|trunk| (trunk.id.as_str(), &trunk.provider)).collect();
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[1], ("teams", &Provider::Microsoft));
+        assert_eq!(found[2], ("own", &Provider::Customer));
+    }
+
+    #[test]
+    fn an_id_twice_is_refused_where_it_stands_the_second_time() {
+        let document = format!("{OPERATOR}{}", other("acme", ""));
+        let errors = trunks(&document).unwrap_err();
+        assert_eq!((errors.len(), errors[0].key.as_str()), (1, "trunk.acme.id"));
+        assert!(errors[0].span.as_ref().unwrap().start > OPERATOR.len());
+    }
+
+    #[test]
+    fn a_source_network_in_two_trunks_is_refused_where_it_stands_the_second_time() {
+        for (lines, place) in [("sources = [\"203.0.113.10\"]", "\"203.0.113.10\""), ("", "[{ address")] {
+            let document = format!("{OPERATOR}{}", other("second", lines));
+            let document = if lines.is_empty() { document.replace(".20", ".10") } else { document };
+            let errors = trunks(&document).unwrap_err();
+            assert_eq!((errors.len(), errors[0].key.as_str()), (1, "trunk.second.sources"));
+            assert!(errors[0].to_string().contains("which trunk acme has too"), "{}", errors[0]);
+            let span = errors[0].span.clone().unwrap();
+            assert!(span.start > OPERATOR.len() && document[span].starts_with(place));
+        }
+    }
+
+    #[test]
+    fn a_network_inside_another_is_no_conflict() {
+        assert!(trunks(&format!("{OPERATOR}{}", other("second", "sources = [\"203.0.113.0/24\"]"))).is_ok());
+    }
+
+    #[test]
+    fn different_tls_names_on_one_network_are_no_conflict_and_shared_ones_are() {
+        let second = |name: &str| {
+            let trunk = MICROSOFT.replace("\"teams\"", "\"teams2\"").replace("75.24", "75.25");
+            format!(
+                "{MICROSOFT}{}",
+                trunk.replace("tls_names = [\"sip.pst", &format!("tls_names = [\"{name}"))
+            )
+        };
+        assert!(trunks(&second("sip2.pst")).is_ok(), "several Microsoft trunks are allowed");
+        assert_eq!(trunks(&second("sip.pst")).unwrap_err()[0].key, "trunk.teams2.sources");
+    }
 }

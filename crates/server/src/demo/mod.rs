@@ -4,7 +4,9 @@
 pub mod evidence;
 pub mod fourier;
 pub mod g711;
+pub mod http;
 pub mod listening;
+pub mod media;
 pub mod picture;
 pub mod recording;
 pub mod rtp;

@@ -30,6 +30,7 @@ pub use method::{KnownMethod, Method};
 pub use name::{AsHeaderName, HeaderName};
 pub use name_addr::NameAddr;
 pub use params::Params;
+pub(crate) use parse::stream_length;
 pub use parse::{Framing, Malformed};
 pub use status::StatusCode;
 pub use syntax::SyntaxError;

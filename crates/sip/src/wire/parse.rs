@@ -24,7 +24,7 @@ pub enum Framing {
 #[derive(Debug, thiserror::Error)]
 #[error("{status}: {why}")]
 pub struct Malformed {
-    /// The final response to give; 0 when nothing can be answered (a response, an ACK, no usable Via).
+    /// The final response to give; 0 when nothing can be answered (a response, an ACK, no Via).
     pub status: u16,
     /// What is wrong, for the log and the reason phrase.
     pub why: Cow<'static, str>,
@@ -86,7 +86,7 @@ fn unanswerable(why: &'static str) -> Malformed {
 
 fn refusal(message: Message, fault: Fault) -> Malformed {
     let ack = *message.method() == Method::ACK;
-    let answerable = message.is_request() && !ack && message.via_top().is_some();
+    let answerable = message.is_request() && !ack && message.headers.contains(HeaderName::Via);
     Malformed {
         status: if answerable { fault.status } else { 0 },
         why: fault.why.into(),
@@ -252,16 +252,10 @@ fn has_bare_control(line: &[u8]) -> bool {
 }
 
 fn entry(line: Bytes, folded: bool, utf8: bool) -> Option<Entry> {
-    let name_len = line.iter().position(|&b| !syntax::is_token_byte(b))?;
-    let after = line.get(name_len..)?;
-    // Blanks and even folds are legal before the colon (HCOLON); they must not hide the header's name from us.
-    let colon = after.iter().position(|b| !matches!(b, b' ' | b'\t' | b'\r' | b'\n'))?;
-    if name_len == 0 || after.get(colon) != Some(&b':') {
-        return None;
-    }
+    let (name_len, value_at) = name_and_value(&line)?;
     let name = std::str::from_utf8(line.get(..name_len)?).ok()?;
     let known = HeaderName::parse(name);
-    let raw = line.slice(name_len + colon + 1..);
+    let raw = line.slice(value_at..);
     let value = match (folded, utf8) {
         (false, true) => Text::from_checked(trimmed(&raw)),
         _ => Text::from(unfolded(&String::from_utf8_lossy(&raw))),
@@ -324,6 +318,41 @@ fn check(message: &mut Message, framing: Framing, note: &mut impl FnMut(Fault)) 
         _ => note(bad("CSeq is missing or malformed")),
     }
     check_length(message, framing, note);
+}
+
+/// The body length that a stream's head states, for the framer: read by the same code that reads the message, so that
+/// the two cannot disagree about where it ends.
+pub(crate) fn stream_length(head: &[u8]) -> Result<usize, &'static str> {
+    let mut fault = None;
+    let lines = lines(head, &mut |found: Fault| {
+        fault.get_or_insert(found.why);
+    });
+    if let Some(why) = fault {
+        return Err(why);
+    }
+    let mut stated = None;
+    for &(from, to, _) in &lines.headers {
+        let line = head.get(from..to).unwrap_or_default();
+        let Some((name_len, value_at)) = name_and_value(line) else { continue };
+        let name = std::str::from_utf8(line.get(..name_len).unwrap_or_default()).unwrap_or_default();
+        if HeaderName::parse(name) == Some(HeaderName::ContentLength) {
+            let value = unfolded(&String::from_utf8_lossy(line.get(value_at..).unwrap_or_default()));
+            let length = syntax::number(&value, u32::MAX - 1).ok_or("Content-Length is not a number")?;
+            if *stated.get_or_insert(length) != length {
+                return Err("Content-Length headers disagree");
+            }
+        }
+    }
+    stated.map(|length| length as usize).ok_or("a stream needs a Content-Length")
+}
+
+/// Length of the header's name, and where its value starts.
+fn name_and_value(line: &[u8]) -> Option<(usize, usize)> {
+    let name_len = line.iter().position(|&b| !syntax::is_token_byte(b)).filter(|&n| n > 0)?;
+    let after = line.get(name_len..)?;
+    // Blanks and even folds are legal before the colon (HCOLON); they must not hide the header's name from us.
+    let colon = after.iter().position(|b| !matches!(b, b' ' | b'\t' | b'\r' | b'\n'))?;
+    (after.get(colon) == Some(&b':')).then_some((name_len, name_len + colon + 1))
 }
 
 fn is_call_id(id: &str) -> bool {

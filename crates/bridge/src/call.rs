@@ -1,0 +1,120 @@
+//! One leg's life. Every state owns what is known in it; a transition consumes the old state.
+//!
+//! ```text
+//! dial-in    Recording -> Answered -> Attended -> InConference -> Released
+//! dial-out   Recording -> Dialing (-> Confirming) -> InConference -> Released
+//! ```
+//! A leg may go from any state to `Released`; that takes it out of the bridge.
+
+use crate::attendant::{Attendant, Waiting};
+use crate::bridge::Reason;
+use crate::confirmation::Confirmation;
+use crate::dial_out::DialOut;
+use crate::id::{ConferenceId, LegId};
+use crate::keypad::Keypad;
+use crate::usage::Ledger;
+use std::time::Instant;
+
+/// One leg that the bridge answers for.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) leg: LegId,
+    pub(crate) ledger: Ledger,
+    pub(crate) state: State,
+    /// What plays to this leg alone.
+    pub(crate) clip: Option<u64>,
+    /// The entry in the bridge's timer index.
+    pub(crate) scheduled: Option<Instant>,
+}
+
+/// What follows when the start record is safe.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// Answer the caller.
+    Answer,
+    /// Call the callee.
+    Dial(DialOut),
+}
+
+/// Where the leg is.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// Its start record is being written; nothing that costs money has happened.
+    Recording { until: Instant, pending: Pending },
+    /// The 200 is out. The greeting waits for media, or for `greet_at` once the ACK has come.
+    Answered { room: ConferenceId, until: Instant, greet_at: Option<Instant> },
+    /// With the attendant.
+    Attended { room: ConferenceId, attendant: Attendant },
+    /// In the meeting.
+    InConference { conference: ConferenceId, keypad: Keypad },
+    /// The callee's telephone is being reached.
+    Dialing { dial: DialOut },
+    /// The callee is asked to press 1.
+    Confirming { room: ConferenceId, conference: ConferenceId, confirmation: Confirmation },
+    /// Gone: only seen while a transition is under way.
+    Released,
+}
+
+impl Call {
+    /// The next moment at which something must happen, and why.
+    pub(crate) fn deadline(&self) -> Option<(Instant, Reason)> {
+        match &self.state {
+            State::Recording { until, .. } => Some((*until, Reason::RecordNotSafe)),
+            State::Answered { until, greet_at, .. } => match greet_at {
+                Some(greet_at) if greet_at < until => Some((*greet_at, Reason::NoMediaAfterAck)),
+                _ => Some((*until, Reason::NoAck)),
+            },
+            State::Attended { attendant, .. } => attendant.deadline().map(|(due, waiting)| {
+                let reason = match waiting {
+                    Waiting::PromptEnd => Reason::PromptEnd,
+                    Waiting::FirstDigit => Reason::FirstDigit,
+                    Waiting::NextDigit => Reason::NextDigit,
+                    Waiting::Judgment => Reason::SlowDown,
+                    Waiting::Overall => Reason::AttendantLimit,
+                };
+                (due, reason)
+            }),
+            State::InConference { keypad, .. } => keypad.deadline().map(|due| (due, Reason::LonelyStar)),
+            State::Dialing { dial } => dial.deadline().map(|due| (due, Reason::DialTooLong)),
+            State::Confirming { confirmation, .. } => Some((confirmation.deadline(), Reason::Confirmation)),
+            State::Released => None,
+        }
+    }
+
+    /// The room of its own that the leg sits in.
+    pub(crate) fn room(&self) -> Option<ConferenceId> {
+        match &self.state {
+            State::Answered { room, .. } | State::Attended { room, .. } | State::Confirming { room, .. } => {
+                Some(*room)
+            }
+            _ => None,
+        }
+    }
+
+    /// The meeting's conference in which the leg has a seat, taken or reserved.
+    pub(crate) fn conference(&self) -> Option<ConferenceId> {
+        match &self.state {
+            State::InConference { conference, .. } | State::Confirming { conference, .. } => {
+                Some(*conference)
+            }
+            State::Dialing { dial } | State::Recording { pending: Pending::Dial(dial), .. } => {
+                Some(dial.conference)
+            }
+            _ => None,
+        }
+    }
+
+    /// Where it is, in a word, for the API and the log.
+    pub(crate) fn state_name(&self) -> &'static str {
+        match &self.state {
+            State::Recording { .. } => "recording",
+            State::Answered { .. } => "answered",
+            State::Attended { .. } => "attended",
+            State::InConference { .. } => "in-conference",
+            State::Dialing { dial } if dial.is_ringing() => "ringing",
+            State::Dialing { .. } => "dialing",
+            State::Confirming { .. } => "confirming",
+            State::Released => "released",
+        }
+    }
+}

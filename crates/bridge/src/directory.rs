@@ -1,0 +1,222 @@
+//! Meetings from the configuration, held in memory.
+
+use crate::meeting::{ConferenceCode, Directory, Lookup, MAX_ID_LENGTH, MIN_ID_LENGTH, Meeting};
+use crate::stamp::moment;
+use crate::text::{SHORT, clean};
+use routing::{OrganizerId, Table, TableError};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use toml::Spanned;
+use toml::value::{Datetime, Offset};
+
+/// The most participants a meeting may have.
+const MOST_SEATS: u32 = 1000;
+
+/// `[[meeting]]`: one meeting as it stands in the configuration, nothing checked yet.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeetingSource {
+    /// The digits callers key; unique.
+    pub conference_id: Spanned<String>,
+    /// An organizer of the routing table.
+    pub organizer: Spanned<String>,
+    /// For the roster and the console.
+    #[serde(default)]
+    pub subject: String,
+    /// When it is planned to begin, with an offset: `2026-11-23T10:00:00Z`.
+    #[serde(default)]
+    pub starts: Option<Spanned<Datetime>>,
+    /// When its dial-in details expire, with an offset. Default: never.
+    #[serde(default)]
+    pub expires: Option<Spanned<Datetime>>,
+    /// The most participants at once, 1 to 1000. Default: what the rules say.
+    #[serde(default)]
+    pub capacity: Option<Spanned<u32>>,
+    /// Nobody may join. Default: false.
+    #[serde(default)]
+    pub locked: bool,
+}
+
+/// What all meetings of a deployment have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MeetingRules {
+    /// How many digits a conference ID has, 7 to 12.
+    pub id_length: usize,
+    /// How long after its expiry an ID is still explained.
+    pub grace: Duration,
+    /// The capacity of a meeting that names none.
+    pub capacity: u32,
+}
+
+impl Default for MeetingRules {
+    /// 9 digits, 60 days of grace, 300 participants.
+    fn default() -> Self {
+        Self { id_length: 9, grace: Duration::from_secs(60 * 86_400), capacity: 300 }
+    }
+}
+
+/// A directory that never changes; a reload builds another one.
+#[derive(Debug, Default)]
+pub struct MemoryDirectory {
+    meetings: HashMap<ConferenceCode, Arc<Meeting>>,
+    grace: Duration,
+}
+
+impl MemoryDirectory {
+    /// Checks the meetings against the rules and the table's organizers. All mistakes are returned at once, in the
+    /// order of the document.
+    pub fn build(
+        sources: &[MeetingSource],
+        rules: &MeetingRules,
+        table: &Table,
+    ) -> Result<Self, Vec<TableError>> {
+        let mut errors = Vec::new();
+        let mut meetings = HashMap::with_capacity(sources.len());
+        if !(MIN_ID_LENGTH..=MAX_ID_LENGTH).contains(&rules.id_length) {
+            errors.push(TableError {
+                span: None,
+                key: "conference_id_length".into(),
+                found: rules.id_length.to_string(),
+                expected: format!("a number of digits from {MIN_ID_LENGTH} to {MAX_ID_LENGTH}"),
+            });
+        }
+        for source in sources {
+            let Some(meeting) = read(source, rules, table, &mut errors) else { continue };
+            let code = meeting.conference_id.clone();
+            if meetings.insert(code, Arc::new(meeting)).is_some() {
+                errors.push(mistake(
+                    &source.conference_id,
+                    source,
+                    "conference_id",
+                    source.conference_id.get_ref(),
+                    "an ID that no other meeting has",
+                ));
+            }
+        }
+        if errors.is_empty() { Ok(Self { meetings, grace: rules.grace }) } else { Err(errors) }
+    }
+
+    /// How many meetings there are.
+    pub fn len(&self) -> usize {
+        self.meetings.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.meetings.is_empty()
+    }
+
+    /// Every meeting, in no particular order.
+    pub fn meetings(&self) -> impl Iterator<Item = &Arc<Meeting>> {
+        self.meetings.values()
+    }
+}
+
+impl Directory for MemoryDirectory {
+    fn find(&self, conference_id: &str, wall: SystemTime) -> Lookup {
+        let Some(meeting) = self.meetings.get(conference_id) else { return Lookup::Unknown };
+        let Some(expires) = meeting.expires else { return Lookup::Found(Arc::clone(meeting)) };
+        match wall.duration_since(expires) {
+            Err(_) => Lookup::Found(Arc::clone(meeting)),
+            Ok(late) if late < self.grace => Lookup::Expired(Arc::clone(meeting)),
+            Ok(_) => Lookup::Unknown,
+        }
+    }
+}
+
+/// One meeting; `None` and at least one mistake, when it cannot be read.
+fn read(
+    source: &MeetingSource,
+    rules: &MeetingRules,
+    table: &Table,
+    errors: &mut Vec<TableError>,
+) -> Option<Meeting> {
+    let before = errors.len();
+    let digits = source.conference_id.get_ref();
+    let code = digits.parse::<ConferenceCode>().ok().filter(|_| digits.len() == rules.id_length);
+    if code.is_none() {
+        let expected = format!("{} digits", rules.id_length);
+        errors.push(mistake(&source.conference_id, source, "conference_id", digits, &expected));
+    }
+    let organizer = OrganizerId::new(source.organizer.get_ref().as_str());
+    if table.organizer(&organizer).is_none() {
+        let found = source.organizer.get_ref();
+        errors.push(mistake(&source.organizer, source, "organizer", found, "the id of an [[organizer]]"));
+    }
+    let starts = read_time(source, "starts", source.starts.as_ref(), errors);
+    let expires = read_time(source, "expires", source.expires.as_ref(), errors);
+    if let (Some(starts), Some(expires), Some(spanned)) = (starts, expires, &source.expires)
+        && expires <= starts
+    {
+        let found = spanned.get_ref().to_string();
+        errors.push(mistake(spanned, source, "expires", &found, "a moment after `starts`"));
+    }
+    let capacity = source.capacity.as_ref().map_or(rules.capacity, |capacity| *capacity.get_ref());
+    if let Some(spanned) = &source.capacity
+        && !(1..=MOST_SEATS).contains(&capacity)
+    {
+        let expected = format!("a number from 1 to {MOST_SEATS}");
+        errors.push(mistake(spanned, source, "capacity", &capacity.to_string(), &expected));
+    }
+    if errors.len() > before {
+        return None;
+    }
+    Some(Meeting {
+        conference_id: code?,
+        organizer,
+        subject: clean(&source.subject, SHORT),
+        starts,
+        expires,
+        capacity: capacity as usize,
+        locked: source.locked,
+    })
+}
+
+fn read_time(
+    source: &MeetingSource,
+    key: &str,
+    spanned: Option<&Spanned<Datetime>>,
+    errors: &mut Vec<TableError>,
+) -> Option<SystemTime> {
+    let spanned = spanned?;
+    let read = utc(spanned.get_ref());
+    if read.is_none() {
+        let found = spanned.get_ref().to_string();
+        let expected = "a date and time with an offset, from 1970 on: 2026-11-23T10:00:00Z";
+        errors.push(mistake(spanned, source, key, &found, expected));
+    }
+    read
+}
+
+/// The moment, `None` without date, time or offset.
+fn utc(datetime: &Datetime) -> Option<SystemTime> {
+    let (date, time, offset) = (datetime.date?, datetime.time?, datetime.offset?);
+    let local = moment(
+        (date.year, date.month, date.day),
+        (time.hour, time.minute, time.second.unwrap_or(0)),
+        time.nanosecond.unwrap_or(0),
+    )?;
+    let minutes = match offset {
+        Offset::Z => 0,
+        Offset::Custom { minutes } => minutes,
+    };
+    let shift = Duration::from_secs(u64::from(minutes.unsigned_abs()) * 60);
+    if minutes >= 0 { local.checked_sub(shift) } else { local.checked_add(shift) }
+}
+
+fn mistake<T>(
+    place: &Spanned<T>,
+    source: &MeetingSource,
+    key: &str,
+    found: &str,
+    expected: &str,
+) -> TableError {
+    TableError {
+        span: Some(place.span()),
+        key: format!("meeting {:?}.{key}", source.conference_id.get_ref()),
+        found: clean(found, SHORT),
+        expected: expected.into(),
+    }
+}

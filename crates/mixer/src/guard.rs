@@ -1,0 +1,144 @@
+//! The real-time rule as a program: while a tick runs, the allocator aborts on the first allocation or free and names it.
+//!
+//! A binary installs the allocator once:
+//!
+//! ```
+//! #[global_allocator]
+//! static ALLOCATOR: mixer::guard::GuardedAllocator = mixer::guard::GuardedAllocator;
+//! # drop(String::from("served by the guarded allocator"));
+//! # assert_eq!(mixer::guard::installed(), mixer::guard::COMPILED_IN);
+//! ```
+//!
+//! [`crate::Conference::tick`] arms it for its own thread. Arming is compiled in wherever `debug_assertions` are on, so that
+//! every test, every simulation and every debug server that installs the allocator is guarded without anyone remembering a
+//! feature; a release build costs nothing unless feature `tick-guard` asks for it (a soak of the optimised code). The choice of
+//! two switches is on purpose: a cargo feature alone would be off in `cargo test -p` of a crate that forgot it.
+//!
+//! This is the one module of the crate with `unsafe`. Proof of soundness: [`GuardedAllocator`] passes every call on to
+//! [`System`] with unchanged arguments and returns its result unchanged, so it keeps the contract of [`GlobalAlloc`] exactly
+//! when `System` does; what it does besides is to read a `const`-initialised thread-local without destructor (which neither
+//! allocates nor registers anything, so it cannot recurse) and to abort, which is always allowed.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+thread_local! {
+    static ARMED: Cell<u32> = const { Cell::new(0) };
+}
+
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+
+/// True where arming is compiled in: in every build with `debug_assertions`, and with feature `tick-guard`.
+pub const COMPILED_IN: bool = cfg!(any(debug_assertions, feature = "tick-guard"));
+
+/// True once the guarded allocator has served this process: a test that relies on the guard asserts this first.
+pub fn installed() -> bool {
+    INSTALLED.load(Ordering::Relaxed)
+}
+
+/// Runs `tick` with the guard armed for this thread. It may be nested.
+#[inline]
+pub fn armed<T>(tick: impl FnOnce() -> T) -> T {
+    let _armed = COMPILED_IN.then(Armed::new);
+    tick()
+}
+
+/// The system's allocator, guarded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GuardedAllocator;
+
+// SAFETY: see the module's proof: every method is `System`'s, with unchanged arguments and result.
+unsafe impl GlobalAlloc for GuardedAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        check("allocation", layout.size());
+        // SAFETY: the caller's promise to us is the promise that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        check("allocation", layout.size());
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        check("reallocation", size);
+        // SAFETY: as above; `old` came from `System` through us.
+        unsafe { System.realloc(old, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        check("free", layout.size());
+        // SAFETY: as above; `old` came from `System` through us.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+/// Armed while it lives, also when the tick unwinds.
+struct Armed;
+
+impl Armed {
+    fn new() -> Self {
+        ARMED.set(ARMED.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        ARMED.set(ARMED.get() - 1);
+    }
+}
+
+#[inline]
+fn check(what: &str, bytes: usize) {
+    if COMPILED_IN {
+        if !INSTALLED.load(Ordering::Relaxed) {
+            INSTALLED.store(true, Ordering::Relaxed);
+        }
+        // `try_with`: a thread that is ending has no thread-locals any more, and no tick either.
+        if ARMED.try_with(Cell::get).is_ok_and(|depth| depth > 0) {
+            offence(what, bytes);
+        }
+    }
+}
+
+#[cold]
+fn offence(what: &str, bytes: usize) {
+    // From here on allocating is allowed: the message and the backtrace need it. A panic in a tick allocates its own message;
+    // that one is worth more than ours, so it passes.
+    let depth = ARMED.replace(0);
+    if std::thread::panicking() {
+        ARMED.set(depth);
+        return;
+    }
+    let place = std::backtrace::Backtrace::force_capture();
+    let text = format!(
+        "mixer::guard: {what} of {bytes} bytes inside Conference::tick. The tick never allocates or frees: take the memory \
+         when the leg joins, or hand it back in a report.\n{place}\n"
+    );
+    let _ = std::io::stderr().write_all(text.as_bytes()); // nothing more can be done: we abort
+    std::process::abort();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn armed_gives_back_what_the_tick_gives_and_may_be_nested() {
+        let depth = armed(|| armed(|| ARMED.get()));
+        assert_eq!(depth, 2);
+        assert_eq!(ARMED.get(), 0);
+    }
+
+    #[test]
+    fn a_panic_in_the_tick_disarms_the_guard() {
+        let unwound = std::panic::catch_unwind(|| armed(|| panic!("our own bug")));
+        assert!(unwound.is_err());
+        assert_eq!(ARMED.get(), 0);
+    }
+}

@@ -1,0 +1,138 @@
+//! Every row of the decision table as data: `rows.txt` is meant to be read, and extended, without reading Rust.
+
+use routing::{
+    Candidate, Decision, E164, Initiator, LegRequest, OrganizerId, Outcome, Table, TableSource, TrunkId,
+    TrunkRef, decide, explain,
+};
+
+fn trunks() -> Vec<TrunkRef> {
+    [
+        ("ms-1", "microsoft"),
+        ("ms-2", "microsoft"),
+        ("acme-1", "operator:acme"),
+        ("acme-2", "operator:acme"),
+        ("zenith-1", "operator:zenith"),
+        ("office", "customer"),
+    ]
+    .into_iter()
+    .map(|(id, provider)| TrunkRef { id: id.into(), provider: provider.parse().expect("a provider") })
+    .collect()
+}
+
+fn table() -> Table {
+    let source = TableSource::from_toml(include_str!("rows.toml")).expect("rows.toml is TOML");
+    Table::build(&source, &trunks()).expect("rows.toml is a table")
+}
+
+/// The rows of one part of `rows.txt`, each as its cells.
+fn rows(part: &str) -> Vec<Vec<&'static str>> {
+    let text = include_str!("rows.txt").split(part).nth(1).expect("the part's title");
+    let lines = text.lines().skip(3).take_while(|line| line.starts_with('|'));
+    lines.map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
+fn shown(decision: &Decision) -> String {
+    match &decision.outcome {
+        Outcome::Admit { biller, .. } => format!("admits, {biller} bills"),
+        Outcome::Refuse(refusal) => format!("{} {}", refusal.status, refusal.kind.label()),
+        Outcome::Candidates(candidates) => candidates.iter().map(candidate).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn candidate(candidate: &Candidate) -> String {
+    let down = if candidate.down { ", down" } else { "" };
+    format!("{} as {} ({}{down})", candidate.trunk, candidate.caller_id, candidate.biller)
+}
+
+#[test]
+fn every_dial_in_row_decides_as_written() {
+    let table = table();
+    let rows = rows("DIAL IN");
+    assert!(rows.len() > 20, "the rows were read");
+    for row in rows {
+        let [rule, called, trunk, organizer, expected] = row[..] else { panic!("five columns: {row:?}") };
+        let called: E164 = called.parse().expect("a number");
+        let (trunk, organizer) = (TrunkId::new(trunk), OrganizerId::new(organizer));
+        let request = LegRequest::DialIn { called: &called, trunk: &trunk, organizer: &organizer };
+        let decision = decide(&table, &request);
+        assert_eq!(
+            shown(&decision),
+            expected.trim_start_matches("refuses, "),
+            "{row:?} {:?}",
+            decision.because
+        );
+        assert_eq!(decision.rule().to_string(), rule, "{row:?} {:?}", decision.because);
+        assert_eq!(explain(&table, &request).outcome, decision.outcome);
+    }
+}
+
+#[test]
+fn every_dial_out_row_decides_as_written() {
+    let table = table();
+    let rows = rows("DIAL OUT");
+    assert!(rows.len() > 40, "the rows were read");
+    for row in rows {
+        let [rule, organizer, asks, dialed, down, expected] = row[..] else { panic!("six columns: {row:?}") };
+        let initiator = match asks {
+            "member" => Initiator::Member,
+            "guest" => Initiator::Guest { member_present: true },
+            "guest, alone" => Initiator::Guest { member_present: false },
+            "phone" => Initiator::Anonymous { member_present: true },
+            "phone, alone" => Initiator::Anonymous { member_present: false },
+            other => panic!("who is {other:?}?"),
+        };
+        let organizer = OrganizerId::new(organizer);
+        let down = |trunk: &TrunkId| down.split(' ').any(|name| name == trunk.as_str());
+        let request = LegRequest::DialOut { organizer: &organizer, dialed, initiator, down: &down };
+        let decision = decide(&table, &request);
+        assert_eq!(
+            shown(&decision),
+            expected.trim_start_matches("nobody, "),
+            "{row:?} {:?}",
+            decision.because
+        );
+        assert_eq!(decision.rule().to_string(), rule, "{row:?} {:?}", decision.because);
+        assert_eq!(explain(&table, &request).outcome, decision.outcome);
+    }
+}
+
+#[test]
+fn a_refused_license_is_told_a_number_that_serves() {
+    let table = table();
+    let called: E164 = "+4930100001".parse().expect("a number");
+    let (trunk, organizer) = (TrunkId::new("ms-1"), OrganizerId::new("clara"));
+    let decision =
+        decide(&table, &LegRequest::DialIn { called: &called, trunk: &trunk, organizer: &organizer });
+    let Outcome::Refuse(refusal) = decision.outcome else { panic!("{decision:?}") };
+    assert_eq!(
+        refusal.because,
+        "clara's license, Operator Connect Conferencing, does not include phone numbers from Microsoft; \
+         dial +4930200001 instead"
+    );
+}
+
+#[test]
+fn an_explanation_names_every_route_and_why_it_was_left_out() {
+    let table = table();
+    let organizer = OrganizerId::new("cecil");
+    let request = LegRequest::DialOut {
+        organizer: &organizer,
+        dialed: "+43 1 1234567",
+        initiator: Initiator::Member,
+        down: &|_| false,
+    };
+    let steps: Vec<String> = explain(&table, &request).because.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        steps,
+        [
+            "O1: \"+43 1 1234567\" is +4311234567, which may be dialled",
+            "O2: Member may dial out of cecil's meeting",
+            "O4: policy \"Gateways\" applies, granted to the organizer",
+            "O5: route \"Everything\": trunk ms-1 is left out, Operator Connect Conferencing dials through operators only",
+            "O5: route \"Everything\": trunk office is left out, Operator Connect Conferencing dials through operators only",
+            "O5: route \"Everything\": trunk zenith-1 is left out, the organizer has no service_number of this operator to show",
+            "O5: route \"Everything\" (All gateways, priority 30) matches: 1 candidate(s)",
+            "O5: route \"Everything\" matches +4311234567; operator:acme carries it, showing +4930200001",
+        ]
+    );
+}

@@ -1,0 +1,236 @@
+//! The media of one simulated call: a UDP socket, a [`Speaker`] paced by the clock and a [`Recording`] of what comes back.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    net::UdpSocket,
+    sync::watch,
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use super::{
+    recording::{Meter, Recording},
+    speaker::{Speaker, Stream},
+};
+
+const PACE: Duration = Duration::from_millis(20);
+/// How often a free pair of ports is looked for before giving up.
+const ATTEMPTS: usize = 64;
+
+/// An even port for RTP and the odd one above it for RTCP (RFC 3550 section 11), not in use yet.
+#[derive(Debug)]
+pub struct MediaPorts {
+    rtp: UdpSocket,
+    /// Kept open so that the bridge's reports do not bounce.
+    rtcp: UdpSocket,
+    address: SocketAddr,
+}
+
+impl MediaPorts {
+    /// Two neighboring ports of this address.
+    pub async fn bind(address: IpAddr) -> io::Result<Self> {
+        let mut last = io::Error::other("no port was free");
+        for _ in 0..ATTEMPTS {
+            let rtp = UdpSocket::bind((address, 0)).await?;
+            let local = rtp.local_addr()?;
+            if local.port() % 2 == 1 {
+                continue;
+            }
+            match UdpSocket::bind((address, local.port() + 1)).await {
+                Ok(rtcp) => return Ok(Self { rtp, rtcp, address: local }),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Where RTP is received.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Begins to send to, and to record from, this address.
+    pub fn start(self, stream: Stream, remote: SocketAddr) -> Media {
+        let state = State { speaker: Speaker::new(stream), recording: Recording::default(), strangers: 0 };
+        let state = Arc::new(Mutex::new(state));
+        let (meter_in, meter) = watch::channel(Meter::default());
+        let (finished_in, finished) = watch::channel(0);
+        let started = Instant::now();
+        let task = tokio::spawn(run(self, remote, started, Arc::clone(&state), meter_in, finished_in));
+        Media { state, started, meter, finished, task }
+    }
+}
+
+struct State {
+    speaker: Speaker,
+    recording: Recording,
+    strangers: u64,
+}
+
+/// Running media. Dropping it stops it.
+pub struct Media {
+    state: Arc<Mutex<State>>,
+    started: Instant,
+    meter: watch::Receiver<Meter>,
+    finished: watch::Receiver<u64>,
+    task: JoinHandle<()>,
+}
+
+/// What is left of a call's media.
+#[derive(Clone, Debug)]
+pub struct Tape {
+    /// When the first sample of `said` was sent.
+    pub started: Instant,
+    /// Everything said, one sample for each sample time since then.
+    pub said: Vec<i16>,
+    /// Everything received.
+    pub heard: Recording,
+    /// Datagrams from somewhere else than agreed; they are not recorded.
+    pub strangers: u64,
+}
+
+impl Media {
+    /// Says these samples after everything that is already queued, and returns when they are out.
+    pub async fn say(&self, samples: Arc<[i16]>) {
+        let ticket = self.lock().speaker.say(samples);
+        self.until_finished(ticket).await;
+    }
+
+    /// Presses these keys after everything that is already queued, and returns when the last is released.
+    pub async fn key(&self, keys: &str) {
+        let ticket = self.lock().speaker.key(keys);
+        self.until_finished(ticket).await;
+    }
+
+    /// Where the recording stands.
+    pub fn meter(&self) -> Meter {
+        *self.meter.borrow()
+    }
+
+    /// Waits until this much sound has been heard in all; `false` when it took longer than `within`.
+    pub async fn hears(&self, sound: Duration, within: Duration) -> bool {
+        let mut meter = self.meter.clone();
+        let heard = meter.wait_for(|meter| meter.sounding >= sound);
+        timeout(within, heard).await.is_ok_and(|heard| heard.is_ok())
+    }
+
+    /// Waits until nothing has been heard for `quiet`; `false` when it took longer than `within`.
+    pub async fn falls_quiet(&self, quiet: Duration, within: Duration) -> bool {
+        let since = Instant::now();
+        let mut meter = self.meter.clone();
+        // Silence arrives as packets as well, so the meter ticks on.
+        let silent =
+            meter.wait_for(|meter| meter.last_sound.map_or(since, |last| last.max(since)).elapsed() >= quiet);
+        timeout(within, silent).await.is_ok_and(|silent| silent.is_ok())
+    }
+
+    /// What has been said and heard so far.
+    pub fn tape(&self) -> Tape {
+        let state = self.lock();
+        Tape {
+            started: self.started,
+            said: state.speaker.said().to_vec(),
+            heard: state.recording.clone(),
+            strangers: state.strangers,
+        }
+    }
+
+    async fn until_finished(&self, ticket: u64) {
+        // An error means that the media task is gone: nothing will be said any more.
+        let _ = self.finished.clone().wait_for(|finished| *finished >= ticket).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl Drop for Media {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // A panic elsewhere does not make samples wrong.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn run(
+    ports: MediaPorts,
+    remote: SocketAddr,
+    started: Instant,
+    state: Arc<Mutex<State>>,
+    meter: watch::Sender<Meter>,
+    finished: watch::Sender<u64>,
+) {
+    // Absolute deadlines: a late wake-up sends what it owes, so that said and sent never drift apart.
+    let mut pace = interval(PACE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    pace.reset_at((started + PACE).into());
+    let mut datagram = vec![0; 2048];
+    let mut report = vec![0; 2048];
+    loop {
+        tokio::select! {
+            received = ports.rtp.recv_from(&mut datagram) => {
+                // An ICMP error for something we sent shows up here; the call itself says when it is over.
+                let Ok((length, source)) = received else { continue };
+                let now = Instant::now();
+                let mut state = lock(&state);
+                if source == remote {
+                    state.recording.arrive(now, &datagram[..length]);
+                    meter.send_replace(state.recording.meter());
+                } else {
+                    state.strangers += 1;
+                }
+            }
+            _ = ports.rtcp.recv_from(&mut report) => {}
+            _ = pace.tick() => {
+                let (datagrams, done) = {
+                    let mut state = lock(&state);
+                    (state.speaker.tick(), state.speaker.finished())
+                };
+                for datagram in datagrams {
+                    let _ = ports.rtp.send_to(&datagram, remote).await;
+                }
+                finished.send_if_modified(|finished| std::mem::replace(finished, done) != done);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::super::g711::Law;
+    use super::*;
+
+    #[tokio::test]
+    async fn two_telephones_hear_each_other_and_no_stranger() {
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let (one, other) = (MediaPorts::bind(here).await.unwrap(), MediaPorts::bind(here).await.unwrap());
+        assert_eq!(one.address().port() % 2, 0);
+        let stream =
+            |ssrc| Stream { law: Law::Mu, audio: 0, events: Some(101), ssrc, sequence: 1, timestamp: 2 };
+        let (one_at, other_at) = (one.address(), other.address());
+        let one = one.start(stream(1), other_at);
+        let other = other.start(stream(2), one_at);
+        let stranger = UdpSocket::bind((here, 0)).await.unwrap();
+        stranger.send_to(&[0x80; 172], other_at).await.unwrap();
+        let tone: Vec<i16> = (0..1600).map(|n| if n / 10 % 2 == 0 { 9000 } else { -9000 }).collect();
+        one.say(tone.into()).await;
+        assert!(other.hears(Duration::from_millis(200), Duration::from_secs(5)).await);
+        assert_eq!(one.meter().sounding, Duration::ZERO, "nobody hears himself");
+        let tape = other.tape();
+        assert_eq!(tape.strangers, 1);
+        assert!(tape.heard.tally().packets >= 10);
+        assert_eq!(one.tape().said.len() % 160, 0);
+    }
+}

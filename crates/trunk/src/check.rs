@@ -1,0 +1,371 @@
+//! The checks behind a [`crate::ProfileSource`]: each takes what is written at a key and gives a value that cannot be
+//! wrong, or notes an error with its place.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use routing::{DialPlan, OperatorId, Provider, TrunkId};
+use sip::Host;
+use toml::Spanned;
+
+use crate::numbers::{NumberFormat, NumberPlan};
+use crate::profile::{AcceptedCodes, Codec, Credentials, Kind, Peer, Transport};
+use crate::source::{CodeSource, CodecName, CredentialsSource, PeerSource, ProfileError, ProfileSource};
+
+/// Collects what is wrong with one table.
+pub(crate) struct Check<'a> {
+    pub(crate) trunk: &'a str,
+    pub(crate) errors: Vec<ProfileError>,
+}
+
+impl Check<'_> {
+    /// Notes an error at a key of this trunk.
+    pub(crate) fn refuse(
+        &mut self,
+        span: Option<Range<usize>>,
+        key: &str,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) {
+        self.errors.push(ProfileError {
+            span,
+            key: format!("trunk.{}.{key}", self.trunk),
+            found: found.into(),
+            expected: expected.into(),
+        });
+    }
+
+    pub(crate) fn id(&mut self, id: &Spanned<String>) -> TrunkId {
+        let text = id.get_ref();
+        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if text.is_empty() || text.len() > 32 || !text.chars().all(fine) {
+            let expected = "1 to 32 letters, digits, '-', '_' or '.': it becomes a metric label";
+            self.refuse(Some(id.span()), "id", format!("{text:?}"), expected);
+        }
+        TrunkId::new(text.as_str())
+    }
+
+    pub(crate) fn provider(&mut self, kind: Kind, written: Option<&Spanned<String>>, id: &str) -> Provider {
+        let expected = match kind {
+            Kind::Operator => {
+                "\"operator:<id>\" or \"customer\" (the Microsoft gateway has kind = \"microsoft\")"
+            }
+            Kind::Microsoft => "\"microsoft\", or no provider at all",
+        };
+        let Some(text) = written else {
+            return match kind {
+                Kind::Operator => Provider::Operator(OperatorId::new(id)),
+                Kind::Microsoft => Provider::Microsoft,
+            };
+        };
+        match (kind, text.get_ref().parse()) {
+            (Kind::Microsoft, Ok(provider @ Provider::Microsoft))
+            | (Kind::Operator, Ok(provider @ (Provider::Operator(_) | Provider::Customer))) => provider,
+            _ => {
+                self.refuse(Some(text.span()), "provider", format!("{:?}", text.get_ref()), expected);
+                Provider::Customer
+            }
+        }
+    }
+
+    pub(crate) fn peers(&mut self, peers: &Spanned<Vec<PeerSource>>, default: Transport) -> Vec<Peer> {
+        if peers.get_ref().is_empty() {
+            let expected = "at least one { address = \"IP:port\" }: where dial-out legs and OPTIONS go";
+            self.refuse(Some(peers.span()), "peers", "[]", expected);
+        }
+        let mut built: Vec<Peer> = Vec::new();
+        for source in peers.get_ref() {
+            let transport = source.transport.unwrap_or(default);
+            let host = self.host_name("peers.host", source.host.as_ref());
+            let text = source.address.get_ref();
+            let parsed = text
+                .parse::<SocketAddr>()
+                .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, transport.default_port())));
+            match parsed {
+                Ok(address) if address.port() != 0 && !address.ip().is_unspecified() => {
+                    let peer = Peer { address, transport, host };
+                    if built.iter().any(|other| other.address == address && other.transport == transport) {
+                        let expected = "each address and transport once";
+                        self.refuse(
+                            Some(source.address.span()),
+                            "peers.address",
+                            format!("{text:?} again"),
+                            expected,
+                        );
+                    }
+                    built.push(peer);
+                }
+                _ => {
+                    let expected =
+                        "IP or IP:port; a name is not resolved: write the address here and the name in host";
+                    self.refuse(Some(source.address.span()), "peers.address", format!("{text:?}"), expected);
+                }
+            }
+        }
+        built
+    }
+
+    pub(crate) fn sources(
+        &mut self,
+        sources: Option<&Spanned<Vec<Spanned<String>>>>,
+        peers: &[Peer],
+    ) -> Vec<IpNet> {
+        let Some(sources) = sources else {
+            let mut nets: Vec<IpNet> = peers.iter().map(|peer| IpNet::from(peer.address.ip())).collect();
+            nets.sort();
+            nets.dedup();
+            return nets;
+        };
+        if sources.get_ref().is_empty() {
+            let expected =
+                "the networks its requests come from; without the key they are the addresses of `peers`";
+            self.refuse(Some(sources.span()), "sources", "[]", expected);
+        }
+        let mut nets = Vec::new();
+        for source in sources.get_ref() {
+            let text = source.get_ref();
+            match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
+                Ok(net) if net.prefix_len() > 0 => nets.push(net.trunc()),
+                Ok(_) => {
+                    let expected = "the peer's own networks: a trunk for the whole Internet lets anyone call";
+                    self.refuse(Some(source.span()), "sources", format!("{text:?}"), expected);
+                }
+                Err(_) => {
+                    let expected = "an address or a network, as 203.0.113.10 or 203.0.113.0/28";
+                    self.refuse(Some(source.span()), "sources", format!("{text:?}"), expected);
+                }
+            }
+        }
+        nets
+    }
+
+    pub(crate) fn host_name(&mut self, key: &str, name: Option<&Spanned<String>>) -> Option<Host> {
+        let name = name?;
+        let host = Host::parse(name.get_ref()).ok().filter(|_| is_host_name(name.get_ref()));
+        if host.is_none() {
+            let expected = "a host name without port, as sbc.example.net";
+            self.refuse(Some(name.span()), key, format!("{:?}", name.get_ref()), expected);
+        }
+        host
+    }
+
+    pub(crate) fn tls_name(&mut self, name: &Spanned<String>) -> Option<String> {
+        let text = name.get_ref().to_ascii_lowercase();
+        if !is_host_name(text.strip_prefix("*.").unwrap_or(&text)) {
+            let expected = "a certificate name, as sbc.example.net or *.example.net";
+            self.refuse(Some(name.span()), "tls_names", format!("{text:?}"), expected);
+            return None;
+        }
+        Some(text)
+    }
+
+    pub(crate) fn codecs(
+        &mut self,
+        written: Option<&Spanned<Vec<CodecName>>>,
+        default: &[Codec],
+    ) -> Vec<Codec> {
+        let Some(names) = written else {
+            return default.to_vec();
+        };
+        let mut codecs: Vec<Codec> = Vec::new();
+        for name in names.get_ref() {
+            let codec = match name {
+                CodecName::Pcmu => Codec::Pcmu,
+                CodecName::Pcma => Codec::Pcma,
+            };
+            if !codecs.contains(&codec) {
+                codecs.push(codec);
+            }
+        }
+        if codecs.is_empty() {
+            self.refuse(Some(names.span()), "codecs", "[]", "at least one of \"pcma\", \"pcmu\"");
+        }
+        codecs
+    }
+
+    pub(crate) fn numbers(&mut self, source: &ProfileSource) -> NumberPlan {
+        let format = source.number_format.as_ref().map_or(NumberFormat::E164, |format| *format.get_ref());
+        let caller_format = source.caller_number_format.as_ref().map_or(format, |format| *format.get_ref());
+        for (key, format) in
+            [("number_format", &source.number_format), ("caller_number_format", &source.caller_number_format)]
+        {
+            let complete = source.country_code.is_some() && source.national_prefix.is_some();
+            if let Some(format) = format
+                && *format.get_ref() == NumberFormat::National
+                && !complete
+            {
+                let expected = "country_code and national_prefix with it (\"49\" and \"0\", \"1\" and \"1\", \"45\" and \"\")";
+                self.refuse(Some(format.span()), key, "\"national\" alone", expected);
+            }
+        }
+        NumberPlan {
+            format,
+            caller_format,
+            dial_plan: self.dial_plan(source),
+            national_prefix: source
+                .national_prefix
+                .as_ref()
+                .map_or_else(String::new, |text| text.get_ref().clone()),
+            international_prefix: source
+                .international_prefix
+                .as_ref()
+                .map_or_else(|| "00".to_owned(), |text| text.get_ref().clone()),
+        }
+    }
+
+    pub(crate) fn dial_plan(&mut self, source: &ProfileSource) -> DialPlan {
+        let mut plan = DialPlan::international();
+        if let Some(code) = &source.country_code {
+            match DialPlan::of_country(code.get_ref()) {
+                Ok(country) => plan = country,
+                Err(why) => {
+                    self.refuse(
+                        Some(code.span()),
+                        "country_code",
+                        format!("{:?}", code.get_ref()),
+                        why.to_string(),
+                    );
+                }
+            }
+        }
+        let mut with = |key, written: Option<&Spanned<String>>, national: bool| {
+            let Some(written) = written else { return };
+            let prefix = Some(written.get_ref().as_str());
+            let (international, national) = if national { (None, prefix) } else { (prefix, None) };
+            match plan.clone().with_prefixes(international, national) {
+                Ok(changed) => plan = changed,
+                Err(why) => self.refuse(
+                    Some(written.span()),
+                    key,
+                    format!("{:?}", written.get_ref()),
+                    why.to_string(),
+                ),
+            }
+        };
+        with("national_prefix", source.national_prefix.as_ref(), true);
+        with("international_prefix", source.international_prefix.as_ref(), false);
+        plan
+    }
+
+    pub(crate) fn token(&mut self, key: &str, written: Option<&Spanned<String>>) -> Option<String> {
+        let written = written?;
+        let text = written.get_ref();
+        let fine = |b: u8| b.is_ascii_alphanumeric() || b"-_.!~*'&=+$,".contains(&b);
+        if text.is_empty() || text.len() > 64 || !text.bytes().all(fine) {
+            let expected = "1 to 64 characters that may stand in a URI's user part without escapes";
+            self.refuse(Some(written.span()), key, format!("{text:?}"), expected);
+            return None;
+        }
+        Some(text.clone())
+    }
+
+    pub(crate) fn number(
+        &mut self,
+        key: &str,
+        written: Option<&Spanned<u32>>,
+        range: RangeInclusive<u32>,
+    ) -> Option<u32> {
+        let written = written?;
+        let value = *written.get_ref();
+        if !range.contains(&value) {
+            let expected = format!("{} to {}", range.start(), range.end());
+            self.refuse(Some(written.span()), key, value.to_string(), expected);
+            return None;
+        }
+        Some(value)
+    }
+
+    pub(crate) fn seconds(
+        &mut self,
+        key: &str,
+        written: Option<&Spanned<u32>>,
+        range: RangeInclusive<u32>,
+        default: u32,
+    ) -> Duration {
+        Duration::from_secs(u64::from(self.number(key, written, range).unwrap_or(default)))
+    }
+
+    pub(crate) fn accepted(&mut self, codes: Option<&Spanned<Vec<Spanned<CodeSource>>>>) -> AcceptedCodes {
+        let Some(codes) = codes else {
+            return AcceptedCodes(vec![200..=299]);
+        };
+        if codes.get_ref().is_empty() {
+            let expected = "at least one code; to send no OPTIONS say send_sip_options = false";
+            self.refuse(Some(codes.span()), "options_accepted_codes", "[]", expected);
+        }
+        let mut ranges = Vec::new();
+        for code in codes.get_ref() {
+            let range = match code.get_ref() {
+                CodeSource::Code(code) if (200..=699).contains(code) => Some(*code..=*code),
+                CodeSource::Code(_) => None,
+                CodeSource::Class(class) => match class.as_bytes() {
+                    [digit @ b'2'..=b'6', b'x', b'x'] => {
+                        let first = u16::from(digit - b'0') * 100;
+                        Some(first..=first + 99)
+                    }
+                    _ => None,
+                },
+            };
+            if let Some(range) = range {
+                ranges.push(range);
+                continue;
+            }
+            let found = match code.get_ref() {
+                CodeSource::Code(code) => code.to_string(),
+                CodeSource::Class(class) => format!("{class:?}"),
+            };
+            let expected = "final codes and classes, as [\"2xx\", 404]";
+            self.refuse(Some(code.span()), "options_accepted_codes", found, expected);
+        }
+        AcceptedCodes(ranges)
+    }
+
+    pub(crate) fn failover_codes(&mut self, codes: Option<&[Spanned<u16>]>) -> BTreeSet<u16> {
+        let Some(codes) = codes else {
+            return [408, 503, 504].into();
+        };
+        for code in codes {
+            if !(400..=599).contains(code.get_ref()) {
+                let expected = "400 to 599; 6xx speaks for the callee everywhere and is never retried";
+                self.refuse(
+                    Some(code.span()),
+                    "failover_response_codes",
+                    code.get_ref().to_string(),
+                    expected,
+                );
+            }
+        }
+        codes.iter().map(|code| *code.get_ref()).collect()
+    }
+
+    pub(crate) fn credentials(&mut self, source: Option<&CredentialsSource>) -> Option<Credentials> {
+        let source = source?;
+        for (key, text) in
+            [("credentials.username", &source.username), ("credentials.password", &source.password)]
+        {
+            if text.get_ref().is_empty() || text.get_ref().chars().any(char::is_control) {
+                let expected = "text without control characters";
+                self.refuse(Some(text.span()), key, "(not shown)", expected);
+            }
+        }
+        Some(Credentials {
+            username: source.username.get_ref().clone(),
+            password: source.password.get_ref().clone(),
+            realm: source.realm.clone(),
+        })
+    }
+}
+
+/// A DNS name of letters, digits, '-' and '_' in labels of 1 to 63, 253 in all; an IP address is none.
+fn is_host_name(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label) && name.parse::<IpAddr>().is_err()
+}

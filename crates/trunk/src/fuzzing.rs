@@ -1,0 +1,92 @@
+//! The fuzz door of this crate: the body of a fuzz target, run over a few seeds by the ordinary tests.
+
+use std::sync::OnceLock;
+
+use sip::{Framing, Message};
+
+use crate::{Kind, Profile, ProfileSource, inbound};
+
+/// Profiles that read every header this crate ever reads.
+const PROFILES: [&str; 4] = [
+    r#"
+id = "a"
+kind = "operator"
+peers = [{ address = "192.0.2.1" }]
+trust_pai = true
+called_from = "diversion"
+country_code = "49"
+"#,
+    r#"
+id = "b"
+kind = "operator"
+peers = [{ address = "192.0.2.2" }]
+trust_pai = true
+called_from = "history-info"
+number_format = "plain"
+"#,
+    r#"
+id = "c"
+kind = "operator"
+peers = [{ address = "192.0.2.3" }]
+called_from = "to"
+number_format = "national"
+country_code = "1"
+national_prefix = "1"
+"#,
+    r#"
+id = "d"
+kind = "microsoft"
+fqdn = "sbc.example.net"
+peers = [{ address = "192.0.2.4", host = "gateway.example.net" }]
+"#,
+];
+
+fn profiles() -> &'static [Profile] {
+    static BUILT: OnceLock<Vec<Profile>> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let build = |text: &str| toml::from_str::<ProfileSource>(text).ok()?.build().ok();
+        PROFILES.iter().filter_map(|text| build(text)).collect()
+    })
+}
+
+/// Whatever a peer sends, reading the called number and the caller answers and never panics, and what comes out can
+/// be written to a log or a record: no control characters, no more than 64 characters of name.
+pub fn read_inbound(data: &[u8]) {
+    let Ok(message) = Message::parse(data.to_vec().into(), Framing::Datagram) else { return };
+    assert_eq!(profiles().len(), PROFILES.len(), "every profile of the fuzz door must build");
+    for profile in profiles() {
+        let Ok(call) = inbound(profile, &message) else { continue };
+        let name = call.caller.display.unwrap_or_default();
+        assert!(!name.chars().any(char::is_control), "control characters in {name:?}");
+        assert!(name.chars().count() <= 64, "{name:?} is too long");
+        assert!(!call.caller.anonymous || name.is_empty(), "an anonymous caller has a name");
+        assert!(profile.kind == Kind::Microsoft || profile.fqdn.is_none());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEED: &str = "INVITE sip:+493012345678@192.0.2.9;user=phone SIP/2.0\r\n\
+        Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n\
+        From: \"a\\\"b\" <sip:03012345679@192.0.2.1>;tag=1\r\n\
+        To: <tel:+493012345678>\r\n\
+        Call-ID: 1\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n\
+        P-Asserted-Identity: \"n\" <sip:+4930@x>, <tel:+4930123>\r\n\
+        Privacy: id;critical\r\n\
+        Diversion: <sip:1@x>;reason=unknown, <sip:+49301@y>\r\n\
+        History-Info: <sip:+49302@z?Reason=SIP%3Bcause%3D302>;index=1\r\n\r\n";
+
+    #[test]
+    fn seeds_and_every_truncation_and_flip_of_them_are_read_without_a_panic() {
+        let seed = SEED.as_bytes();
+        read_inbound(seed);
+        for cut in 0..seed.len() {
+            read_inbound(&seed[..cut]);
+            let mut flipped = seed.to_vec();
+            flipped[cut] ^= 0x11;
+            read_inbound(&flipped);
+        }
+    }
+}

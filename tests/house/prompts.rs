@@ -1,0 +1,50 @@
+//! The recordings that are committed are the ones that the bridge asks for, and say what its texts say.
+
+use std::path::{Path, PathBuf};
+
+use bridge::PromptId;
+
+fn prompts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/prompts")
+}
+
+#[test]
+fn every_text_of_the_bridge_is_the_text_that_was_recorded() {
+    let written = std::fs::read_to_string(prompts().join("en-US/prompts.toml")).expect("prompts.toml");
+    let mut recorded: Vec<_> =
+        written.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    let mut expected: Vec<_> =
+        PromptId::ALL.iter().map(|prompt| format!("{} = \"{}\"", prompt.stem(), prompt.text())).collect();
+    recorded.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(recorded, expected, "after a change here run scripts/prompts.sh, which makes the WAVs");
+}
+
+#[test]
+fn every_prompt_has_a_recording_that_is_neither_too_loud_nor_cut() {
+    for prompt in PromptId::ALL {
+        let path = prompts().join("en-US").join(format!("{}.wav", prompt.stem()));
+        let mut wav = hound::WavReader::open(&path).unwrap_or_else(|why| {
+            panic!("{}: {why}; add its text to prompts.toml and run scripts/prompts.sh", path.display())
+        });
+        let spec = wav.spec();
+        assert_eq!((spec.channels, spec.bits_per_sample, spec.sample_rate), (1, 16, 16_000), "{prompt:?}");
+        let samples: Vec<i16> = wav.samples().collect::<Result<_, _>>().expect("samples");
+        let peak = samples.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0);
+        assert!((3000..23_200).contains(&peak), "{prompt:?}: peak {peak}, -3 dBFS is 23197");
+        let (first, last) = (samples.first().copied(), samples.last().copied());
+        assert_eq!((first, last), (Some(0), Some(0)), "{prompt:?} begins or ends with a click");
+    }
+}
+
+#[test]
+fn the_map_to_asterisk_names_only_prompts_that_exist() {
+    let map = std::fs::read_to_string(prompts().join("asterisk-en.toml")).expect("asterisk-en.toml");
+    let (_, entries) = map.split_once("[prompts]").expect("a [prompts] section");
+    let stems: Vec<_> =
+        entries.lines().filter_map(|line| line.split_once(" = [")).map(|(stem, _)| stem).collect();
+    assert!(stems.len() > 10, "{stems:?}");
+    for stem in stems {
+        assert!(PromptId::ALL.iter().any(|prompt| prompt.stem() == stem), "no prompt is called {stem}");
+    }
+}
