@@ -1,6 +1,7 @@
 //! WHAT the peer said: an RFC 3261 engine that opens nothing and never reads a clock.
 
 pub mod framing;
+pub mod sdp;
 pub mod wire;
 
 pub use wire::{
