@@ -3,6 +3,7 @@
 mod dialog;
 pub mod endpoint;
 pub mod framing;
+pub mod sdp;
 pub mod transaction;
 pub mod wire;
 
