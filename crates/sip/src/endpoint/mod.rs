@@ -160,6 +160,7 @@ impl Endpoint {
         for usage in self.usages.values_mut() {
             usage.lose_connection(flow);
         }
+        self.servers_lose_connection(flow);
         let mut hit: Vec<u64> = self
             .clients
             .iter()
