@@ -315,6 +315,9 @@ impl Endpoint {
         why: &str,
         reason: Option<String>,
     ) {
+        if !matches!(self.usages.get(&id), Some(Usage::Calling(_))) {
+            return;
+        }
         let Some(Usage::Calling(calling)) = self.take_usage(id) else { return };
         if let Some(attempt) = self.attempt_mut(calling.client) {
             attempt.usage = None;

@@ -150,6 +150,7 @@ impl Endpoint {
 
     /// Ends an answered leg without a BYE of ours. A re-INVITE that waits for an answer gets 487 (section 15.1.2).
     pub(super) fn end(&mut self, now: Instant, id: InviteId, end: End) -> Option<Dialog> {
+        self.up_mut(id)?;
         let Some(Usage::Up(up)) = self.take_usage(id) else { return None };
         if let Offering::Sent { client } = up.offering {
             // Our re-INVITE outlives its leg only for as long as a final response may still come.
@@ -188,8 +189,8 @@ impl Endpoint {
                 let why = "no ringing or progress in time";
                 self.give_up_calling(now, id, FailureKind::ProvisionalTimeout, 408, why, None);
             }
+            TimerReason::Ring if self.up_mut(id).is_some() => self.cancel_reinvite(now, id),
             TimerReason::Ring => {
-                self.cancel_reinvite(now, id);
                 self.give_up_calling(now, id, FailureKind::RingTimeout, 408, "nobody answered", None);
             }
             _ => {}
