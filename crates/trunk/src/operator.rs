@@ -1,8 +1,9 @@
 //! The dialect of an operator's session border controller: plain RFC 3261, with the number forms of its country.
 
+use sip::sdp::Codec;
 use sip::{NameAddr, Uri};
 
-use crate::profile::{Codec, Peer, Profile, Transport};
+use crate::profile::{Peer, Profile, Transport};
 use crate::shape::{Local, Shaped, from_host, our_target, peer_target};
 use crate::source::Defaults;
 

@@ -8,12 +8,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use serde::Deserialize;
+use sip::sdp::Codec;
 use thiserror::Error;
 use toml::Spanned;
 
 use crate::check::Check;
 use crate::numbers::NumberFormat;
-use crate::profile::{CalledFrom, Codec, Kind, MediaSource, Options, Profile, Transport};
+use crate::profile::{CalledFrom, Kind, MediaSource, Options, Profile, Transport};
 use crate::{microsoft, operator};
 
 /// One `[[trunk]]` table. Every key but `id`, `kind` and `peers` has a default; an unknown key is refused.
@@ -202,9 +203,10 @@ mod tests {
     use std::time::Duration;
 
     use routing::{OperatorId, Provider};
+    use sip::sdp::Codec;
 
     use crate::testing::{MICROSOFT, OPERATOR, profile, syntax_error, trunks};
-    use crate::{Codec, MediaSource, NumberFormat, ProfileError, Transport};
+    use crate::{MediaSource, NumberFormat, ProfileError, Transport};
 
     #[test]
     fn the_defaults_of_an_operator() {
@@ -221,7 +223,7 @@ mod tests {
         assert_eq!(profile.failover_response_codes, [408, 503, 504].into());
         assert_eq!(profile.failover_time, Duration::from_secs(10));
         assert_eq!(profile.first_response_within, Duration::from_millis(3500));
-        assert_eq!(profile.ring_for, Duration::from_secs(60));
+        assert_eq!(profile.ring_for, Duration::from_mins(1));
         assert_eq!((profile.max_concurrent_sessions, profile.calls_per_second), (None, None));
         assert_eq!(profile.credentials, None);
     }
@@ -234,7 +236,7 @@ mod tests {
         assert!(!profile.trust_pai && !profile.forward_pai);
         assert_eq!(profile.peers[0].transport, Transport::Tls);
         assert_eq!(profile.codecs, [Codec::Pcmu, Codec::Pcma]);
-        assert_eq!(profile.options.interval, Duration::from_secs(60));
+        assert_eq!(profile.options.interval, Duration::from_mins(1));
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn span_of(source: &Spanned<ProfileSource>, net: IpNet) -> std::ops::Range<usize
         text.parse::<IpNet>().is_ok_and(|found| found.trunc() == net)
             || text.parse().is_ok_and(|ip: std::net::IpAddr| IpNet::from(ip) == net)
     };
-    let written = table.sources.iter().flat_map(|list| list.get_ref()).find(|text| names_it(text.get_ref()));
+    let written = table.sources.iter().flat_map(Spanned::get_ref).find(|text| names_it(text.get_ref()));
     written.map_or_else(|| table.peers.span(), Spanned::span)
 }
 
