@@ -53,7 +53,7 @@ pub struct MeetingRules {
 impl Default for MeetingRules {
     /// 9 digits, 60 days of grace, 300 participants.
     fn default() -> Self {
-        Self { id_length: 9, grace: Duration::from_secs(60 * 86_400), capacity: 300 }
+        Self { id_length: 9, grace: Duration::from_hours(60 * 24), capacity: 300 }
     }
 }
 
