@@ -130,11 +130,11 @@ fn the_right_id_leads_into_the_meeting_with_and_without_pound() {
         _ => None,
     });
     assert_eq!(except, Some(Some(second)));
-    let heard = commands.iter().filter_map(|command| match command {
+    let mut heard = commands.iter().filter_map(|command| match command {
         Command::Play { leg, prompts, .. } if *leg == second => Some(prompts.clone()),
         _ => None,
     });
-    assert_eq!(heard.last(), Some(vec![Joining]));
+    assert_eq!(heard.next_back(), Some(vec![Joining]));
 
     let snapshot = world.bridge.snapshot(world.now);
     assert_eq!(snapshot.conferences.len(), 1);

@@ -2,9 +2,13 @@
 
 use super::{CALLEE, MICROSOFT_NUMBER, OPERATOR_NUMBER, World, ended, failed, key};
 use crate::bridge::BridgeConfig;
-use crate::event::{DialFailureKind, EndedBy, Event};
+use crate::call::State;
+use crate::event::{Caller, DialFailureKind, EndedBy, Event};
 use crate::id::{ConferenceId, LegId};
 use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const IDS: [&str; 9] = [
@@ -40,67 +44,125 @@ fn pick<T: Copy>(from: &[T], by: u8) -> T {
     from[usize::from(by) % from.len()]
 }
 
+/// Usually a leg that lives, sometimes one that is gone or never was.
+fn pick_leg(world: &World, by: u8) -> LegId {
+    let living: Vec<LegId> = world.bridge.calls.keys().copied().collect();
+    if by >= 32 && !living.is_empty() {
+        return pick(&living, by);
+    }
+    LegId(1 + u64::from(by) % (world.next_leg + 2))
+}
+
+/// The attempt under way; sometimes another one.
+fn pick_attempt(world: &World, leg: LegId, by: u8) -> u32 {
+    let state = world.bridge.calls.get(&leg).map(|call| &call.state);
+    match state {
+        _ if by % 8 == 7 => u32::from(by),
+        Some(State::Dialing { dial }) => dial.attempt(),
+        _ => 1,
+    }
+}
+
 /// Plays one step of a random story. `a` chooses the kind, `b` the leg, `c` the rest.
 fn step(world: &mut World, (a, b, c): (u8, u8, u8)) {
-    // Legs 1 to the newest exist or existed; a few more are unknown.
-    let leg = LegId(1 + u64::from(b) % (world.next_leg + 2));
-    let attempt = world.bridge.calls.get(&leg).map_or(1, |call| match &call.state {
-        crate::call::State::Dialing { dial } => dial.attempt(),
-        _ => 1,
-    });
-    let attempt = if c % 8 == 7 { u32::from(c) } else { attempt };
+    let leg = pick_leg(world, b);
+    let attempt = pick_attempt(world, leg, c);
     match a % 32 {
-        0..=2 => {
+        0..=1 => {
             let (trunk, called) = pick(
                 &[("acme-1", OPERATOR_NUMBER), ("microsoft", MICROSOFT_NUMBER), ("acme-2", MICROSOFT_NUMBER)],
                 c,
             );
             world.offer(trunk, called);
         }
-        3..=5 => {
-            let dialed = pick(&[CALLEE, "+493087654321", "112", "", "+14255550111"], c);
+        2 => {
+            let caller = world.greeted("acme-1", OPERATOR_NUMBER);
+            world.press(caller, pick(&["111111111", "222222222", "444444444"], c));
+        }
+        3..=4 => {
+            let dialed = pick(&[CALLEE, "+493087654321", "+14255550111", "112", ""], c);
             world.ask(pick(&IDS, c / 8), dialed, b % 2 == 0);
         }
-        6..=9 => world.tell(Event::UsageDurable { leg }),
+        5..=6 => {
+            let callee =
+                world.ask(pick(&["222222222", "444444444"], c), pick(&[CALLEE, "+4930111"], b), c > 127);
+            world.tell(Event::UsageDurable { leg: callee });
+        }
+        7..=9 => world.tell(Event::UsageDurable { leg }),
         10 => world.tell(Event::LegEstablished { leg }),
         11..=12 => world.tell(Event::MediaStarted { leg }),
         13..=14 => world.tell(Event::Digit { leg, digit: key(pick(&KEYS, c)) }),
-        15..=17 => world.press(leg, pick(&IDS, c)),
-        18 => world.press(leg, pick(&["*6", "*1", "**9", "1", "#"], c)),
+        15..=16 => world.press(leg, pick(&IDS, c)),
+        17..=18 => world.press(leg, pick(&["*6", "*1", "**9", "1", "#"], c)),
         19..=20 => world.prompt_ends(leg),
         21 => world.tell(Event::ClipEnded { leg, token: u64::from(c) }),
-        22 => world.tell(Event::MediaSilent { leg }),
+        22 if c < 64 => world.tell(Event::MediaSilent { leg }),
         23 => world.tell(Event::LegEnded { leg, end: ended(pick(&ENDS, c)) }),
-        24 => world.tell(Event::LegProgress { leg, attempt, status: pick(&[180, 183, 181], c) }),
+        22 | 24 => world.tell(Event::LegProgress { leg, attempt, status: pick(&[180, 183, 181], c) }),
         25..=26 => world.tell(Event::LegAnswered { leg, attempt }),
         27 => {
             let failure = failed(pick(&KINDS, c), pick(&STATUSES, c / 4), c % 2 == 0);
             world.tell(Event::LegFailed { leg, attempt, failure });
         }
-        28 => match c % 16 {
-            0 => world.tell(Event::Drain),
-            1 => world.tell(Event::DrainNow),
-            2..=4 => world.tell(Event::EndConference { conference: ConferenceId(u64::from(b)) }),
-            5 => world.tell(Event::TableChanged(super::table())),
-            _ => world.tell(Event::RemoveLeg { leg }),
-        },
+        28 => rare(world, leg, b, c),
         29 => world.pass(Duration::from_millis(u64::from(c) * 20)),
-        30 => world.pass(Duration::from_secs(u64::from(c))),
+        30 => world.pass(Duration::from_secs(u64::from(c / 8))),
         _ => {
             // Woken for nothing, and an offer of a leg that exists.
             world.bridge.handle_timeout(world.now, world.wall);
-            let caller = crate::event::Caller::default();
-            let called = OPERATOR_NUMBER.parse().expect("a number");
             if world.bridge.calls.contains_key(&leg) {
-                let trunk = routing::TrunkId::new("acme-1");
+                let (trunk, called) =
+                    (routing::TrunkId::new("acme-1"), OPERATOR_NUMBER.parse().expect("a number"));
+                let caller = Caller::default();
                 world.tell(Event::LegOffered { leg, trunk, called, caller, sip_call_id: String::new() });
             }
         }
     }
 }
 
+/// What happens to the whole bridge.
+fn rare(world: &mut World, leg: LegId, b: u8, c: u8) {
+    match c {
+        0..=3 => world.tell(Event::Drain),
+        4..=5 => world.tell(Event::DrainNow),
+        6..=60 => {
+            let open: Vec<ConferenceId> = world.bridge.conferences.keys().copied().collect();
+            let conference = if open.is_empty() { ConferenceId(u64::from(b)) } else { pick(&open, b) };
+            world.tell(Event::EndConference { conference });
+        }
+        61..=90 => world.tell(Event::TableChanged(super::table())),
+        _ => world.tell(Event::RemoveLeg { leg }),
+    }
+}
+
 fn world() -> World {
-    World::with(BridgeConfig { legs: 12, dial_outs: 3, ..BridgeConfig::default() })
+    World::with(BridgeConfig {
+        legs: 12,
+        dial_outs: 3,
+        dial_attempt: Duration::from_secs(8),
+        ..BridgeConfig::default()
+    })
+}
+
+#[test]
+fn the_stories_reach_every_state_and_every_command() {
+    let mut states = BTreeSet::new();
+    let mut commands: BTreeMap<String, u32> = BTreeMap::new();
+    let mut rng = StdRng::from_seed([3; 32]);
+    for _ in 0..400 {
+        let mut world = world();
+        for _ in 0..200 {
+            step(&mut world, rng.random());
+            states.extend(world.bridge.calls.values().map(crate::call::Call::state_name));
+            for command in world.take() {
+                let name: String =
+                    format!("{command:?}").chars().take_while(char::is_ascii_alphabetic).collect();
+                *commands.entry(name).or_default() += 1;
+            }
+        }
+    }
+    assert_eq!(states.len(), 7, "{states:?}");
+    assert_eq!(commands.len(), 16, "{commands:?}");
 }
 
 proptest! {
