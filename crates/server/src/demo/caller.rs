@@ -7,6 +7,7 @@
 //! Everything runs on the current tokio runtime and stops when the handles are dropped.
 
 use std::{
+    borrow::Cow,
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
@@ -160,7 +161,7 @@ impl Exchange {
         let (answer, response) = line.until_answered().await?;
         let agreed = sdp::accept_answer(&offer, &answer, &capabilities)
             .map_err(|e| CallError::Media(e.to_string()))?;
-        Ok(Call::start(line, ports, &agreed, response, dialed))
+        Ok(Call::start(line, ports, &agreed, &response, dialed))
     }
 
     /// Every SIP message so far, in order; empty unless `trace` was asked for.
@@ -241,10 +242,7 @@ impl Ringing {
 
     /// The number that calls, as written.
     pub fn caller(&self) -> String {
-        self.request
-            .from()
-            .and_then(|from| from.uri().user().map(|user| user.into_owned()))
-            .unwrap_or_default()
+        self.request.from().and_then(|from| from.uri().user().map(Cow::into_owned)).unwrap_or_default()
     }
 
     /// 180 Ringing.
@@ -279,7 +277,7 @@ impl Ringing {
                 .map_err(|error| CallError::Media(error.to_string()))?,
             (None, None) => return Err(CallError::Media("the ACK carried no answer to our offer".into())),
         };
-        Ok(Call::start(self.line, ports, &agreed, self.request, self.came))
+        Ok(Call::start(self.line, ports, &agreed, &self.request, self.came))
     }
 }
 
@@ -344,19 +342,13 @@ pub struct Call {
     line: Line,
     media: Media,
     law: Law,
-    call_id: String,
+    sip_call_id: String,
     dialed: Instant,
     answered: Instant,
 }
 
 impl Call {
-    fn start(
-        line: Line,
-        ports: MediaPorts,
-        agreed: &Negotiated,
-        message: Arc<Message>,
-        dialed: Instant,
-    ) -> Self {
+    fn start(line: Line, ports: MediaPorts, agreed: &Negotiated, message: &Message, dialed: Instant) -> Self {
         let law = match agreed.codec {
             Codec::Pcmu => Law::Mu,
             Codec::Pcma => Law::A,
@@ -371,8 +363,8 @@ impl Call {
             timestamp: exchange.random(),
         };
         let media = ports.start(stream, agreed.remote_rtp);
-        let call_id = message.call_id().unwrap_or_default().to_owned();
-        Self { line, media, law, call_id, dialed, answered: Instant::now() }
+        let sip_call_id = message.call_id().unwrap_or_default().to_owned();
+        Self { line, media, law, sip_call_id, dialed, answered: Instant::now() }
     }
 
     /// Speech, keys and ears.
@@ -387,7 +379,7 @@ impl Call {
 
     /// The SIP Call-ID.
     pub fn call_id(&self) -> &str {
-        &self.call_id
+        &self.sip_call_id
     }
 
     /// When the INVITE was sent or came.
@@ -410,5 +402,59 @@ impl Call {
     /// Waits for the bridge to hang up.
     pub async fn ended(&mut self) -> Result<End, CallError> {
         self.line.until_ended().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn exchange(name: &str, bridge: SocketAddr, seed: u64, laws: &[Law]) -> (Exchange, Doorbell) {
+        let bind = "127.0.0.1:0".parse().unwrap();
+        let config = ExchangeConfig { name: name.into(), bind, bridge, laws: laws.into(), trace: true, seed };
+        Exchange::open(config).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn two_exchanges_call_each_other_talk_and_hang_up() {
+        let nowhere = "127.0.0.1:9".parse().unwrap();
+        let (far, mut bell) = exchange("far", nowhere, 1, &[Law::A]).await;
+        let (near, _) = exchange("near", far.address(), 2, &[Law::Mu, Law::A]).await;
+        let answering = tokio::spawn(async move {
+            let ringing = bell.ring().await.unwrap();
+            assert_eq!(
+                (ringing.caller().as_str(), ringing.called().as_str()),
+                ("+493023125001", "+496990009100")
+            );
+            ringing.alert();
+            ringing.answer().await.unwrap()
+        });
+        let call = near.dial("+493023125001", "Alice", "+496990009100").await.unwrap();
+        let mut other = answering.await.unwrap();
+        assert_eq!(call.law(), Law::A, "the only one both have");
+        assert_eq!(call.call_id(), other.call_id());
+        call.media().say(vec![8000_i16; 1600].into()).await;
+        assert!(other.media().hears(Duration::from_millis(150), Duration::from_secs(5)).await);
+        let tape = call.hang_up().await.unwrap();
+        assert!(tape.said.contains(&8000));
+        assert!(matches!(other.ended().await.unwrap(), End::Bye { .. }));
+        let methods: Vec<String> = near
+            .passed()
+            .iter()
+            .filter(|passed| passed.sent)
+            .map(|passed| String::from_utf8_lossy(&passed.bytes[..3]).into_owned())
+            .collect();
+        assert_eq!(methods, ["INV", "ACK", "BYE"]);
+    }
+
+    #[tokio::test]
+    async fn a_refused_call_says_why() {
+        let nowhere = "127.0.0.1:9".parse().unwrap();
+        let (far, mut bell) = exchange("far", nowhere, 3, &[Law::A]).await;
+        let (near, _) = exchange("near", far.address(), 4, &[Law::A]).await;
+        tokio::spawn(async move { bell.ring().await.unwrap().refuse(486) });
+        let error = near.dial("+493023125001", "Alice", "+496990009100").await.err().unwrap();
+        assert!(error.to_string().contains("486"), "{error}");
+        assert!(matches!(near.dial("alice", "", "+49").await, Err(CallError::Address(_))));
     }
 }

@@ -58,7 +58,7 @@ pub(super) async fn run(
         task.settle().await;
         // Without a timer nothing is due; any far deadline will do.
         let due =
-            task.endpoint.poll_timeout().map_or(Instant::now() + Duration::from_secs(3600), |(due, _)| due);
+            task.endpoint.poll_timeout().map_or(Instant::now() + Duration::from_hours(1), |(due, _)| due);
         tokio::select! {
             received = task.socket.recv_from(&mut datagram) => {
                 let Ok((length, remote)) = received else { continue };
