@@ -3,6 +3,8 @@
 mod dialog;
 pub mod endpoint;
 pub mod framing;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod sdp;
 pub mod transaction;
 pub mod wire;
