@@ -35,6 +35,7 @@ from_domain = "us.example"
 number_format = "national"
 country_code = "1"
 national_prefix = "1"
+international_prefix = "011"
 "#,
     r#"
 id = "d"

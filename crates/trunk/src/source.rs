@@ -326,7 +326,7 @@ credentials = { username = "u", password = "secret", realm = "acme.example" }
         ("sources = [\"0.0.0.0/0\"]", "sources", "lets anyone call"),
         ("tls_names = [\"*\"]", "tls_names", "certificate name"),
         ("codecs = []", "codecs", "pcma"),
-        ("number_format = \"national\"", "number_format", "country_code and national_prefix"),
+        ("number_format = \"national\"", "number_format", "country_code, national_prefix and"),
         (
             "caller_number_format = \"national\"\ncountry_code = \"49\"",
             "caller_number_format",
@@ -412,5 +412,26 @@ credentials = { username = "u", password = "secret", realm = "acme.example" }
             let errors = trunks(&OPERATOR.replace("\"acme\"", &format!("\"{id}\""))).unwrap_err();
             assert!(errors[0].expected.contains("metric label"), "{errors:?}");
         }
+    }
+
+    const DOCUMENTATION: &str = include_str!("../../../docs/trunks.md");
+
+    #[test]
+    fn the_documentation_names_every_key_and_no_other() {
+        let error = syntax_error(&format!("{OPERATOR}no_such_key = 1\n"));
+        let known = error.split("expected one of").nth(1).expect("serde lists the keys");
+        let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+        let table =
+            DOCUMENTATION.split("\n## Keys").nth(1).and_then(|text| text.split("\n## ").next()).unwrap();
+        let documented: Vec<&str> =
+            table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        assert_eq!(known, documented, "same keys, same order");
+    }
+
+    #[test]
+    fn the_examples_of_the_documentation_load() {
+        let examples: Vec<&str> =
+            DOCUMENTATION.split("```toml\n").skip(1).filter_map(|text| text.split("```").next()).collect();
+        assert_eq!(trunks(&examples.concat()).expect("they fit together").profiles().len(), 2);
     }
 }
