@@ -352,6 +352,7 @@ fn parts(config: &Config, prompts: Arc<Prompts>, metrics: Metrics, shards: usize
         door: SocketDoor::new(media.address, media.advertise, media.ports),
         shards,
         silent_after: media.silence_timeout,
+        confirm_dial_out: config.confirm_dial_out,
         seed: rand::random(),
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::config::Config;
 
 /// Exit 0 when the file is good, 2 when it is not. With `lint`, suspicious things are said too; they are no errors.
-pub(super) fn run(file: &Path, _lint: bool) -> ExitCode {
+pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
     let config = match Config::load(file) {
         Ok(config) => config,
         Err(problems) => {
@@ -23,5 +23,12 @@ pub(super) fn run(file: &Path, _lint: bool) -> ExitCode {
         config.table.numbers().len(),
         config.directory.len(),
     );
+    if lint {
+        let found = routing::lint(&config.table);
+        for one in &found {
+            println!("lint: {one}");
+        }
+        println!("lint: {} remarks", found.len());
+    }
     ExitCode::SUCCESS
 }

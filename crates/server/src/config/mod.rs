@@ -41,6 +41,8 @@ pub struct Config {
     pub spool_group: Duration,
     /// The bridge's numbers: timers, attempts, lengths.
     pub bridge: bridge::BridgeConfig,
+    /// Dialled-out people must press 1 to join.
+    pub confirm_dial_out: bool,
     /// How long a drain waits for legs; `None` until they end themselves.
     pub drain_deadline: Option<Duration>,
     /// Who our peers are.
@@ -136,6 +138,7 @@ impl Check<'_> {
             spool,
             spool_group: Duration::from_millis(document.usage.group_milliseconds.min(1000)),
             bridge,
+            confirm_dial_out: document.attendant.confirm_dial_out,
             drain_deadline: (drain > 0).then(|| Duration::from_secs(drain)),
             trunks: Arc::new(trunks),
             table: Arc::new(table),
@@ -363,4 +366,67 @@ fn parse_ports(text: &str) -> Option<(u16, u16)> {
     let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
     let first_even = first.checked_add(first % 2)?;
     (first >= 1024 && first_even < last).then_some((first, last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        match Config::parse(Path::new("p.toml"), text) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.0.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn an_empty_file_is_a_valid_configuration() {
+        assert_eq!(problems(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_sample_configurations_load() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+        for name in ["partyline.toml", "demo.toml"] {
+            if let Err(problems) = Config::load(&folder.join(name)) {
+                panic!("{problems}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_line_and_the_keys_there_are() {
+        let found = problems("[media]\nport = \"20000-20399\"\n");
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].starts_with("p.toml:2:1: unknown field `port`; expected one of `address`"),
+            "{}",
+            found[0]
+        );
+    }
+
+    #[test]
+    fn every_problem_of_a_file_is_said_at_once_in_file_order() {
+        let text = "[sip]\nlisten = [\"tls://127.0.0.1:5061\"]\n[media]\nports = \"9-8\"\n[attendant]\nconference_id_digits = 6\n";
+        let found = problems(text);
+        assert_eq!(found.len(), 3, "{found:#?}");
+        assert!(found[0].starts_with("p.toml:2:11: `sip.listen`: `tls://127.0.0.1:5061` is not a listener"));
+        assert!(found[1].starts_with("p.toml:4:9: `media.ports`"));
+        assert!(
+            found[2].starts_with("p.toml:6:24: `attendant.conference_id_digits`: 6 digits; expected 7 to 12")
+        );
+    }
+
+    #[test]
+    fn an_unspecified_listener_needs_a_name_to_advertise() {
+        let found = problems("[sip]\nlisten = [\"udp://0.0.0.0:5060\"]\n");
+        assert!(found[0].contains("`sip.advertise`: missing"), "{found:?}");
+    }
+
+    #[test]
+    fn a_meeting_of_an_unknown_organizer_does_not_load() {
+        let found = problems("[[meeting]]\nconference_id = \"314159265\"\norganizer = \"nobody\"\n");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("p.toml:3:13: "), "{}", found[0]);
+    }
 }

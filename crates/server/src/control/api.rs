@@ -15,6 +15,8 @@ pub enum Ask {
         conference_id: String,
         /// The number, as a person would write it.
         number: String,
+        /// Whether the callee must press 1 to join; `None` leaves it to the configuration.
+        confirm: Option<bool>,
     },
 }
 
@@ -35,7 +37,7 @@ pub(super) struct Pending {
 
 impl<D: Door> Control<D> {
     pub(super) fn handle_ask(&mut self, now: Now, number: u64, ask: Ask) {
-        let Ask::DialOut { conference_id, number: dialed } = ask;
+        let Ask::DialOut { conference_id, number: dialed, confirm } = ask;
         let leg = self.fresh_leg();
         let request = RequestId(number);
         let down = self.down_trunks();
@@ -48,7 +50,7 @@ impl<D: Door> Control<D> {
             meeting: conference_id,
             dialed,
             initiator: Initiator::Member,
-            confirm: false,
+            confirm: confirm.unwrap_or(self.confirm_dial_out),
             down,
         };
         self.tell_bridge(now, Event::DialOut(wanted));

@@ -175,6 +175,8 @@ pub struct Parts<D> {
     pub shards: usize,
     /// A leg that sends nothing for so long is hung up.
     pub silent_after: Duration,
+    /// Dialled-out people must press 1 to join.
+    pub confirm_dial_out: bool,
     /// All randomness comes from here.
     pub seed: [u8; 32],
 }
@@ -213,6 +215,7 @@ pub struct Control<D: Door> {
     /// Meetings to publish again.
     changed: BTreeSet<ConferenceId>,
     silent_after: Duration,
+    confirm_dial_out: bool,
     outputs: VecDeque<Output<D::Io>>,
     quiet: log_budget::LogBudget,
     draining: bool,
@@ -256,6 +259,7 @@ impl<D: Door> Control<D> {
             meetings: HashMap::new(),
             changed: BTreeSet::new(),
             silent_after: parts.silent_after,
+            confirm_dial_out: parts.confirm_dial_out,
             outputs: VecDeque::new(),
             quiet: log_budget::LogBudget::new(now.mono),
             draining: false,

@@ -190,6 +190,9 @@ async fn conference(State(doors): State<Arc<Doors>>, Path(id): Path<String>) -> 
 #[serde(deny_unknown_fields)]
 struct DialOutBody {
     number: String,
+    /// Whether the callee must press 1 to join; default: as configured.
+    #[serde(default)]
+    confirm: Option<bool>,
 }
 
 /// An error as RFC 9457 writes it.
@@ -210,7 +213,7 @@ async fn dial_out(
         Err(rejection) => return problem(StatusCode::BAD_REQUEST, &rejection.body_text()),
     };
     let (answer, answered) = oneshot::channel();
-    let ask = Ask::DialOut { conference_id, number: body.number };
+    let ask = Ask::DialOut { conference_id, number: body.number, confirm: body.confirm };
     if doors.asks.try_send((ask, answer)).is_err() {
         return problem(StatusCode::SERVICE_UNAVAILABLE, "the bridge is too busy; try again in a second");
     }
