@@ -43,7 +43,7 @@ impl Default for AttendantConfig {
             attempts: 3,
             first_digit: Duration::from_secs(10),
             next_digit: Duration::from_secs(5),
-            overall: Duration::from_secs(180),
+            overall: Duration::from_mins(3),
             longest_prompt: Duration::from_secs(30),
         }
     }

@@ -6,6 +6,7 @@ mod ending;
 mod room;
 
 use crate::attendant::AttendantConfig;
+use crate::bridge::dialing::note_call_id;
 use crate::call::{Call, Pending, State};
 use crate::command::Command;
 use crate::defence::{Defence, DefenceConfig, WrongIds};
@@ -63,7 +64,7 @@ impl Default for BridgeConfig {
             setup: Duration::from_secs(40),
             record_safe: Duration::from_secs(5),
             keypad_pause: Duration::from_secs(5),
-            dial_attempt: Duration::from_secs(180),
+            dial_attempt: Duration::from_mins(3),
             confirm: Duration::from_secs(10),
             legs: 10_000,
             seats: 1000,
@@ -215,10 +216,12 @@ impl Bridge {
         let at = At { now, wall };
         match event {
             Event::LegOffered { leg, trunk, called, caller, sip_call_id } => {
-                self.offered(at, leg, trunk, called, &caller, &sip_call_id);
+                self.offered(at, leg, &trunk, &called, &caller, &sip_call_id);
             }
             Event::UsageDurable { leg } => self.with_call(leg, |bridge, call| bridge.record_safe(at, call)),
-            Event::LegEstablished { leg } => self.with_call(leg, |bridge, call| bridge.established(at, call)),
+            Event::LegEstablished { leg } => {
+                self.with_call(leg, |bridge, call| Some(bridge.established(at, call)));
+            }
             Event::MediaStarted { leg } => self.with_call(leg, |bridge, call| bridge.media_started(at, call)),
             Event::Digit { leg, digit } => self.with_call(leg, |bridge, call| bridge.digit(at, call, digit)),
             Event::ClipEnded { leg, token } => {
@@ -228,13 +231,13 @@ impl Bridge {
             Event::LegEnded { leg, end } => self.with_call(leg, |bridge, call| bridge.ended(at, call, &end)),
             Event::DialOut(request) => self.dial_out(at, &request),
             Event::LegDialed { leg, attempt, sip_call_id } => {
-                self.with_call(leg, |bridge, call| bridge.dialed(call, attempt, &sip_call_id));
+                self.with_call(leg, |_, call| Some(note_call_id(call, attempt, &sip_call_id)));
             }
             Event::LegProgress { leg, attempt, status } => {
-                self.with_call(leg, |bridge, call| bridge.progress(at, call, attempt, status));
+                self.with_call(leg, |bridge, call| Some(bridge.progress(at, call, attempt, status)));
             }
             Event::LegAnswered { leg, attempt } => {
-                self.with_call(leg, |bridge, call| bridge.callee_answered(at, call, attempt));
+                self.with_call(leg, |bridge, call| Some(bridge.callee_answered(at, call, attempt)));
             }
             Event::LegFailed { leg, attempt, failure } => {
                 self.with_call(leg, |bridge, call| bridge.attempt_failed(at, call, attempt, &failure));

@@ -54,7 +54,7 @@ impl Confirmation {
     }
 
     /// A key was pressed: only 1 means yes, also before the question has been heard to its end.
-    pub(crate) fn digit(&mut self, digit: Digit) -> Option<Step> {
+    pub(crate) fn digit(digit: Digit) -> Option<Step> {
         (digit.key() == '1').then_some(Step::Join)
     }
 

@@ -23,7 +23,7 @@ impl Default for DefenceConfig {
     /// More than 10 in 10 minutes cost 3 s each.
     fn default() -> Self {
         Self {
-            window: Duration::from_secs(600),
+            window: Duration::from_mins(10),
             per_caller: 10,
             slow_down: Duration::from_secs(3),
             callers: 10_000,

@@ -117,14 +117,17 @@ fn result(failure: &DialFailure) -> CallResult {
     if failure.kind == DialFailureKind::Timeout {
         return CallResult::NoAnswer;
     }
-    match (failure.status, failure.q850) {
-        (486 | 600, _) => CallResult::Busy,
-        (603, _) => CallResult::Declined,
-        (_, Some(17)) => CallResult::Busy,
-        (_, Some(18 | 19)) => CallResult::NoAnswer,
-        (_, Some(21)) => CallResult::Declined,
-        (480, _) => CallResult::NoAnswer,
-        _ => CallResult::Unreachable,
+    let cause = match failure.q850 {
+        Some(17) => Some(CallResult::Busy),
+        Some(18 | 19) => Some(CallResult::NoAnswer),
+        Some(21) => Some(CallResult::Declined),
+        _ => None,
+    };
+    match failure.status {
+        486 | 600 => CallResult::Busy,
+        603 => CallResult::Declined,
+        480 => cause.unwrap_or(CallResult::NoAnswer),
+        _ => cause.unwrap_or(CallResult::Unreachable),
     }
 }
 

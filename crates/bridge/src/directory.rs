@@ -53,7 +53,7 @@ pub struct MeetingRules {
 impl Default for MeetingRules {
     /// 9 digits, 60 days of grace, 300 participants.
     fn default() -> Self {
-        Self { id_length: 9, grace: Duration::from_secs(60 * 86_400), capacity: 300 }
+        Self { id_length: 9, grace: Duration::from_hours(60 * 24), capacity: 300 }
     }
 }
 
@@ -218,5 +218,71 @@ fn mistake<T>(
         key: format!("meeting {:?}.{key}", source.conference_id.get_ref()),
         found: clean(found, SHORT),
         expected: expected.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::tests::{meetings, noon};
+
+    fn found(directory: &MemoryDirectory, digits: &str, after: Duration) -> &'static str {
+        match directory.find(digits, noon() + after) {
+            Lookup::Found(_) => "found",
+            Lookup::Expired(_) => "expired",
+            Lookup::Unknown => "unknown",
+        }
+    }
+
+    #[test]
+    fn an_id_expires_is_explained_for_a_while_and_then_unknown() {
+        let document = "meeting = [{ conference_id = \"123456789\", organizer = \"megan\", expires = 2026-11-23T14:00:00+01:00 }]";
+        let directory = meetings(document).unwrap();
+        for (hours, expected) in
+            [(0, "found"), (1, "expired"), (60 * 24, "expired"), (60 * 24 + 1, "unknown")]
+        {
+            assert_eq!(found(&directory, "123456789", Duration::from_hours(hours)), expected, "{hours}");
+        }
+        assert_eq!(found(&directory, "123456780", Duration::ZERO), "unknown");
+    }
+
+    #[test]
+    fn every_mistake_is_named_with_its_place() {
+        let document = r#"
+meeting = [
+  { conference_id = "1234", organizer = "megan" },
+  { conference_id = "12345678a", organizer = "megan" },
+  { conference_id = "123456789", organizer = "nobody" },
+  { conference_id = "223456789", organizer = "megan", expires = 2026-11-23T10:00:00 },
+  { conference_id = "323456789", organizer = "megan", capacity = 1001 },
+  { conference_id = "423456789", organizer = "megan", starts = 2026-11-23T10:00:00Z, expires = 2026-11-23T09:00:00Z },
+  { conference_id = "523456789", organizer = "megan" },
+  { conference_id = "523456789", organizer = "adele" },
+]
+"#;
+        let errors = meetings(document).unwrap_err();
+        let places: Vec<_> = errors
+            .iter()
+            .map(|error| (error.key.rsplit('.').next().unwrap(), &document[error.span.clone().unwrap()]))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                ("conference_id", "\"1234\""),
+                ("conference_id", "\"12345678a\""),
+                ("organizer", "\"nobody\""),
+                ("expires", "2026-11-23T10:00:00"),
+                ("capacity", "1001"),
+                ("expires", "2026-11-23T09:00:00Z"),
+                ("conference_id", "\"523456789\""),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        let document = "conference_id = \"123456789\"\norganizer = \"megan\"\npin = \"1\"";
+        let error = toml::from_str::<MeetingSource>(document).unwrap_err();
+        assert!(error.message().contains("pin"), "{error}");
     }
 }

@@ -475,3 +475,73 @@ fn time_ordered(wall: SystemTime, rng: &mut impl Rng) -> Uuid {
     rng.fill_bytes(&mut noise);
     Builder::from_unix_timestamp_millis(Stamp(wall).unix_millis(), &noise).into_uuid()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::tests::{epoch, noon};
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    #[test]
+    fn every_started_unit_counts_whole_and_nothing_costs_nothing() {
+        let millis = Duration::from_millis;
+        for (exact, minutes, seconds) in [
+            (millis(0), 0, 0),
+            (Duration::from_nanos(1), 60, 1),
+            (millis(60_000), 60, 60),
+            (millis(60_001), 120, 61),
+            (millis(3_599_999), 3_600, 3_600),
+        ] {
+            assert_eq!(Rounding::PerStartedMinute.billed_seconds(exact), minutes, "{exact:?}");
+            assert_eq!(Rounding::PerStartedSecond.billed_seconds(exact), seconds, "{exact:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_has_every_field_also_where_nothing_is_known() {
+        let mut rng = StdRng::from_seed([1; 32]);
+        let ledger = Ledger::new(LegId(1), CallType::ConfIn, epoch(), noon(), &mut rng);
+        let json = serde_json::to_value(ledger.start(noon(), &mut rng)).unwrap();
+        let fields = json.as_object().unwrap();
+        for field in ["conference_id", "biller", "end", "answer_time", "attempts", "decision", "license"] {
+            assert!(fields.contains_key(field), "{field}");
+        }
+        assert_eq!(json["schema_version"], SCHEMA_VERSION);
+    }
+
+    #[test]
+    fn record_ids_are_ordered_by_time_and_the_seed_makes_them_reproducible() {
+        let ids = |seed: u8| {
+            let mut rng = StdRng::from_seed([seed; 32]);
+            let later = noon() + Duration::from_millis(1);
+            (time_ordered(noon(), &mut rng), time_ordered(later, &mut rng))
+        };
+        let (first, second) = ids(1);
+        assert!(first < second);
+        assert_eq!(ids(1), (first, second));
+        assert_ne!(ids(2).0, first);
+    }
+
+    #[test]
+    fn hostile_text_is_cleaned_and_bounded_wherever_it_enters() {
+        let mut rng = StdRng::from_seed([1; 32]);
+        let mut ledger = Ledger::new(LegId(1), CallType::ConfIn, epoch(), noon(), &mut rng);
+        let long = "x\r\n".repeat(10_000);
+        let caller = Caller { number: None, display: long.clone(), anonymous: false };
+        ledger.offered(TrunkId::new("acme"), "+14255550100".parse().unwrap(), &caller, &long);
+        ledger.asked(&long, "member");
+        let ending = Ending {
+            result: CallResult::Answered,
+            by: EndingParty::FarEnd,
+            cause: "bye",
+            sip_status: 0,
+            q850: None,
+            reason: &long,
+        };
+        let record = ledger.finish(epoch(), noon(), &ending, Rounding::default(), &mut rng);
+        let text = serde_json::to_string(&record).unwrap();
+        assert!(text.len() < 8_192, "{}", text.len());
+        assert!(!text.contains("\\r") && !text.contains("\\n"));
+    }
+}

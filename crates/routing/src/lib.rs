@@ -3,7 +3,9 @@
 mod decide;
 mod decision;
 mod ids;
+mod language;
 mod license;
+mod lint;
 mod number;
 mod owner;
 mod pattern;
@@ -17,6 +19,7 @@ pub use decision::{
 };
 pub use ids::{OperatorId, OrganizerId, TenantId, TrunkId};
 pub use license::{LegDirection, License, UnknownLicense};
+pub use lint::{Lint, LintKind, lint};
 pub use number::{DialPlan, E164, MAX_DIGITS, MAX_KEYED, NumberError};
 pub use owner::{Biller, Owner, Provider, UnknownParty};
 pub use service_number::{NumberKind, ServiceNumber, Tenancy};

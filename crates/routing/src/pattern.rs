@@ -53,6 +53,11 @@ impl Pattern {
         &self.text
     }
 
+    /// The plain characters with which every match begins; empty where that is not certain.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Whether it occurs in the number, `+` included.
     pub(crate) fn matches(&self, dialed: &E164) -> bool {
         dialed.as_str().starts_with(&*self.prefix) && self.regex.is_match(dialed.as_str().as_bytes())

@@ -43,6 +43,8 @@ pub struct TableError {
 #[derive(Debug)]
 pub struct Table {
     pub(crate) numbers: Vec<Arc<ServiceNumber>>,
+    /// Where each of them is written.
+    pub(crate) number_places: Vec<Range<usize>>,
     pub(crate) number_index: HashMap<E164, u32>,
     pub(crate) bridges: HashMap<TenantId, Bridge>,
     pub(crate) organizers: HashMap<OrganizerId, Organizer>,
@@ -72,6 +74,8 @@ pub struct Bridge {
     pub dial_plan: DialPlan,
     /// Whether the balance of Communications Credits is positive.
     pub communications_credits: bool,
+    /// Where it is written.
+    pub(crate) place: Range<usize>,
 }
 
 /// A user who may hold meetings; his license and policy decide about every leg of them.
@@ -93,6 +97,8 @@ pub struct Organizer {
     pub allow_anonymous_users_to_dial_out: bool,
     /// The policy in force and by which grant, resolved once.
     pub(crate) policy: Option<(u32, Grant)>,
+    /// Where this organizer is written.
+    pub(crate) place: Range<usize>,
 }
 
 /// By what a policy is in force for an organizer. User before group (lowest rank) before global.
@@ -110,6 +116,8 @@ pub(crate) struct Policy {
     pub(crate) usages: Vec<Arc<str>>,
     /// Usages in policy order, routes of each by priority; a route reached twice counts once, the first time.
     pub(crate) steps: Vec<Step>,
+    /// Where it is written.
+    pub(crate) place: Range<usize>,
 }
 
 /// One route of a policy, and the usage that led to it (an index into the policy's usages).
@@ -129,6 +137,8 @@ pub(crate) struct Route {
     pub(crate) leads_to: LeadsTo,
     /// Microsoft may carry the call when everything this route leads to is down.
     pub(crate) microsoft_fallback: bool,
+    /// Where it is written.
+    pub(crate) place: Range<usize>,
 }
 
 /// Where a route leads.
@@ -191,7 +201,7 @@ impl Table {
     }
 
     /// Rules D3 and D5 to D9 in one question.
-    fn usable(&self, organizer: &Organizer, number: &ServiceNumber) -> bool {
+    pub(crate) fn usable(&self, organizer: &Organizer, number: &ServiceNumber) -> bool {
         let credits = self.bridges.get(&organizer.tenant).is_some_and(|bridge| bridge.communications_credits);
         !number.suspended
             && number.tenancy.serves(&organizer.tenant)

@@ -1,4 +1,17 @@
 //! THE shell: the only crate with threads, sockets, files and clocks.
+//!
+//! [`control::Control`] decides nothing of its own: it translates between the engines and is driven by [`shell`] here
+//! and by the simulation in the tests.
 
+pub mod cli;
+pub mod config;
+pub mod control;
 pub mod demo;
+pub mod http;
+pub mod media;
+pub mod metrics;
 pub mod plot;
+pub mod prompts;
+pub mod shell;
+pub mod sip_io;
+pub mod spool;

@@ -4,6 +4,8 @@ mod dialog;
 pub mod endpoint;
 pub mod framing;
 #[doc(hidden)]
+pub mod fuzzing;
+#[doc(hidden)]
 pub mod fuzzing_engine;
 pub mod sdp;
 pub mod transaction;

@@ -9,10 +9,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 use routing::{DialPlan, OperatorId, Provider, TrunkId};
 use sip::Host;
+use sip::sdp::Codec;
 use toml::Spanned;
 
 use crate::numbers::{NumberFormat, NumberPlan};
-use crate::profile::{AcceptedCodes, Codec, Credentials, Kind, Peer, Transport};
+use crate::profile::{AcceptedCodes, Credentials, Kind, Peer, Transport};
 use crate::source::{CodeSource, CodecName, CredentialsSource, PeerSource, ProfileError, ProfileSource};
 
 /// Collects what is wrong with one table.
@@ -192,27 +193,24 @@ impl Check<'_> {
         for (key, format) in
             [("number_format", &source.number_format), ("caller_number_format", &source.caller_number_format)]
         {
-            let complete = source.country_code.is_some() && source.national_prefix.is_some();
+            let prefixes = source.national_prefix.is_some() && source.international_prefix.is_some();
+            let complete = source.country_code.is_some() && prefixes;
             if let Some(format) = format
                 && *format.get_ref() == NumberFormat::National
                 && !complete
             {
-                let expected = "country_code and national_prefix with it (\"49\" and \"0\", \"1\" and \"1\", \"45\" and \"\")";
+                let expected = "country_code, national_prefix and international_prefix with it, as \"49\", \"0\", \"00\" or \"1\", \"1\", \"011\"";
                 self.refuse(Some(format.span()), key, "\"national\" alone", expected);
             }
         }
+        let written =
+            |prefix: Option<&Spanned<String>>| prefix.map_or_else(String::new, |text| text.get_ref().clone());
         NumberPlan {
             format,
             caller_format,
             dial_plan: self.dial_plan(source),
-            national_prefix: source
-                .national_prefix
-                .as_ref()
-                .map_or_else(String::new, |text| text.get_ref().clone()),
-            international_prefix: source
-                .international_prefix
-                .as_ref()
-                .map_or_else(|| "00".to_owned(), |text| text.get_ref().clone()),
+            national_prefix: written(source.national_prefix.as_ref()),
+            international_prefix: written(source.international_prefix.as_ref()),
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::sync::OnceLock;
 
-use sip::{Framing, Message};
+use routing::E164;
+use sip::{Framing, Host, Message, Method};
 
-use crate::{Kind, Profile, ProfileSource, inbound};
+use crate::{DialOut, Local, Profile, ProfileSource, Shaped, inbound, shape_invite, shape_options};
 
 /// Profiles that read every header this crate ever reads.
 const PROFILES: [&str; 4] = [
@@ -29,9 +30,12 @@ id = "c"
 kind = "operator"
 peers = [{ address = "192.0.2.3" }]
 called_from = "to"
+options_user = "ping"
+from_domain = "us.example"
 number_format = "national"
 country_code = "1"
 national_prefix = "1"
+international_prefix = "011"
 "#,
     r#"
 id = "d"
@@ -60,8 +64,49 @@ pub fn read_inbound(data: &[u8]) {
         assert!(!name.chars().any(char::is_control), "control characters in {name:?}");
         assert!(name.chars().count() <= 64, "{name:?} is too long");
         assert!(!call.caller.anonymous || name.is_empty(), "an anonymous caller has a name");
-        assert!(profile.kind == Kind::Microsoft || profile.fqdn.is_none());
     }
+}
+
+/// Whatever stands in a `[[trunk]]` table, it is refused or makes a profile whose requests are well formed.
+pub fn read_profile(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(source) = toml::from_str::<ProfileSource>(text) else { return };
+    let Ok(profile) = source.build() else { return };
+    let (Ok(dialed), Ok(caller_id), Ok(host)) =
+        ("+14255550100".parse(), "+493012345678".parse(), Host::parse("192.0.2.1"))
+    else {
+        unreachable!("two numbers and an address are what they are")
+    };
+    let local = Local { host, port: 5060 };
+    for peer in &profile.peers {
+        well_formed(&Method::OPTIONS, &shape_options(&profile, peer, &local));
+        for withheld in [false, true] {
+            let display = Some("Board".to_owned());
+            let (dialed, caller_id, local) = (E164::clone(&dialed), E164::clone(&caller_id), local.clone());
+            let call = DialOut { dialed, caller_id, display, withheld, local };
+            well_formed(&Method::INVITE, &shape_invite(&profile, peer, &call));
+        }
+    }
+}
+
+/// Panics unless our own parser takes the request back with exactly the headers it was given.
+fn well_formed(method: &Method, shaped: &Shaped) {
+    let mut message = Message::request(method.clone(), shaped.request_uri.clone());
+    let headers = message.headers_mut();
+    headers.push("Via", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1");
+    headers.push("From", shaped.from.clone().with_tag("a"));
+    headers.push("To", &shaped.to);
+    headers.push("Call-ID", "1");
+    headers.push("CSeq", format!("1 {}", method.as_str()));
+    headers.push("Contact", &shaped.contact);
+    for (name, value) in &shaped.headers {
+        headers.push(name.as_str(), value);
+    }
+    let bytes = message.to_bytes();
+    let again = Message::parse(bytes.clone(), Framing::Datagram);
+    let count = again.map(|message| message.headers().len()).ok();
+    // Seven: those above and the Content-Length of the writer.
+    assert_eq!(count, Some(7 + shaped.headers.len()), "{}", String::from_utf8_lossy(&bytes));
 }
 
 #[cfg(test)]
@@ -87,6 +132,21 @@ mod tests {
             let mut flipped = seed.to_vec();
             flipped[cut] ^= 0x11;
             read_inbound(&flipped);
+        }
+    }
+
+    #[test]
+    fn profiles_and_every_truncation_and_flip_of_them_are_refused_or_write_well_formed_requests() {
+        for text in PROFILES {
+            read_profile(text.as_bytes());
+            for at in 0..text.len() {
+                read_profile(&text.as_bytes()[..at]);
+                for bit in [0x01, 0x02, 0x10, 0x20] {
+                    let mut flipped = text.as_bytes().to_vec();
+                    flipped[at] ^= bit;
+                    read_profile(&flipped);
+                }
+            }
         }
     }
 }

@@ -208,6 +208,11 @@ impl Monitor {
         self.trunks.get(trunk).map_or(State::Down, |watch| watch.reported)
     }
 
+    /// Whether a trunk is to be tried last: Down or Draining. What `routing` asks of a dial-out's trunks.
+    pub fn is_down(&self, trunk: &TrunkId) -> bool {
+        matches!(self.state(trunk), State::Down | State::Draining)
+    }
+
     /// The state of one peer, Down for one nobody knows.
     pub fn peer_state(&self, peer: &PeerKey) -> State {
         self.peers.get(peer).map_or(State::Down, |watch| watch.condition.state())
@@ -362,10 +367,15 @@ impl Monitor {
         }
     }
 
+    /// The peers at exactly this address, else those at this IP: a peer may send from a port of its own.
     fn keys_at(&self, trunk: &TrunkId, address: SocketAddr) -> Vec<PeerKey> {
         let ip = address.ip().to_canonical();
-        let here = |key: &&PeerKey| key.trunk == *trunk && key.address.ip().to_canonical() == ip;
-        self.peers.keys().filter(here).cloned().collect()
+        let of_trunk = || self.peers.keys().filter(|key| key.trunk == *trunk);
+        let exact: Vec<PeerKey> = of_trunk().filter(|key| key.address == address).cloned().collect();
+        if !exact.is_empty() {
+            return exact;
+        }
+        of_trunk().filter(|key| key.address.ip().to_canonical() == ip).cloned().collect()
     }
 
     /// The arm "it lives" of every state.

@@ -32,7 +32,7 @@ pub use identify::{Unknown, identify};
 pub use inbound::{Caller, InboundCall, Refusal, inbound};
 pub use numbers::{NumberFormat, NumberPlan};
 pub use profile::{
-    AcceptedCodes, CalledFrom, Codec, Credentials, Kind, MediaSource, Options, Peer, Profile, Transport,
+    AcceptedCodes, CalledFrom, Credentials, Kind, MediaSource, Options, Peer, Profile, Transport,
 };
 pub use shape::{DialOut, Local, Shaped, shape_invite, shape_options};
 pub use source::{CodeSource, CodecName, CredentialsSource, PeerSource, ProfileError, ProfileSource};

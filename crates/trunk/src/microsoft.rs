@@ -1,11 +1,12 @@
 //! The dialect of the Microsoft PSTN gateway (Direct Routing and Operator Connect): E.164 everywhere, names instead of
 //! addresses, and a Contact that matches the certificate.
 
+use sip::sdp::Codec;
 use sip::{Host, HostPort, NameAddr, Uri};
 
 use crate::check::Check;
 use crate::numbers::NumberFormat;
-use crate::profile::{Codec, Peer, Profile, Transport};
+use crate::profile::{Peer, Profile, Transport};
 use crate::shape::{Local, Shaped, our_target, peer_target};
 use crate::source::{Defaults, ProfileSource};
 

@@ -35,9 +35,9 @@ pub struct NumberPlan {
     /// How the peer's numbers without `+` are read.
     pub dial_plan: DialPlan,
     /// What stands before a national number that is written to the peer: `0` in most of Europe, `1` in North America,
-    /// empty where there is none. Present whenever a format is [`NumberFormat::National`].
+    /// empty where there is none. Only read, and then always configured, with [`NumberFormat::National`].
     pub national_prefix: String,
-    /// What stands before a country code: `00`, `011` in North America.
+    /// What stands before a country code that is written: `00`, `011` in North America. As `national_prefix`.
     pub international_prefix: String,
 }
 

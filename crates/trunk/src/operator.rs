@@ -1,8 +1,9 @@
 //! The dialect of an operator's session border controller: plain RFC 3261, with the number forms of its country.
 
+use sip::sdp::Codec;
 use sip::{NameAddr, Uri};
 
-use crate::profile::{Codec, Peer, Profile, Transport};
+use crate::profile::{Peer, Profile, Transport};
 use crate::shape::{Local, Shaped, from_host, our_target, peer_target};
 use crate::source::Defaults;
 
@@ -99,7 +100,7 @@ Content-Length: 0
 
     #[test]
     fn numbers_go_out_in_the_peers_form() {
-        let national = "country_code = \"49\"\nnational_prefix = \"0\"\n";
+        let national = "country_code = \"49\"\nnational_prefix = \"0\"\ninternational_prefix = \"00\"\n";
         // (keys, Request-URI user, From user)
         let table = [
             ("number_format = \"e164\"\n", "+14255550100", "+493012345678"),
@@ -167,6 +168,15 @@ Content-Length: 0
             let text = invite_text(&format!("{OPERATOR}forward_pai = false\n"), &call);
             assert!(!text.contains("P-Asserted-Identity"), "{text}");
             assert_eq!(text.contains("Privacy: id\n"), withheld, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_shows_what_is_sent() {
+        let documentation = include_str!("../../../docs/trunks.md");
+        for text in [invite_text(OPERATOR, &dial_out()), options_text(OPERATOR)] {
+            let shown = text.split("Content-Length").next().unwrap();
+            assert!(documentation.contains(shown), "{shown}");
         }
     }
 }

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use routing::{Provider, TrunkId, TrunkRef};
 use serde::Deserialize;
 use sip::Host;
+use sip::sdp::{Capabilities, Codec};
 
 use crate::numbers::NumberPlan;
 
@@ -52,16 +53,6 @@ impl Transport {
             Self::Tls => "tls",
         }
     }
-}
-
-/// An audio codec (RFC 3551 section 4.5.14).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Codec {
-    /// G.711 µ-law.
-    Pcmu,
-    /// G.711 A-law.
-    Pcma,
 }
 
 /// One address of a trunk.
@@ -207,5 +198,10 @@ impl Profile {
     /// What the routing table needs to know of it.
     pub fn trunk_ref(&self) -> TrunkRef {
         TrunkRef { id: self.id.clone(), provider: self.provider.clone() }
+    }
+
+    /// What is offered to and accepted from this peer in SDP: its codecs, keys by telephone-event (RFC 4733), 20 ms.
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities { codecs: self.codecs.clone(), telephone_event: true, ptime_ms: 20 }
     }
 }

@@ -8,12 +8,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use serde::Deserialize;
+use sip::sdp::Codec;
 use thiserror::Error;
 use toml::Spanned;
 
 use crate::check::Check;
 use crate::numbers::NumberFormat;
-use crate::profile::{CalledFrom, Codec, Kind, MediaSource, Options, Profile, Transport};
+use crate::profile::{CalledFrom, Kind, MediaSource, Options, Profile, Transport};
 use crate::{microsoft, operator};
 
 /// One `[[trunk]]` table. Every key but `id`, `kind` and `peers` has a default; an unknown key is refused.
@@ -202,9 +203,10 @@ mod tests {
     use std::time::Duration;
 
     use routing::{OperatorId, Provider};
+    use sip::sdp::Codec;
 
     use crate::testing::{MICROSOFT, OPERATOR, profile, syntax_error, trunks};
-    use crate::{Codec, MediaSource, NumberFormat, ProfileError, Transport};
+    use crate::{MediaSource, NumberFormat, ProfileError, Transport};
 
     #[test]
     fn the_defaults_of_an_operator() {
@@ -221,7 +223,7 @@ mod tests {
         assert_eq!(profile.failover_response_codes, [408, 503, 504].into());
         assert_eq!(profile.failover_time, Duration::from_secs(10));
         assert_eq!(profile.first_response_within, Duration::from_millis(3500));
-        assert_eq!(profile.ring_for, Duration::from_secs(60));
+        assert_eq!(profile.ring_for, Duration::from_mins(1));
         assert_eq!((profile.max_concurrent_sessions, profile.calls_per_second), (None, None));
         assert_eq!(profile.credentials, None);
     }
@@ -234,7 +236,7 @@ mod tests {
         assert!(!profile.trust_pai && !profile.forward_pai);
         assert_eq!(profile.peers[0].transport, Transport::Tls);
         assert_eq!(profile.codecs, [Codec::Pcmu, Codec::Pcma]);
-        assert_eq!(profile.options.interval, Duration::from_secs(60));
+        assert_eq!(profile.options.interval, Duration::from_mins(1));
     }
 
     #[test]
@@ -324,7 +326,7 @@ credentials = { username = "u", password = "secret", realm = "acme.example" }
         ("sources = [\"0.0.0.0/0\"]", "sources", "lets anyone call"),
         ("tls_names = [\"*\"]", "tls_names", "certificate name"),
         ("codecs = []", "codecs", "pcma"),
-        ("number_format = \"national\"", "number_format", "country_code and national_prefix"),
+        ("number_format = \"national\"", "number_format", "country_code, national_prefix and"),
         (
             "caller_number_format = \"national\"\ncountry_code = \"49\"",
             "caller_number_format",
@@ -410,5 +412,26 @@ credentials = { username = "u", password = "secret", realm = "acme.example" }
             let errors = trunks(&OPERATOR.replace("\"acme\"", &format!("\"{id}\""))).unwrap_err();
             assert!(errors[0].expected.contains("metric label"), "{errors:?}");
         }
+    }
+
+    const DOCUMENTATION: &str = include_str!("../../../docs/trunks.md");
+
+    #[test]
+    fn the_documentation_names_every_key_and_no_other() {
+        let error = syntax_error(&format!("{OPERATOR}no_such_key = 1\n"));
+        let known = error.split("expected one of").nth(1).expect("serde lists the keys");
+        let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+        let table =
+            DOCUMENTATION.split("\n## Keys").nth(1).and_then(|text| text.split("\n## ").next()).unwrap();
+        let documented: Vec<&str> =
+            table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        assert_eq!(known, documented, "same keys, same order");
+    }
+
+    #[test]
+    fn the_examples_of_the_documentation_load() {
+        let examples: Vec<&str> =
+            DOCUMENTATION.split("```toml\n").skip(1).filter_map(|text| text.split("```").next()).collect();
+        assert_eq!(trunks(&examples.concat()).expect("they fit together").profiles().len(), 2);
     }
 }

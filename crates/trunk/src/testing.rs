@@ -35,10 +35,15 @@ struct Document {
     trunk: Vec<Spanned<ProfileSource>>,
 }
 
+/// The tables of a TOML document.
+pub(crate) fn sources(document: &str) -> Vec<Spanned<ProfileSource>> {
+    let document: Document = toml::from_str(document).expect("the test's document is TOML with known keys");
+    document.trunk
+}
+
 /// The trunks of a TOML document.
 pub(crate) fn trunks(document: &str) -> Result<Trunks, Vec<ProfileError>> {
-    let document: Document = toml::from_str(document).expect("the test's document is TOML with known keys");
-    Trunks::build(&document.trunk)
+    Trunks::build(&sources(document))
 }
 
 /// What the TOML reader itself says about a document.

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use crate::health::PeerKey;
 use crate::identify::{Unknown, identify};
-use crate::profile::{Peer, Profile};
+use crate::profile::{Peer, Profile, Transport};
 use crate::source::{ProfileError, ProfileSource};
 
 /// The profiles, by name and by source.
@@ -45,6 +45,30 @@ impl Trunks {
         }
         let by_id = profiles.iter().enumerate().map(|(at, profile)| (profile.id.clone(), at)).collect();
         Ok(Self { profiles, by_id })
+    }
+
+    /// Refuses peers that no socket of ours can reach: `serves` says whether one of the listeners has this transport
+    /// and the family of this address. Tables that do not build are left to [`Trunks::build`].
+    pub fn unserved(
+        sources: &[Spanned<ProfileSource>],
+        serves: impl Fn(Transport, SocketAddr) -> bool,
+    ) -> Vec<ProfileError> {
+        let mut errors = Vec::new();
+        for table in sources.iter().map(Spanned::get_ref) {
+            let Ok(profile) = table.build() else { continue };
+            for (peer, written) in profile.peers.iter().zip(table.peers.get_ref()) {
+                if !serves(peer.transport, peer.address) {
+                    errors.push(ProfileError {
+                        span: Some(written.address.span()),
+                        key: format!("trunk.{}.peers", profile.id),
+                        found: format!("{} over {}", peer.address, peer.transport.as_str()),
+                        expected: "a transport and address family for which sip.listen has an entry"
+                            .to_owned(),
+                    });
+                }
+            }
+        }
+        errors
     }
 
     /// The profile of a trunk.
@@ -113,7 +137,7 @@ fn span_of(source: &Spanned<ProfileSource>, net: IpNet) -> std::ops::Range<usize
         text.parse::<IpNet>().is_ok_and(|found| found.trunc() == net)
             || text.parse().is_ok_and(|ip: std::net::IpAddr| IpNet::from(ip) == net)
     };
-    let written = table.sources.iter().flat_map(|list| list.get_ref()).find(|text| names_it(text.get_ref()));
+    let written = table.sources.iter().flat_map(Spanned::get_ref).find(|text| names_it(text.get_ref()));
     written.map_or_else(|| table.peers.span(), Spanned::span)
 }
 
@@ -122,7 +146,7 @@ mod tests {
     use routing::Provider;
 
     use super::*;
-    use crate::testing::{MICROSOFT, OPERATOR, trunks};
+    use crate::testing::{MICROSOFT, OPERATOR, sources, trunks};
 
     fn other(id: &str, lines: &str) -> String {
         format!(
@@ -193,5 +217,20 @@ mod tests {
         };
         assert!(trunks(&second("sip2.pst")).is_ok(), "several Microsoft trunks are allowed");
         assert_eq!(trunks(&second("sip.pst")).unwrap_err()[0].key, "trunk.teams2.sources");
+    }
+
+    #[test]
+    fn a_peer_that_no_listener_can_reach_is_refused_where_it_stands() {
+        let document = format!("{OPERATOR}{MICROSOFT}");
+        let sources = sources(&document);
+        let errors =
+            Trunks::unserved(&sources, |transport, address| transport != Transport::Tls && address.is_ipv4());
+        let [error] = errors.as_slice() else { panic!("{errors:?}") };
+        assert_eq!(
+            (error.key.as_str(), error.found.as_str()),
+            ("trunk.teams.peers", "52.114.75.24:5061 over tls")
+        );
+        assert_eq!(&document[error.span.clone().unwrap()], "\"52.114.75.24:5061\"");
+        assert!(Trunks::unserved(&sources, |_, _| true).is_empty());
     }
 }

@@ -4,7 +4,7 @@ use super::{At, Bridge};
 use crate::attendant::{Attendant, Entry, Step, Verdict};
 use crate::call::{Call, Pending, State};
 use crate::command::{Command, HangupCause, Purpose};
-use crate::confirmation;
+use crate::confirmation::{self, Confirmation};
 use crate::digit::Digit;
 use crate::event::Caller;
 use crate::id::LegId;
@@ -25,8 +25,8 @@ impl Bridge {
         &mut self,
         at: At,
         leg: LegId,
-        trunk: TrunkId,
-        called: E164,
+        trunk: &TrunkId,
+        called: &E164,
         caller: &Caller,
         sip_call_id: &str,
     ) {
@@ -42,7 +42,7 @@ impl Bridge {
         } else if self.calls.len() >= self.config.legs {
             Some((503, "too many legs", String::new()))
         } else {
-            match routing::admit(&table, &called, &trunk) {
+            match routing::admit(&table, called, trunk) {
                 Ok(number) => {
                     ledger.admitted(&number.owner, number.kind);
                     None
@@ -74,11 +74,11 @@ impl Bridge {
     }
 
     /// The ACK came: without media the greeting starts a little later.
-    pub(super) fn established(&mut self, at: At, mut call: Call) -> Option<Call> {
+    pub(super) fn established(&self, at: At, mut call: Call) -> Call {
         if let State::Answered { greet_at, .. } = &mut call.state {
             greet_at.get_or_insert(at.now + self.config.greet_after_ack);
         }
-        Some(call)
+        call
     }
 
     /// The first packet came: whoever waited with his first word speaks now.
@@ -116,7 +116,7 @@ impl Bridge {
                 }
                 Some(call)
             }
-            State::Confirming { confirmation, .. } => match confirmation.digit(digit) {
+            State::Confirming { .. } => match Confirmation::digit(digit) {
                 Some(step) => self.confirmation_step(at, call, &step),
                 None => Some(call),
             },

@@ -151,18 +151,9 @@ impl Bridge {
         Some(call)
     }
 
-    /// The SIP Call-ID of the running attempt, for the record.
-    #[expect(clippy::unused_self, reason = "one transition among others")]
-    pub(super) fn dialed(&mut self, mut call: Call, attempt: u32, sip_call_id: &str) -> Option<Call> {
-        if matches!(&call.state, State::Dialing { dial } if dial.attempt() == attempt) {
-            call.ledger.attempt_call_id(sip_call_id);
-        }
-        Some(call)
-    }
-
     /// A provisional answer.
-    pub(super) fn progress(&mut self, at: At, mut call: Call, attempt: u32, status: u16) -> Option<Call> {
-        let State::Dialing { dial } = &mut call.state else { return Some(call) };
+    pub(super) fn progress(&mut self, at: At, mut call: Call, attempt: u32, status: u16) -> Call {
+        let State::Dialing { dial } = &mut call.state else { return call };
         if dial.attempt() == attempt && dial.progress(status) {
             call.ledger.ringing(at.wall);
             let (leg, conference) = (call.leg, dial.conference);
@@ -171,21 +162,21 @@ impl Bridge {
                 callee.ringing = true;
             }
         }
-        Some(call)
+        call
     }
 
     /// The callee answered: into the meeting, or first the question whether he wants to.
-    pub(super) fn callee_answered(&mut self, at: At, mut call: Call, attempt: u32) -> Option<Call> {
-        let State::Dialing { dial } = &call.state else { return Some(call) };
+    pub(super) fn callee_answered(&mut self, at: At, mut call: Call, attempt: u32) -> Call {
+        let State::Dialing { dial } = &call.state else { return call };
         if dial.attempt() != attempt {
-            return Some(call);
+            return call;
         }
         let (conference, confirm) = (dial.conference, dial.confirm);
         call.ledger.answered(at.now, at.wall);
         call.ledger.attempt_over(200, None);
         if !confirm {
             self.join(at, &mut call, conference);
-            return Some(call);
+            return call;
         }
         let leg = call.leg;
         let room = self.open_room(Purpose::Room, 1);
@@ -196,7 +187,7 @@ impl Bridge {
         }
         let confirmation = Confirmation::start(at.now, self.config.greet_after_ack, self.config.confirm);
         call.state = State::Confirming { room, conference, confirmation };
-        Some(call)
+        call
     }
 
     /// The attempt failed: the next candidate, or the end, of which the meeting is told.
@@ -263,6 +254,14 @@ impl Bridge {
     fn callee_mut(&mut self, call: &Call, dial: &DialOut) -> Option<&mut crate::roster::Callee> {
         self.conferences.get_mut(&dial.conference)?.callee_mut(call.leg)
     }
+}
+
+/// The SIP Call-ID of the running attempt, for the record.
+pub(super) fn note_call_id(mut call: Call, attempt: u32, sip_call_id: &str) -> Call {
+    if matches!(&call.state, State::Dialing { dial } if dial.attempt() == attempt) {
+        call.ledger.attempt_call_id(sip_call_id);
+    }
+    call
 }
 
 fn initiator_word(initiator: Initiator) -> &'static str {

@@ -69,6 +69,7 @@ impl<'a> Check<'a> {
     fn new(source: &'a TableSource, trunks: &'a [TrunkRef]) -> Self {
         let table = Table {
             numbers: Vec::with_capacity(source.numbers.len()),
+            number_places: Vec::with_capacity(source.numbers.len()),
             number_index: HashMap::with_capacity(source.numbers.len()),
             bridges: HashMap::new(),
             organizers: HashMap::with_capacity(source.organizers.len()),
@@ -155,6 +156,7 @@ impl<'a> Check<'a> {
             }
             self.table.number_index.insert(number.number.clone(), index);
             self.table.numbers.push(Arc::new(number));
+            self.table.number_places.push(source.number.span());
         }
     }
 
@@ -219,6 +221,7 @@ impl<'a> Check<'a> {
                 default_number,
                 dial_plan,
                 communications_credits: source.communications_credits,
+                place: source.tenant.span(),
             };
             self.table.bridges.insert(tenant, bridge);
         }

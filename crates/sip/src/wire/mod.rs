@@ -17,6 +17,8 @@ mod name;
 mod name_addr;
 mod params;
 mod parse;
+#[cfg(test)]
+mod rsip_defects;
 mod status;
 mod syntax;
 mod text;

@@ -101,10 +101,12 @@ struct Lines {
     /// Each header with its folds, without the last CRLF.
     headers: Vec<(usize, usize, bool)>,
     body: usize,
+    /// There are line ends that are not CR LF.
+    stray: bool,
 }
 
 fn lines(head: &[u8], note: &mut impl FnMut(Fault)) -> Lines {
-    let mut found = Lines { start: None, headers: Vec::with_capacity(24), body: head.len() };
+    let mut found = Lines { start: None, headers: Vec::with_capacity(24), body: head.len(), stray: false };
     let mut at = 0;
     // RFC 3261 section 7.5: CRLFs before the first line are ignored.
     while head.get(at..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
@@ -116,6 +118,7 @@ fn lines(head: &[u8], note: &mut impl FnMut(Fault)) -> Lines {
         let end = if length > 0 && head.get(feed - 1) == Some(&b'\r') { feed - 1 } else { feed };
         if end == feed || head.get(at..end).is_some_and(|line| memchr::memchr(b'\r', line).is_some()) {
             note(bad("a line does not end with CR LF"));
+            found.stray = true;
         }
         let line = (at, end);
         at = feed + 1;
@@ -207,19 +210,18 @@ fn headers(bytes: &Bytes, lines: &Lines, note: &mut impl FnMut(Fault)) -> Header
     let last = lines.headers.last().map_or(0, |h| h.1);
     let region = bytes.get(first..last).unwrap_or_default();
     let utf8 = std::str::from_utf8(region).is_ok();
-    let controls = region
-        .iter()
-        .fold(0u8, |any, &b| any | u8::from((b < b' ' && !matches!(b, b'\r' | b'\n' | b'\t')) || b == 0x7f))
-        != 0;
+    let controls =
+        lines.stray || region.iter().any(|&b| (b < b' ' && !matches!(b, b'\r' | b'\n' | b'\t')) || b == 0x7f);
     let mut entries = Vec::with_capacity(lines.headers.len());
     for &(from, to, folded) in &lines.headers {
         if to - from > limits::HEADER {
             note(Fault { status: 513, why: "a header longer than 8 KiB" });
             continue;
         }
-        let line = bytes.slice(from..to);
-        if controls && has_bare_control(&line) {
+        let mut line = bytes.slice(from..to);
+        if controls && bare_controls(&line).next().is_some() {
             note(bad("control characters in a header"));
+            line = without_controls(&line);
         }
         match entry(line, folded, utf8) {
             Some(entry) => entries.push(entry),
@@ -229,26 +231,35 @@ fn headers(bytes: &Bytes, lines: &Lines, note: &mut impl FnMut(Fault)) -> Header
     Headers::from_entries(entries)
 }
 
-/// Controls are legal only behind a backslash in a quoted string (RFC 3261 section 25.1, quoted-pair), and then not CR or LF.
-fn has_bare_control(line: &[u8]) -> bool {
+/// Where `line` has a control character that may not stand there. Controls are legal only behind a backslash in a quoted
+/// string (RFC 3261 section 25.1, quoted-pair), and then not CR or LF, which stand in folds only.
+fn bare_controls(line: &[u8]) -> impl Iterator<Item = usize> {
     let mut escaped = false;
     let mut quoted = false;
-    for &b in line {
-        let control = (b < b' ' && !matches!(b, b'\r' | b'\n' | b'\t')) || b == 0x7f;
-        if control && !(escaped && quoted) {
-            return true;
-        }
+    let mut fold_until = 0;
+    line.iter().enumerate().filter_map(move |(at, &b)| {
+        let was_escaped = std::mem::take(&mut escaped);
         match b {
-            b'"' if !escaped => quoted = !quoted,
-            b'\\' if quoted && !escaped => {
-                escaped = true;
-                continue;
-            }
+            b'"' if !was_escaped => quoted = !quoted,
+            b'\\' if quoted && !was_escaped => escaped = true,
+            b'\r' if matches!(line.get(at + 1..at + 3), Some(b"\n " | b"\n\t")) => fold_until = at + 2,
             _ => {}
         }
-        escaped = false;
+        let legal = b == b'\t' || at < fold_until || (was_escaped && !matches!(b, b'\r' | b'\n'));
+        ((b < b' ' || b == 0x7f) && !legal).then_some(at)
+    })
+}
+
+/// The line with blanks for these characters: a refused request is echoed into its refusal, and must not carry line ends
+/// that another reader could believe in.
+fn without_controls(line: &Bytes) -> Bytes {
+    let mut safe = line.to_vec();
+    for at in bare_controls(line) {
+        if let Some(byte) = safe.get_mut(at) {
+            *byte = b' ';
+        }
     }
-    false
+    safe.into()
 }
 
 fn entry(line: Bytes, folded: bool, utf8: bool) -> Option<Entry> {

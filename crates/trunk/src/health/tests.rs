@@ -192,6 +192,15 @@ fn a_call_from_another_address_proves_nothing() {
 }
 
 #[test]
+fn a_call_answered_at_one_port_says_nothing_about_another() {
+    let mut run = Run::new(&OPERATOR.replace("}]", "}, { address = \"203.0.113.10:5080\" }]"), 1);
+    run.until(74, Silent);
+    run.monitor.handle_live_call(run.now, &acme(), sbc());
+    let states: Vec<State> = run.monitor.peers.values().map(|watch| watch.condition.state()).collect();
+    assert_eq!(states, [State::Up, State::Down]);
+}
+
+#[test]
 fn an_unanswered_invite_makes_it_suspect_and_asks_at_once() {
     let mut run = Run::new(OPERATOR, 1);
     run.until(20, Answers(200));
@@ -268,6 +277,7 @@ fn a_drained_trunk_is_still_pinged_and_says_draining() {
     let mut run = Run::new(&format!("{OPERATOR}enabled = false\n"), 1);
     run.until(100, Answers(200));
     assert_eq!(run.state(), State::Draining);
+    assert!(run.monitor.is_down(&acme()), "so it is tried last");
     assert_eq!(run.pings_between(0, 100), 4);
     let mut run = Run::new(OPERATOR, 1);
     run.until(6, Answers(200));

@@ -85,6 +85,7 @@ impl Check<'_> {
             allow_toll_free_dial_in: source.allow_toll_free_dial_in,
             allow_anonymous_users_to_dial_out: source.allow_anonymous_users_to_dial_out,
             policy,
+            place: source.id.span(),
         })
     }
 

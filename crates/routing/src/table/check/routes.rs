@@ -52,7 +52,16 @@ impl<'a> Check<'a> {
             let microsoft_fallback = self.fallback(source);
             let (Some(pattern), Some(leads_to)) = (pattern, leads_to) else { continue };
             let name = source.name.get_ref().as_str().into();
-            self.table.routes.push(Route { name, pattern, priority, usages, leads_to, microsoft_fallback });
+            let place = source.name.span();
+            self.table.routes.push(Route {
+                name,
+                pattern,
+                priority,
+                usages,
+                leads_to,
+                microsoft_fallback,
+                place,
+            });
         }
     }
 
@@ -218,7 +227,9 @@ impl<'a> Check<'a> {
                     }
                 }
             }
-            self.table.policies.push(Policy { name: source.name.get_ref().as_str().into(), usages, steps });
+            let place = source.name.span();
+            let name = source.name.get_ref().as_str().into();
+            self.table.policies.push(Policy { name, usages, steps, place });
         }
     }
 

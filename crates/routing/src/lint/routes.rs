@@ -1,0 +1,170 @@
+//! Suspicious routes, usages and policies.
+
+use super::{Lint, LintKind, add};
+use crate::language::{Language, Search};
+use crate::table::{LeadsTo, Route, Table};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+pub(super) fn lint(table: &Table, found: &mut Vec<Lint>) {
+    let mut languages = Languages::default();
+    let mut unreachable = HashSet::new();
+    for (index, route) in table.routes.iter().enumerate() {
+        if pattern(route, &mut languages, found) {
+            unreachable.insert(index);
+        }
+        if let LeadsTo::Source { number, .. } = &route.leads_to
+            && number.suspended
+        {
+            let text =
+                format!("{} is suspended, so whatever this route matches is not dialled", number.number);
+            add(found, LintKind::Suspended, &route.place, subject(route), text);
+        }
+    }
+    shadows(table, &unreachable, &mut languages, found);
+    usages(table, found);
+    policies(table, found);
+}
+
+fn subject(route: &Route) -> String {
+    format!("route {:?}", route.name)
+}
+
+/// Each pattern's automaton, built once. `None`: too large to look into.
+#[derive(Default)]
+struct Languages(HashMap<String, Option<Language>>);
+
+impl Languages {
+    fn load(&mut self, pattern: &str) {
+        if !self.0.contains_key(pattern) {
+            self.0.insert(pattern.to_owned(), Language::of(pattern));
+        }
+    }
+
+    /// A number of the first pattern that the second does not match.
+    fn beyond(&mut self, pattern: &str, other: &str) -> Search {
+        self.load(pattern);
+        self.load(other);
+        match (&self.0[pattern], &self.0[other]) {
+            (Some(pattern), Some(other)) => pattern.beyond(other),
+            _ => Search::Unknown,
+        }
+    }
+
+    /// A number the pattern matches.
+    fn any(&mut self, pattern: &str) -> Search {
+        self.load(pattern);
+        self.0[pattern].as_ref().map_or(Search::Unknown, Language::any)
+    }
+}
+
+/// Unreachable or unanchored. Whether it is unreachable.
+fn pattern(route: &Route, languages: &mut Languages, found: &mut Vec<Lint>) -> bool {
+    let text = route.pattern.text();
+    if languages.any(text) == Search::Never {
+        let advice = if text.contains('+') { "" } else { "; the dialled number begins with + (write \\+)" };
+        let text = format!("{text} matches no number that can be dialled{advice}");
+        add(found, LintKind::Unreachable, &route.place, subject(route), text);
+        return true;
+    }
+    // A line-end comment under (?x) would swallow what is put around the pattern.
+    if text.contains('#') {
+        return false;
+    }
+    let from_the_start = format!("^\\+?(?:{text})");
+    if let Search::Found(number) = languages.beyond(text, &from_the_start) {
+        let text = format!("{text} is not anchored at the start and also matches {number}; begin with ^\\+");
+        add(found, LintKind::Unanchored, &route.place, subject(route), text);
+        return false;
+    }
+    // A pattern that is only the beginning of a number, such as ^\+49, is meant to go on.
+    let exactly = format!("^\\+?(?:{text})$");
+    if matches!(languages.any(&exactly), Search::Found(_))
+        && let Search::Found(number) = languages.beyond(text, &exactly)
+    {
+        let text = format!("{text} is not anchored at the end and also matches {number}; end with $");
+        add(found, LintKind::Unanchored, &route.place, subject(route), text);
+    }
+    false
+}
+
+/// Routes of one usage, in the order of priority: whatever a later one matches may all be taken by an earlier one.
+fn shadows(table: &Table, unreachable: &HashSet<usize>, languages: &mut Languages, found: &mut Vec<Lint>) {
+    let mut by_usage: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, route) in table.routes.iter().enumerate().filter(|(index, _)| !unreachable.contains(index)) {
+        for usage in &route.usages {
+            by_usage.entry(usage).or_default().push(index);
+        }
+    }
+    let mut reported = HashSet::new();
+    for (usage, mut routes) in by_usage {
+        routes.sort_by_key(|&index| table.routes[index].priority);
+        // A route can only be covered by one whose plain beginning is a beginning of its own.
+        let mut earlier: HashMap<&str, Vec<usize>> = HashMap::new();
+        for index in routes {
+            let route = &table.routes[index];
+            let prefix = route.pattern.prefix();
+            let covering = (0..=prefix.len())
+                .filter_map(|length| earlier.get(&prefix[..length]))
+                .flatten()
+                .find(|&&other| covers(&table.routes[other], route, languages));
+            if let Some(&other) = covering
+                && reported.insert((other, index))
+            {
+                let text = shadow(&table.routes[other], route, usage);
+                add(found, LintKind::Shadowed, &route.place, subject(route), text);
+            }
+            earlier.entry(prefix).or_default().push(index);
+        }
+    }
+}
+
+fn covers(earlier: &Route, later: &Route, languages: &mut Languages) -> bool {
+    let (wide, narrow) = (earlier.pattern.text(), later.pattern.text());
+    wide == narrow || languages.beyond(narrow, wide) == Search::Never
+}
+
+fn shadow(earlier: &Route, later: &Route, usage: &str) -> String {
+    let same = match (&earlier.leads_to, &later.leads_to) {
+        (LeadsTo::Source { number: a, .. }, LeadsTo::Source { number: b, .. }) => a == b,
+        (LeadsTo::Gateways(a), LeadsTo::Gateways(b)) => b.iter().all(|trunk| a.contains(trunk)),
+        _ => false,
+    };
+    let consequence = if same {
+        "and leads where this one leads, so this one has no effect"
+    } else {
+        "so this one is tried only when that one fails"
+    };
+    format!(
+        "in usage {usage:?}, route {:?} (priority {}) comes before priority {} and matches all its numbers, {consequence}",
+        earlier.name, earlier.priority, later.priority
+    )
+}
+
+fn usages(table: &Table, found: &mut Vec<Lint>) {
+    let listed: HashSet<&str> =
+        table.policies.iter().flat_map(|policy| &policy.usages).map(|usage| &**usage).collect();
+    let mut reported = HashSet::new();
+    for route in &table.routes {
+        for usage in route.usages.iter().filter(|usage| !listed.contains(&***usage)) {
+            if reported.insert(usage) {
+                let text = format!("no policy lists it, so route {:?} is not reached by it", route.name);
+                add(found, LintKind::UnusedUsage, &route.place, format!("usage {usage:?}"), text);
+            }
+        }
+    }
+}
+
+fn policies(table: &Table, found: &mut Vec<Lint>) {
+    let applied: HashSet<u32> = table
+        .organizers
+        .values()
+        .filter_map(|organizer| organizer.policy.as_ref())
+        .map(|(policy, _)| *policy)
+        .collect();
+    for (index, policy) in table.policies.iter().enumerate() {
+        if !applied.contains(&(index as u32)) {
+            let text = "it applies to no organizer; grant it to a user, a group or all";
+            add(found, LintKind::UnusedPolicy, &policy.place, format!("policy {:?}", policy.name), text);
+        }
+    }
+}

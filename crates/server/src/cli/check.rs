@@ -1,0 +1,34 @@
+//! `partyline check`: is this configuration good?
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::config::Config;
+
+/// Exit 0 when the file is good, 2 when it is not. With `lint`, suspicious things are said too; they are no errors.
+pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
+    let config = match Config::load(file) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            let count = problems.0.len();
+            eprintln!("{count} problem{}; nothing was started", if count == 1 { "" } else { "s" });
+            return ExitCode::from(2);
+        }
+    };
+    println!(
+        "{}: good: {} trunks, {} numbers, {} meetings",
+        file.display(),
+        config.trunks.profiles().len(),
+        config.table.numbers().len(),
+        config.directory.len(),
+    );
+    if lint {
+        let found = routing::lint(&config.table);
+        for one in &found {
+            println!("lint: {one}");
+        }
+        println!("lint: {} remarks", found.len());
+    }
+    ExitCode::SUCCESS
+}

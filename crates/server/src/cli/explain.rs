@@ -1,0 +1,118 @@
+//! `partyline explain`: a routing decision with its reasons, from a configuration file and without a running bridge.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use routing::{Decision, E164, Initiator, LegRequest, OrganizerId, Outcome, TrunkId};
+
+use crate::config::Config;
+
+/// What is asked.
+#[derive(Debug, Args)]
+pub(super) struct Question {
+    /// The configuration file.
+    #[arg(long, env = "PARTYLINE_CONFIG", global = true, default_value = "partyline.toml")]
+    config: PathBuf,
+    /// One JSON object instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    leg: Leg,
+}
+
+#[derive(Debug, Subcommand)]
+enum Leg {
+    /// May a caller on this number and trunk join a meeting of this organizer?
+    DialIn {
+        /// The number that was dialled, as E.164.
+        #[arg(long)]
+        called: E164,
+        /// The trunk the call came on.
+        #[arg(long)]
+        trunk: String,
+        /// Whose meeting it is.
+        #[arg(long)]
+        organizer: String,
+    },
+    /// Which trunks would carry a call from a meeting of this organizer to this number?
+    DialOut {
+        /// Whose meeting it is.
+        #[arg(long)]
+        organizer: String,
+        /// The number, as a person would write it.
+        #[arg(long)]
+        number: String,
+        /// Trunks to be taken as Down.
+        #[arg(long)]
+        down: Vec<String>,
+    },
+}
+
+/// Prints the decision. Exit 0 for a decision that carries the leg, 1 for one that refuses, 2 for a wrong file.
+pub(super) fn run(question: &Question) -> ExitCode {
+    let config = match Config::load(&question.config) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(2);
+        }
+    };
+    let decision = decide(&config.table, &question.leg);
+    if question.json {
+        match serde_json::to_string_pretty(&decision) {
+            Ok(text) => println!("{text}"),
+            Err(error) => eprintln!("cannot write the decision: {error}"),
+        }
+    } else {
+        print(&decision);
+    }
+    match decision.outcome {
+        Outcome::Refuse(_) => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn decide(table: &routing::Table, leg: &Leg) -> Decision {
+    match leg {
+        Leg::DialIn { called, trunk, organizer } => {
+            let (trunk, organizer) = (TrunkId::new(trunk.as_str()), OrganizerId::new(organizer.as_str()));
+            routing::explain(table, &LegRequest::DialIn { called, trunk: &trunk, organizer: &organizer })
+        }
+        Leg::DialOut { organizer, number, down } => {
+            let organizer = OrganizerId::new(organizer.as_str());
+            let is_down = |trunk: &TrunkId| down.iter().any(|name| name == trunk.as_str());
+            let request = LegRequest::DialOut {
+                organizer: &organizer,
+                dialed: number,
+                initiator: Initiator::Member,
+                down: &is_down,
+            };
+            routing::explain(table, &request)
+        }
+    }
+}
+
+fn print(decision: &Decision) {
+    match &decision.outcome {
+        Outcome::Admit { biller, .. } => println!("admitted; billed by {biller}"),
+        Outcome::Candidates(candidates) => {
+            for (place, candidate) in candidates.iter().enumerate() {
+                println!(
+                    "{}. trunk {} dials {} as {}; billed by {}; {}",
+                    place + 1,
+                    candidate.trunk,
+                    candidate.dialed,
+                    candidate.caller_id,
+                    candidate.biller,
+                    candidate.because
+                );
+            }
+        }
+        Outcome::Refuse(refusal) => println!("refused with {}: {}", refusal.status, refusal.because),
+    }
+    println!("because:");
+    for step in &decision.because {
+        println!("  {step}");
+    }
+}

@@ -1,0 +1,77 @@
+//! The command line: one binary, a subcommand a job.
+
+mod check;
+mod explain;
+mod log;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+
+/// A telephone-conference bridge: callers dial a number, key the conference ID, and talk.
+#[derive(Debug, Parser)]
+#[command(name = "partyline", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    job: Job,
+}
+
+#[derive(Debug, Subcommand)]
+enum Job {
+    /// Run the bridge until SIGTERM; the first drains, the second ends all calls.
+    Serve {
+        /// The configuration file.
+        #[arg(long, env = "PARTYLINE_CONFIG")]
+        config: PathBuf,
+    },
+    /// Check a configuration file: exit 0 when it is good, 2 with file, line, key and expectation when it is not.
+    Check {
+        /// The configuration file.
+        file: PathBuf,
+        /// Also report what is valid but suspicious.
+        #[arg(long)]
+        lint: bool,
+    },
+    /// Say which trunk would carry a leg, and why.
+    Explain(explain::Question),
+}
+
+/// Runs the subcommand. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+pub fn main() -> ExitCode {
+    match Arguments::parse().job {
+        Job::Serve { config } => serve(&config),
+        Job::Check { file, lint } => check::run(&file, lint),
+        Job::Explain(question) => explain::run(&question),
+    }
+}
+
+fn serve(path: &std::path::Path) -> ExitCode {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(2);
+        }
+    };
+    if let Err(why) = log::start(&config.log) {
+        eprintln!("{}: `log.filter`: {why}", path.display());
+        return ExitCode::from(2);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(crate::shell::serve(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cannot start: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The configuration file as it is written: TOML, every key optional, no key unknown.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// The whole file. Tables that belong to an engine are that engine's own types.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Document {
+    /// `[node]`
+    pub node: Node,
+    /// `[log]`
+    pub log: Log,
+    /// `[sip]`
+    pub sip: Sip,
+    /// `[media]`
+    pub media: Media,
+    /// `[http]`
+    pub http: Http,
+    /// `[usage]`
+    pub usage: Usage,
+    /// `[attendant]`
+    pub attendant: Attendant,
+    /// `[drain]`
+    pub drain: Drain,
+    /// `[[trunk]]`
+    pub trunk: Vec<Spanned<trunk::ProfileSource>>,
+    /// `global_policy`: the routing policy of organizers that name none.
+    pub global_policy: Option<Spanned<String>>,
+    /// `[[bridge]]`
+    pub bridge: Vec<routing::BridgeSource>,
+    /// `[[number]]`
+    pub number: Vec<routing::NumberSource>,
+    /// `[[organizer]]`
+    pub organizer: Vec<routing::OrganizerSource>,
+    /// `[[group_policy]]`
+    pub group_policy: Vec<routing::GroupPolicySource>,
+    /// `[[policy]]`
+    pub policy: Vec<routing::PolicySource>,
+    /// `[[route]]`
+    pub route: Vec<routing::RouteSource>,
+    /// `[[meeting]]`
+    pub meeting: Vec<bridge::MeetingSource>,
+}
+
+impl Document {
+    /// Takes out what routing and the directory are built from.
+    pub fn take_tables(&mut self) -> (routing::TableSource, Vec<bridge::MeetingSource>) {
+        let source = routing::TableSource {
+            global_policy: self.global_policy.take(),
+            bridges: std::mem::take(&mut self.bridge),
+            numbers: std::mem::take(&mut self.number),
+            organizers: std::mem::take(&mut self.organizer),
+            group_policies: std::mem::take(&mut self.group_policy),
+            policies: std::mem::take(&mut self.policy),
+            routes: std::mem::take(&mut self.route),
+        };
+        (source, std::mem::take(&mut self.meeting))
+    }
+}
+
+/// `[node]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Node {
+    /// The name in logs and usage records.
+    pub name: String,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self { name: "partyline".to_owned() }
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// A filter as `tracing` knows it, `info` or `info,server::control=debug`.
+    pub filter: String,
+    /// `text` or `json`.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[sip]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sip {
+    /// Listeners, `udp://ADDRESS:PORT` or `tcp://ADDRESS:PORT`.
+    pub listen: Vec<Spanned<String>>,
+    /// The host that peers reach us at, in Contact and Via; default: the listener's address.
+    pub advertise: Option<Spanned<String>>,
+    /// `User-Agent` and `Server`.
+    pub user_agent: String,
+    /// How many TCP connections one address may hold open.
+    pub tcp_connections_per_address: usize,
+}
+
+impl Default for Sip {
+    fn default() -> Self {
+        let listen = ["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"];
+        Self {
+            listen: listen.into_iter().map(|text| Spanned::new(0..0, text.to_owned())).collect(),
+            advertise: None,
+            user_agent: format!("partyline/{}", env!("CARGO_PKG_VERSION")),
+            tcp_connections_per_address: 50,
+        }
+    }
+}
+
+/// `[media]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Media {
+    /// Where RTP is received.
+    pub address: IpAddr,
+    /// What SDP says instead, behind a one-to-one NAT.
+    pub advertise: Option<IpAddr>,
+    /// First and last UDP port, `20000-20399`: two for a leg.
+    pub ports: Spanned<String>,
+    /// Media threads; 0 means one less than there are cores, at least one.
+    pub shards: usize,
+    /// SCHED_FIFO priority of the media threads; 0 leaves the scheduler alone.
+    pub realtime_priority: u8,
+    /// The folder of prompts.
+    pub prompts: PathBuf,
+    /// A table that maps prompt names to other recordings (see `config/prompts/README.md`).
+    pub prompt_map: Option<PathBuf>,
+    /// Hang up a leg that has sent nothing for so long, in seconds.
+    pub silence_timeout_seconds: u64,
+    /// Seats that a conference has room for.
+    pub seats_per_conference: usize,
+    /// Break the mix on purpose, so that the demo can prove that it would notice.
+    pub sabotage: Option<Spanned<String>>,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            address: IpAddr::from([127, 0, 0, 1]),
+            advertise: None,
+            ports: Spanned::new(0..0, "20000-20399".to_owned()),
+            shards: 0,
+            realtime_priority: 0,
+            prompts: PathBuf::from("prompts/en-US"),
+            prompt_map: None,
+            silence_timeout_seconds: 30,
+            seats_per_conference: 300,
+            sabotage: None,
+        }
+    }
+}
+
+/// `[http]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Where metrics, health and the API are served.
+    pub listen: SocketAddr,
+    /// A file whose first line is the bearer token of `/v1`; without it `/v1` refuses everything.
+    pub token_file: Option<PathBuf>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), token_file: None }
+    }
+}
+
+/// `[usage]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Usage {
+    /// The folder of the usage records' spool.
+    pub spool: PathBuf,
+    /// How long records are gathered before one fsync, in milliseconds.
+    pub group_milliseconds: u64,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self { spool: PathBuf::from("usage"), group_milliseconds: 10 }
+    }
+}
+
+/// `[attendant]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Attendant {
+    /// Digits of a conference ID, 7 to 12.
+    pub conference_id_digits: Spanned<usize>,
+    /// How long the first digit may take, in seconds.
+    pub first_digit_seconds: u64,
+    /// How long each further digit may take, in seconds.
+    pub next_digit_seconds: u64,
+    /// How many conference IDs a caller may try.
+    pub attempts: u32,
+    /// Dialled-out people must press 1 to join.
+    pub confirm_dial_out: bool,
+}
+
+impl Default for Attendant {
+    fn default() -> Self {
+        Self {
+            conference_id_digits: Spanned::new(0..0, 9),
+            first_digit_seconds: 10,
+            next_digit_seconds: 5,
+            attempts: 3,
+            confirm_dial_out: false,
+        }
+    }
+}
+
+/// `[drain]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Drain {
+    /// After SIGTERM, legs still up after so many seconds are ended; 0 waits until they end themselves.
+    pub deadline_seconds: u64,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { deadline_seconds: 0 }
+    }
+}

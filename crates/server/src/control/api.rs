@@ -1,0 +1,124 @@
+//! What the API asks of control, and what it shows.
+
+use bridge::{ConferenceId, DialOutRefusal, DialOutRequest, Event, LegId, Lookup, RequestId};
+use routing::{Decision, Initiator, LegRequest, TrunkId};
+use serde_json::{Value, json};
+
+use super::{Control, Door, Now, Output};
+
+/// A request of the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Call a number and bring the answerer into the meeting.
+    DialOut {
+        /// The meeting's conference ID, as a caller would key it.
+        conference_id: String,
+        /// The number, as a person would write it.
+        number: String,
+        /// Whether the callee must press 1 to join; `None` leaves it to the configuration.
+        confirm: Option<bool>,
+    },
+}
+
+/// The answer to an [`Ask`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// JSON body.
+    pub body: Value,
+}
+
+/// An ask that the bridge has not answered yet.
+pub(super) struct Pending {
+    number: u64,
+    decision: Option<Decision>,
+}
+
+impl<D: Door> Control<D> {
+    pub(super) fn handle_ask(&mut self, now: Now, number: u64, ask: Ask) {
+        let Ask::DialOut { conference_id, number: dialed, confirm } = ask;
+        let leg = self.fresh_leg();
+        let request = RequestId(number);
+        let down = self.down_trunks();
+        // The bridge decides; this repeats the decision, which is a pure function, to show its reasons.
+        let decision = self.explain(now, &conference_id, &dialed, &down);
+        self.asks.insert(request, Pending { number, decision });
+        let wanted = DialOutRequest {
+            request,
+            leg,
+            meeting: conference_id,
+            dialed,
+            initiator: Initiator::Member,
+            confirm: confirm.unwrap_or(self.confirm_dial_out),
+            down,
+        };
+        self.tell_bridge(now, Event::DialOut(wanted));
+    }
+
+    fn explain(&self, now: Now, conference_id: &str, dialed: &str, down: &[TrunkId]) -> Option<Decision> {
+        let Lookup::Found(meeting) = self.directory.find(conference_id, now.wall) else { return None };
+        let is_down = |trunk: &TrunkId| down.contains(trunk);
+        let request = LegRequest::DialOut {
+            organizer: &meeting.organizer,
+            dialed,
+            initiator: Initiator::Member,
+            down: &is_down,
+        };
+        Some(routing::decide(&self.table, &request))
+    }
+
+    pub(super) fn accept_ask(&mut self, request: RequestId, leg: LegId, conference: ConferenceId) {
+        self.changed.insert(conference);
+        let Some(pending) = self.asks.remove(&request) else { return };
+        self.metrics.route_decisions.with_label_values(&["out", "accepted"]).inc();
+        let body = json!({ "leg": leg.0, "decision": pending.decision });
+        self.reply(pending.number, 202, body);
+    }
+
+    pub(super) fn refuse_ask(&mut self, request: RequestId, why: &DialOutRefusal) {
+        let Some(pending) = self.asks.remove(&request) else { return };
+        self.metrics.route_decisions.with_label_values(&["out", "refused"]).inc();
+        let status = match why {
+            DialOutRefusal::Draining => 503,
+            DialOutRefusal::UnknownMeeting => 404,
+            DialOutRefusal::Routing { .. } => 403,
+            DialOutRefusal::TooMany => 429,
+            _ => 409,
+        };
+        tracing::info!(%why, "dial-out refused");
+        let body = json!({
+            "title": "dial-out refused",
+            "status": status,
+            "detail": why.to_string(),
+            "decision": pending.decision,
+        });
+        self.reply(pending.number, status, body);
+    }
+
+    fn reply(&mut self, number: u64, status: u16, body: Value) {
+        self.outputs.push_back(Output::Reply { number, reply: Reply { status, body } });
+    }
+
+    /// Shows every meeting that has changed again.
+    pub(super) fn publish(&mut self) {
+        for conference in std::mem::take(&mut self.changed) {
+            let Some(snapshot) = self.bridge.conference(conference) else { continue };
+            let Some(known) = self.meetings.get_mut(&conference) else { continue };
+            let id = snapshot.conference_id.to_string();
+            *known = Some(id.clone());
+            let shown = serde_json::to_value(&snapshot).unwrap_or_default();
+            self.outputs.push_back(Output::Publish { conference_id: id, shown: Some(shown) });
+        }
+        self.metrics.conferences.set(self.meetings.len() as i64);
+        let seated = self.legs.values().filter(|leg| leg.meeting.is_some()).count();
+        self.metrics.participants.set(seated as i64);
+    }
+
+    /// A meeting is over.
+    pub(super) fn withdraw(&mut self, conference: ConferenceId) {
+        if let Some(Some(conference_id)) = self.meetings.remove(&conference) {
+            self.outputs.push_back(Output::Publish { conference_id, shown: None });
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What the bridge wants done, carried out.
+
+use bridge::{Command, HangupCause, LegId, Sound};
+
+use super::seating::{mixer_leg, to_mixer};
+use super::{Control, Door, Now, Output};
+
+impl<D: Door> Control<D> {
+    pub(super) fn handle_command(&mut self, now: Now, command: Command) {
+        tracing::trace!(?command, "bridge command");
+        match command {
+            Command::Refuse { leg, status, reason } => self.refuse(now, leg, status, &reason),
+            Command::Answer { leg } => self.answer(now, leg),
+            Command::OpenConference { conference, purpose, seats } => {
+                if purpose == bridge::Purpose::Meeting {
+                    self.meetings.insert(conference, None);
+                    self.changed.insert(conference);
+                }
+                let sent = self.seating.open(conference, seats);
+                self.media_out([sent]);
+            }
+            Command::CloseConference { conference } => {
+                self.withdraw(conference);
+                let sent = self.seating.close(conference);
+                self.media_out(sent);
+            }
+            Command::Seat { leg, conference } => {
+                if self.meetings.contains_key(&conference) {
+                    self.changed.insert(conference);
+                    self.note_join(now, leg, conference);
+                }
+                let sent = self.seating.seat(leg, conference);
+                self.media_out(sent);
+            }
+            Command::Play { leg, token, prompts } => {
+                let clip = mixer::Clip { token, frames: self.prompts.sequence(&prompts) };
+                let sent = self
+                    .seating
+                    .tell(leg, mixer::Command::Play { leg: mixer_leg(leg), clip, interrupt: true });
+                self.media_out(sent);
+            }
+            Command::StopPlay { leg } => {
+                let sent = self.seating.tell(leg, mixer::Command::Stop { leg: mixer_leg(leg) });
+                self.media_out(sent);
+            }
+            Command::PlayAll { conference, sound, except } => {
+                let frames = match sound {
+                    Sound::Tone(tone) => self.prompts.tone(tone),
+                    Sound::Prompts(prompts) => self.prompts.sequence(&prompts),
+                };
+                if let Some(shard) = self.seating.shard_of(conference) {
+                    let clip = mixer::Clip { token: 0, frames };
+                    let except = except.map(mixer_leg);
+                    self.media_out([(
+                        shard,
+                        mixer::Command::PlayAll { conference: to_mixer(conference), clip, except },
+                    )]);
+                }
+            }
+            Command::Mute { leg, muted } => {
+                self.changed.extend(self.legs.get(&leg).and_then(|leg| leg.meeting));
+                let sent = self.seating.tell(leg, mixer::Command::Mute { leg: mixer_leg(leg), muted });
+                self.media_out(sent);
+            }
+            Command::Dial { leg, attempt, candidate } => self.dial(now, leg, attempt, &candidate),
+            Command::CancelDial { leg, attempt } => self.cancel_dial(now, leg, attempt),
+            Command::DialOutAccepted { request, leg, conference } => {
+                self.accept_ask(request, leg, conference)
+            }
+            Command::DialOutRefused { request, why, .. } => self.refuse_ask(request, &why),
+            Command::Hangup { leg, cause } => self.hang_up(now, leg, cause),
+            Command::Release { leg } => self.finish(now, leg, None),
+            Command::Usage(record) => self.write_usage(&record),
+        }
+    }
+
+    fn hang_up(&mut self, now: Now, leg: LegId, cause: HangupCause) {
+        if let Some(id) = self.legs.get(&leg).and_then(|leg| leg.invite) {
+            let reason = reason_header("Q.850", cause.q850(), cause.text());
+            let _ = self.endpoint.hangup(now.mono, id, Some(&reason));
+        }
+        self.finish(now, leg, Some(cause));
+    }
+
+    fn write_usage(&mut self, record: &bridge::Record) {
+        let ticket = (record.kind == bridge::RecordKind::Start).then_some(record.leg);
+        // A record is made of numbers and strings: there is nothing in it that JSON cannot say.
+        let line = serde_json::to_string(record).expect("a usage record serializes");
+        self.outputs.push_back(Output::Usage { line, ticket });
+    }
+}
+
+/// A `Reason` header value (RFC 3326) whose text cannot break out of its quotes.
+pub(super) fn reason_header(protocol: &str, cause: u16, text: &str) -> String {
+    let text: String = text
+        .chars()
+        .filter(|c| !c.is_control())
+        .map(|c| if matches!(c, '"' | '\\') { '\'' } else { c })
+        .take(120)
+        .collect();
+    format!("{protocol};cause={cause};text=\"{text}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_reason_cannot_break_out_of_its_quotes() {
+        assert_eq!(reason_header("SIP", 403, "a\"\r\nX: y\\"), "SIP;cause=403;text=\"a'X: y'\"");
+    }
+}

@@ -1,0 +1,155 @@
+//! A call comes in: who is it, may the number serve, can we speak with it.
+
+use std::sync::Arc;
+
+use bridge::{Event, LegId};
+use bytes::Bytes;
+use routing::LegDirection;
+use sip::{Body, Flow, InviteId, Message};
+
+use super::commands::reason_header;
+use super::leg::Leg;
+use super::{Control, Door, Now};
+
+/// A call that is turned away before the bridge hears of it.
+struct TurnedAway {
+    /// The SIP status.
+    status: u16,
+    /// What was wrong and what would be right, for the peer's engineer.
+    why: String,
+    /// The metric's label.
+    label: &'static str,
+    /// Seconds after which it may be tried again.
+    retry_after: Option<u32>,
+}
+
+impl<D: Door> Control<D> {
+    pub(super) fn invite_received(
+        &mut self,
+        now: Now,
+        id: InviteId,
+        request: &Arc<Message>,
+        flow: Flow,
+        offer: Option<Bytes>,
+    ) {
+        if let Err(turned) = self.offer_leg(now, id, request, flow, offer) {
+            self.metrics.sip_rejected.with_label_values(&[turned.label]).inc();
+            if let Some(unsaid) = self.quiet.take(now.mono) {
+                tracing::warn!(
+                    peer = %flow.remote, status = turned.status, why = ?turned.why, call_id = ?request.call_id(), unsaid,
+                    "call turned away"
+                );
+            }
+            let mut headers = vec![("Reason".to_owned(), reason_header("SIP", turned.status, &turned.why))];
+            if let Some(seconds) = turned.retry_after {
+                headers.push(("Retry-After".to_owned(), seconds.to_string()));
+            }
+            let _ = self.endpoint.reject(now.mono, id, turned.status, None, &headers);
+        }
+    }
+
+    fn offer_leg(
+        &mut self,
+        now: Now,
+        id: InviteId,
+        request: &Arc<Message>,
+        flow: Flow,
+        offer: Option<Bytes>,
+    ) -> Result<(), TurnedAway> {
+        let trunks = Arc::clone(&self.trunks);
+        let profile = trunks.identify(flow.remote, None).map_err(|unknown| TurnedAway {
+            status: unknown.status(),
+            why: unknown.to_string(),
+            label: "no_trunk",
+            retry_after: None,
+        })?;
+        let call = trunk::inbound(profile, request).map_err(|refusal| TurnedAway {
+            status: refusal.status,
+            why: refusal.because,
+            label: "no_number",
+            retry_after: None,
+        })?;
+        self.admission.try_take(now.mono, &profile.id, LegDirection::DialIn).map_err(|limit| TurnedAway {
+            status: limit.status,
+            why: limit.to_string(),
+            label: "overload",
+            retry_after: Some(limit.retry_after),
+        })?;
+        let leg = self.fresh_leg();
+        let media = match self.open_media(now, profile, offer.as_ref()) {
+            Ok(media) => media,
+            Err(refused) => {
+                self.admission.release(&profile.id);
+                return Err(TurnedAway {
+                    status: refused.status,
+                    why: refused.why,
+                    label: refused.label,
+                    retry_after: None,
+                });
+            }
+        };
+        let call_id = request.call_id().unwrap_or_default().to_owned();
+        let entry = Leg {
+            direction: LegDirection::DialIn,
+            trunk: profile.id.clone(),
+            invite: Some(id),
+            attempt: 0,
+            candidate: None,
+            tried: vec![flow.remote],
+            media: Some(media),
+            channel: true,
+            call_id: call_id.clone(),
+            began: now.mono,
+            answered: None,
+            meeting: None,
+            heard: false,
+        };
+        self.legs.insert(leg, entry);
+        self.by_invite.insert(id, leg);
+        self.seating.expect(leg);
+        self.metrics.calls.with_label_values(&["in", profile.id.as_str()]).inc();
+        tracing::info!(%leg, ?call_id, trunk = %profile.id, called = %call.called, "call offered");
+        let caller = bridge::Caller {
+            number: call.caller.number,
+            display: call.caller.display.unwrap_or_default(),
+            anonymous: call.caller.anonymous,
+        };
+        let offered = Event::LegOffered {
+            leg,
+            trunk: profile.id.clone(),
+            called: call.called,
+            caller,
+            sip_call_id: call_id,
+        };
+        self.tell_bridge(now, offered);
+        Ok(())
+    }
+
+    pub(super) fn answer(&mut self, now: Now, leg: LegId) {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let (Some(id), Some(media)) = (entry.invite, entry.media.as_ref()) else { return };
+        let body = Body::sdp(media.sdp.clone());
+        // When the caller gave up in this very moment, the endpoint says so by its own event.
+        if self.endpoint.accept(now.mono, id, body, &[]).is_err() {
+            return;
+        }
+        entry.answered = Some(now.mono);
+        let setup = now.mono.saturating_duration_since(entry.began).as_secs_f64();
+        self.metrics.call_setup.with_label_values(&["in"]).observe(setup);
+        tracing::info!(%leg, call_id = ?entry.call_id, "answered");
+        if media.negotiated.is_some() {
+            self.provide_seat(leg);
+        }
+    }
+
+    pub(super) fn refuse(&mut self, now: Now, leg: LegId, status: u16, reason: &str) {
+        if let Some(id) = self.legs.get(&leg).and_then(|leg| leg.invite) {
+            let header = ("Reason".to_owned(), reason_header("SIP", status, reason));
+            let _ = self.endpoint.reject(now.mono, id, status, None, &[header]);
+            let label = if self.draining { "draining" } else { "no_number" };
+            self.metrics.sip_rejected.with_label_values(&[label]).inc();
+        }
+        tracing::info!(%leg, status, reason, "call refused");
+        self.finish(now, leg, None);
+    }
+}

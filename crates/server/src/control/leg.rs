@@ -1,0 +1,58 @@
+//! One leg as control knows it: the dialog it rides on, the media it was promised, and when things happened.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bridge::ConferenceId;
+use bytes::Bytes;
+use routing::{Candidate, LegDirection, TrunkId};
+use sip::InviteId;
+use sip::sdp::{LocalMedia, Negotiated};
+
+/// A leg between its first message and its last.
+pub(super) struct Leg<Io> {
+    /// Who called whom.
+    pub direction: LegDirection,
+    /// The trunk it rides on; for a dial-out the one of the current attempt.
+    pub trunk: TrunkId,
+    /// The INVITE usage of the current attempt; `None` between attempts and after the end.
+    pub invite: Option<InviteId>,
+    /// The dial-out attempt, from 1; 0 for a dial-in.
+    pub attempt: u32,
+    /// What the current dial-out attempt wants.
+    pub candidate: Option<Candidate>,
+    /// The peers this attempt has tried; for a dial-in where it came from.
+    pub tried: Vec<SocketAddr>,
+    /// Its media, from the offer on.
+    pub media: Option<LegMedia<Io>>,
+    /// Whether a channel of the trunk is taken for it.
+    pub channel: bool,
+    /// The SIP Call-ID, for the log.
+    pub call_id: String,
+    /// When the INVITE came or left.
+    pub began: Instant,
+    /// When the 200 left or came.
+    pub answered: Option<Instant>,
+    /// The meeting it sits in.
+    pub meeting: Option<ConferenceId>,
+    /// Whether anything was ever heard from it.
+    pub heard: bool,
+}
+
+/// What was promised for a leg's media.
+pub(super) struct LegMedia<Io> {
+    /// The sockets, until the mixer's seat takes them.
+    pub io: Option<Io>,
+    /// The RTP port, given back when the leg is over.
+    pub port: u16,
+    /// How we describe ourselves.
+    pub local: LocalMedia,
+    /// The description we sent last.
+    pub sdp: Bytes,
+    /// What was agreed, once it is.
+    pub negotiated: Option<Negotiated>,
+    /// Whether our 200 carried the offer, so that the ACK brings the answer.
+    pub late_offer: bool,
+    /// An answer in a provisional response, which counts if the 200 brings none.
+    pub early_answer: Option<Bytes>,
+}

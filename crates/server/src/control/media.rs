@@ -1,0 +1,354 @@
+//! A leg's media: promised in SDP, seated in the mixer, changed by a re-INVITE, taken apart at the end.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bridge::{Digit, EndedBy, Event, HangupCause, LegEnd, LegId};
+use bytes::Bytes;
+use mixer::{LegConfig, Report, Seat};
+use rand::RngExt;
+use routing::{LegDirection, TrunkId};
+use sip::sdp::{self, Direction, LocalMedia, Negotiated};
+use sip::{Body, InviteId};
+use trunk::Profile;
+
+use super::leg::LegMedia;
+use super::seating::{Returned, mixer_leg};
+use super::{Control, Door, Now, Peer};
+use crate::media::sockets::Source;
+
+/// Why a leg cannot have media.
+pub(super) struct NoMedia {
+    pub status: u16,
+    pub why: String,
+    pub label: &'static str,
+}
+
+/// What must still be done once a shard has handed the seat of a finished leg back.
+pub(super) struct Retiring {
+    port: u16,
+    trunk: TrunkId,
+    codec: &'static str,
+}
+
+impl<D: Door> Control<D> {
+    /// Opens sockets for a leg and describes them: the answer to `offer`, or an offer where there is none.
+    pub(super) fn open_media(
+        &mut self,
+        now: Now,
+        profile: &Profile,
+        offer: Option<&Bytes>,
+    ) -> Result<LegMedia<D::Io>, NoMedia> {
+        let opened =
+            self.door.open(now.mono).map_err(|why| NoMedia { status: 503, why, label: "overload" })?;
+        self.note_ports();
+        let local = LocalMedia {
+            address: opened.address,
+            port: opened.port,
+            rtcp_port: opened.port + 1,
+            // RFC 8866 section 5.2 wants a number that is unique; 62 bits fit every peer's parser.
+            session_id: self.random.random::<u64>() >> 2,
+            session_version: 1,
+            direction: Direction::SendRecv,
+        };
+        let capabilities = profile.capabilities();
+        let described = match offer {
+            Some(offer) => {
+                sdp::answer(offer, &local, &capabilities).map(|(sdp, negotiated)| (sdp, Some(negotiated)))
+            }
+            None => Ok((sdp::offer(&local, &capabilities), None)),
+        };
+        match described {
+            Ok((sdp, negotiated)) => Ok(LegMedia {
+                io: Some(opened.io),
+                port: opened.port,
+                local,
+                sdp,
+                late_offer: negotiated.is_none(),
+                negotiated,
+                early_answer: None,
+            }),
+            Err(error) => {
+                self.door.close(now.mono, Some(opened.io), opened.port);
+                self.note_ports();
+                Err(NoMedia { status: error.status(), why: error.to_string(), label: "sdp" })
+            }
+        }
+    }
+
+    /// A fresh offer for the next attempt, over the sockets that the last one did not use.
+    pub(super) fn offer_again(&mut self, profile: &Profile, mut media: LegMedia<D::Io>) -> LegMedia<D::Io> {
+        media.local.session_id = self.random.random::<u64>() >> 2;
+        media.sdp = sdp::offer(&media.local, &profile.capabilities());
+        media.negotiated = None;
+        media.early_answer = None;
+        media
+    }
+
+    /// Makes the leg's mixer state now that its codec and peer are known, and seats it where it is wanted.
+    pub(super) fn provide_seat(&mut self, leg: LegId) {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let source = self.trunks.get(&entry.trunk).map_or(Source::Exact, |profile| source_of(profile));
+        let Some(media) = entry.media.as_mut() else { return };
+        let (Some(negotiated), Some(mut io)) = (media.negotiated.as_ref(), media.io.take()) else { return };
+        D::set_peer(&mut io, peer_of(negotiated, source));
+        let config = LegConfig {
+            id: mixer_leg(leg),
+            media: media_config(negotiated),
+            direction: direction(negotiated.direction),
+            ssrc: mixer::Ssrc::new(self.random.random()),
+            first_sequence: mixer::SeqNo::new(self.random.random()),
+            first_timestamp: mixer::RtpTime::new(self.random.random()),
+            cname: format!("{:016x}@partyline", self.random.random::<u64>()).into(),
+            csrc: true,
+            silent_after: self.silent_after,
+        };
+        let seat = Box::new(Seat { leg: mixer::Leg::new(config), io });
+        let sent = self.seating.provide(leg, seat);
+        self.media_out(sent);
+    }
+
+    /// The ACK of our 200 arrived.
+    pub(super) fn established(&mut self, now: Now, id: InviteId, leg: LegId, answer: Option<Bytes>) {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let trunk = entry.trunk.clone();
+        if let Some(&peer) = entry.tried.last() {
+            self.monitor.handle_live_call(now.mono, &trunk, peer);
+        }
+        if let Some(media) = entry.media.as_mut()
+            && media.late_offer
+            && media.negotiated.is_none()
+        {
+            let trunks = Arc::clone(&self.trunks);
+            let Some(profile) = trunks.get(&trunk) else { return };
+            match sdp::accept_answer(&media.sdp, &answer.unwrap_or_default(), &profile.capabilities()) {
+                Ok(negotiated) => {
+                    media.negotiated = Some(negotiated);
+                    self.provide_seat(leg);
+                }
+                Err(error) => {
+                    tracing::warn!(%leg, %error, "the SDP answer in the ACK cannot be used");
+                    let _ = self.endpoint.hangup(
+                        now.mono,
+                        id,
+                        Some("SIP;cause=488;text=\"unusable SDP answer in ACK\""),
+                    );
+                    let end =
+                        LegEnd { by: EndedBy::Media, sip_status: 488, q850: None, reason: error.to_string() };
+                    self.tell_bridge(now, Event::LegEnded { leg, end });
+                    return;
+                }
+            }
+        }
+        self.tell_bridge(now, Event::LegEstablished { leg });
+    }
+
+    /// The peer wants to change the media: hold, resume, another address, another codec, or nothing (a refresh).
+    pub(super) fn reinvite_received(&mut self, now: Now, id: InviteId, leg: LegId, offer: Option<Bytes>) {
+        let trunks = Arc::clone(&self.trunks);
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let Some(profile) = trunks.get(&entry.trunk) else { return };
+        let Some(media) = entry.media.as_mut() else { return };
+        let Some(offer) = offer else {
+            // We are asked to offer: what we said last still holds; the answer comes with the ACK.
+            let _ = self.endpoint.accept_reinvite(now.mono, id, Body::sdp(media.sdp.clone()));
+            return;
+        };
+        let mut local = media.local.clone();
+        let same = |sdp: &Bytes| sdp == &media.sdp;
+        let described = sdp::answer(&offer, &local, &profile.capabilities()).and_then(|(sdp, negotiated)| {
+            if same(&sdp) {
+                return Ok((sdp, negotiated));
+            }
+            local.session_version += 1;
+            sdp::answer(&offer, &local, &profile.capabilities())
+        });
+        match described {
+            Ok((sdp, negotiated)) => {
+                media.local = local;
+                media.sdp = sdp.clone();
+                if self.endpoint.accept_reinvite(now.mono, id, Body::sdp(sdp)).is_ok() {
+                    self.renegotiated(leg, negotiated, source_of(profile));
+                }
+            }
+            Err(error) => {
+                tracing::info!(%leg, %error, "re-INVITE refused; the media stays as it was");
+                let _ = self.endpoint.reject_reinvite(now.mono, id, error.status());
+            }
+        }
+    }
+
+    /// The ACK answered the offer we gave in our 200 to a re-INVITE without one.
+    pub(super) fn reinvite_answered(&mut self, leg: LegId, body: Option<Bytes>) {
+        let trunks = Arc::clone(&self.trunks);
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let Some(profile) = trunks.get(&entry.trunk) else { return };
+        let (Some(media), Some(body)) = (entry.media.as_ref(), body) else { return };
+        match sdp::accept_answer(&media.sdp, &body, &profile.capabilities()) {
+            Ok(negotiated) => self.renegotiated(leg, negotiated, source_of(profile)),
+            Err(error) => {
+                tracing::warn!(%leg, %error, "the SDP answer in the ACK cannot be used; the media stays as it was")
+            }
+        }
+    }
+
+    fn renegotiated(&mut self, leg: LegId, negotiated: Negotiated, source: Source) {
+        let Some(media) = self.legs.get_mut(&leg).and_then(|entry| entry.media.as_mut()) else { return };
+        let before = media.negotiated.replace(negotiated.clone());
+        let moved = before.as_ref().is_none_or(|before| {
+            (before.remote_rtp, before.remote_rtcp, before.rtcp_mux)
+                != (negotiated.remote_rtp, negotiated.remote_rtcp, negotiated.rtcp_mux)
+        });
+        let recoded = before.as_ref().is_none_or(|before| {
+            (before.codec, before.audio_pt, before.event_pt, before.ptime_ms)
+                != (negotiated.codec, negotiated.audio_pt, negotiated.event_pt, negotiated.ptime_ms)
+        });
+        let id = mixer_leg(leg);
+        let mut commands = Vec::new();
+        if recoded {
+            commands.push(mixer::Command::Reconfigure { leg: id, media: media_config(&negotiated) });
+        }
+        if before.is_none_or(|before| before.direction != negotiated.direction) {
+            commands.push(mixer::Command::Direction { leg: id, direction: direction(negotiated.direction) });
+        }
+        for command in commands {
+            let sent = self.seating.tell(leg, command);
+            self.media_out(sent);
+        }
+        // A hold with c=0.0.0.0 names no address to send to; the old one stays good for the resume.
+        if moved && !negotiated.remote_rtp.ip().is_unspecified() {
+            let peer = peer_of(&negotiated, source);
+            let sent = self.seating.mend(leg, Box::new(move |seat| D::set_peer(&mut seat.io, peer)));
+            self.media_out(sent);
+        }
+    }
+
+    /// What a media thread noticed.
+    pub(super) fn handle_report(&mut self, now: Now, report: Report<D::Io>) {
+        match report {
+            Report::MediaStarted { leg } => {
+                let leg = LegId(leg.0);
+                if let Some(entry) = self.legs.get_mut(&leg) {
+                    entry.heard = true;
+                    if entry.direction == LegDirection::DialIn {
+                        let since = now.mono.saturating_duration_since(entry.began).as_secs_f64();
+                        self.metrics.call_join.with_label_values(&["prompt"]).observe(since);
+                    }
+                }
+                self.tell_bridge(now, Event::MediaStarted { leg });
+            }
+            Report::Digit { leg, digit } => {
+                if let Some(digit) = Digit::new(digit) {
+                    self.tell_bridge(now, Event::Digit { leg: LegId(leg.0), digit });
+                }
+            }
+            Report::ClipEnded { leg, token, finished: true, .. } => {
+                self.tell_bridge(now, Event::ClipEnded { leg: LegId(leg.0), token });
+            }
+            Report::MediaSilent { leg, .. } => {
+                self.tell_bridge(now, Event::MediaSilent { leg: LegId(leg.0) })
+            }
+            Report::Returned { leg, seat } => self.returned(now.mono, LegId(leg.0), seat),
+            // Stopped clips and conference clips come home to be freed here instead of in the tick.
+            Report::ClipEnded { .. }
+            | Report::ConferenceClipEnded { .. }
+            | Report::MediaResumed { .. }
+            | Report::DigitsSent { .. } => {}
+        }
+    }
+
+    fn returned(&mut self, now: Instant, leg: LegId, seat: Box<Seat<D::Io>>) {
+        let (returned, sent) = self.seating.returned(leg, seat);
+        self.media_out(sent);
+        if let Returned::Retired(seat) = returned {
+            self.retired(now, leg, Some(seat));
+        }
+    }
+
+    /// The leg is over: everything of it is given back. `cause` is ours, where we ended it.
+    pub(super) fn finish(&mut self, now: Now, leg: LegId, cause: Option<HangupCause>) {
+        let Some(mut entry) = self.legs.remove(&leg) else { return };
+        if let Some(id) = entry.invite.take() {
+            self.by_invite.remove(&id);
+        }
+        if std::mem::take(&mut entry.channel) {
+            self.admission.release(&entry.trunk);
+            let side = side(entry.direction);
+            self.metrics.calls.with_label_values(&[side, entry.trunk.as_str()]).dec();
+        }
+        self.changed.extend(entry.meeting);
+        self.note_end(now, leg, &entry, cause);
+        let retire = self.seating.retire(leg);
+        let Some(media) = entry.media.take() else { return };
+        let codec = media.negotiated.as_ref().map_or("none", |negotiated| negotiated.codec.name());
+        let retiring = Retiring { port: media.port, trunk: entry.trunk.clone(), codec };
+        match retire {
+            Ok(sent) => {
+                self.retiring.insert(leg, retiring);
+                self.media_out([sent]);
+            }
+            Err(_) if self.seating.knows(leg) => {
+                self.retiring.insert(leg, retiring);
+            }
+            Err(seat) => {
+                let io = media.io.or_else(|| seat.map(|seat| seat.io));
+                self.door.close(now.mono, io, media.port);
+                self.note_ports();
+            }
+        }
+    }
+
+    fn retired(&mut self, now: Instant, leg: LegId, seat: Option<Box<Seat<D::Io>>>) {
+        let Some(retiring) = self.retiring.remove(&leg) else { return };
+        if let Some(seat) = &seat {
+            self.note_media(&retiring.trunk, retiring.codec, seat);
+        }
+        self.door.close(now, seat.map(|seat| seat.io), retiring.port);
+        self.note_ports();
+    }
+}
+
+/// The metric's label for a direction.
+pub(super) fn side(direction: LegDirection) -> &'static str {
+    match direction {
+        LegDirection::DialIn => "in",
+        LegDirection::DialOut => "out",
+    }
+}
+
+fn source_of(profile: &Profile) -> Source {
+    match profile.media_source {
+        trunk::MediaSource::Exact => Source::Exact,
+        trunk::MediaSource::SameIp => Source::SameIp,
+        trunk::MediaSource::Symmetric => Source::Symmetric,
+    }
+}
+
+fn peer_of(negotiated: &Negotiated, source: Source) -> Peer {
+    Peer { rtp: negotiated.remote_rtp, rtcp: negotiated.remote_rtcp, rtcp_mux: negotiated.rtcp_mux, source }
+}
+
+fn media_config(negotiated: &Negotiated) -> mixer::MediaConfig {
+    mixer::MediaConfig {
+        codec: g711(negotiated.codec),
+        audio_pt: mixer::PayloadType::new(negotiated.audio_pt),
+        event_pt: negotiated.event_pt.map(mixer::PayloadType::new),
+        ptime: mixer::Ptime::nearest(negotiated.ptime_ms),
+    }
+}
+
+fn g711(codec: sdp::Codec) -> mixer::G711 {
+    match codec {
+        sdp::Codec::Pcmu => mixer::G711::Pcmu,
+        sdp::Codec::Pcma => mixer::G711::Pcma,
+    }
+}
+
+fn direction(direction: Direction) -> mixer::Direction {
+    match direction {
+        Direction::SendRecv => mixer::Direction::SendRecv,
+        Direction::SendOnly => mixer::Direction::SendOnly,
+        Direction::RecvOnly => mixer::Direction::RecvOnly,
+        Direction::Inactive => mixer::Direction::Inactive,
+    }
+}

@@ -1,0 +1,376 @@
+//! Control: the one owner of signalling, trunks and bridge, without a socket or a clock.
+//!
+//! It translates: SIP events become bridge events, bridge commands become SIP and media commands. The shell and the
+//! simulation drive the same code: [`Control::handle`] with what happened, [`Control::handle_timeout`] when
+//! [`Control::poll_timeout`] is due, then [`Control::poll_output`] until it is empty.
+
+mod api;
+mod commands;
+mod dial_in;
+mod dial_out;
+mod leg;
+mod log_budget;
+mod media;
+mod seating;
+mod signalling;
+mod trunks;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bridge::{Bridge, ConferenceId, LegId};
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use routing::TrunkId;
+use sip::{Endpoint, EndpointConfig, Flow, InviteId, OptionsId, Readiness, Transmit};
+use trunk::{Admission, Monitor, Trunks};
+
+pub use api::{Ask, Reply};
+
+use crate::metrics::Metrics;
+use crate::prompts::Prompts;
+use leg::Leg;
+use seating::Seating;
+
+/// Both clocks, read once per turn of the loop.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For timers.
+    pub mono: Instant,
+    /// For the records.
+    pub wall: SystemTime,
+}
+
+/// How the media of a leg is reached: sockets in the shell, plain addresses in the simulation.
+pub trait Door {
+    /// What a mixer seat carries along.
+    type Io: Send + 'static;
+    /// Opens the sockets of one leg. `Err` says why not, for the log.
+    fn open(&mut self, now: Instant) -> Result<Opened<Self::Io>, String>;
+    /// Tells the sockets where the peer is.
+    fn set_peer(io: &mut Self::Io, peer: Peer);
+    /// The leg is over: the sockets are closed and the port may rest.
+    fn close(&mut self, now: Instant, io: Option<Self::Io>, port: u16);
+    /// Port pairs in use, in all, and reused before their rest.
+    fn ports(&self) -> (usize, usize, u64);
+    /// Datagrams from strangers that these sockets refused.
+    fn strangers(_io: &Self::Io) -> u64 {
+        0
+    }
+}
+
+/// A leg's open sockets.
+pub struct Opened<Io> {
+    /// The sockets.
+    pub io: Io,
+    /// The address for SDP.
+    pub address: std::net::IpAddr,
+    /// The RTP port; RTCP is the next one.
+    pub port: u16,
+}
+
+/// Where a peer's media is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// RTP.
+    pub rtp: std::net::SocketAddr,
+    /// RTCP.
+    pub rtcp: std::net::SocketAddr,
+    /// Both on the RTP port.
+    pub rtcp_mux: bool,
+    /// From whom RTP is accepted.
+    pub source: crate::media::sockets::Source,
+}
+
+/// What happened in the world.
+pub enum Input<Io> {
+    /// One SIP message.
+    Sip {
+        /// Where it came from.
+        flow: Flow,
+        /// The message.
+        bytes: Bytes,
+    },
+    /// Something could not be sent, or a connection ended.
+    FlowFailed {
+        /// Which.
+        flow: Flow,
+        /// Why.
+        why: String,
+    },
+    /// A media thread reports.
+    Report(mixer::Report<Io>),
+    /// The start record of this leg is durable, or the disk refuses and the call should not wait.
+    Settled(LegId),
+    /// The API asks; answered by [`Output::Reply`] with the same number.
+    Ask {
+        /// Echoed.
+        number: u64,
+        /// What.
+        ask: Ask,
+    },
+    /// Stop taking work, let what runs end well.
+    Drain,
+    /// End everything now.
+    DrainNow,
+}
+
+/// What control wants done.
+pub enum Output<Io> {
+    /// Send a SIP message.
+    Sip(Transmit),
+    /// Hand a command to a media thread. When its ring is full, keep it and try again.
+    Media {
+        /// Which thread.
+        shard: usize,
+        /// The command.
+        command: Box<mixer::Command<Io>>,
+    },
+    /// Write a usage record; with a ticket, report [`Input::Settled`] once it is safe.
+    Usage {
+        /// One JSON object.
+        line: String,
+        /// The leg that waits.
+        ticket: Option<LegId>,
+    },
+    /// Answer the API.
+    Reply {
+        /// The number of the ask.
+        number: u64,
+        /// The answer.
+        reply: Reply,
+    },
+    /// A meeting has changed: replace what the API shows, or with `None` show it no more.
+    Publish {
+        /// Its conference ID.
+        conference_id: String,
+        /// What to show.
+        shown: Option<serde_json::Value>,
+    },
+}
+
+/// Everything control is made of.
+pub struct Parts<D> {
+    /// Who our peers are.
+    pub trunks: Arc<Trunks>,
+    /// Which trunk may carry which leg.
+    pub table: Arc<routing::Table>,
+    /// The meetings.
+    pub directory: Arc<dyn bridge::Directory>,
+    /// The bridge's own numbers.
+    pub bridge: bridge::BridgeConfig,
+    /// The signalling engine's.
+    pub endpoint: EndpointConfig,
+    /// Our SIP addresses.
+    pub locals: Locals,
+    /// What callers hear.
+    pub prompts: Arc<Prompts>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// How media is reached.
+    pub door: D,
+    /// Media threads.
+    pub shards: usize,
+    /// A leg that sends nothing for so long is hung up.
+    pub silent_after: Duration,
+    /// Dialled-out people must press 1 to join.
+    pub confirm_dial_out: bool,
+    /// All randomness comes from here.
+    pub seed: [u8; 32],
+}
+
+/// Our own SIP addresses.
+#[derive(Clone, Debug)]
+pub struct Locals {
+    /// Every listener.
+    pub listeners: Vec<crate::sip_io::Listener>,
+    /// The host to say instead.
+    pub advertise: Option<sip::Host>,
+}
+
+/// See the module.
+pub struct Control<D: Door> {
+    endpoint: Endpoint,
+    bridge: Bridge,
+    trunks: Arc<Trunks>,
+    monitor: Monitor,
+    admission: Admission,
+    table: Arc<routing::Table>,
+    directory: Arc<dyn bridge::Directory>,
+    door: D,
+    seating: Seating<D::Io>,
+    prompts: Arc<Prompts>,
+    metrics: Metrics,
+    locals: Locals,
+    legs: HashMap<LegId, Leg<D::Io>>,
+    by_invite: HashMap<InviteId, LegId>,
+    /// Ports of legs whose seat is still with a shard.
+    retiring: HashMap<LegId, media::Retiring>,
+    pings: HashMap<OptionsId, trunks::Ping>,
+    asks: HashMap<bridge::RequestId, api::Pending>,
+    /// Open meetings, with the conference ID under which they were published.
+    meetings: HashMap<ConferenceId, Option<String>>,
+    /// Meetings to publish again.
+    changed: BTreeSet<ConferenceId>,
+    silent_after: Duration,
+    confirm_dial_out: bool,
+    outputs: VecDeque<Output<D::Io>>,
+    quiet: log_budget::LogBudget,
+    draining: bool,
+    next_leg: u64,
+    random: StdRng,
+}
+
+impl<D: Door> Control<D> {
+    /// Ready to take calls; the first pings leave with the first timeouts.
+    pub fn new(now: Now, parts: Parts<D>) -> Self {
+        let mut random = StdRng::from_seed(parts.seed);
+        let endpoint = Endpoint::new(parts.endpoint, random.random());
+        let bridge = Bridge::new(
+            parts.bridge,
+            Arc::clone(&parts.directory),
+            Arc::clone(&parts.table),
+            random.random(),
+        );
+        let mut monitor = Monitor::new(now.mono, parts.trunks.profiles(), random.random());
+        let admission = Admission::new(parts.trunks.profiles());
+        monitor.handle_timeout(now.mono);
+        parts.metrics.ready.set(1);
+        Self {
+            endpoint,
+            bridge,
+            monitor,
+            admission,
+            trunks: parts.trunks,
+            table: parts.table,
+            directory: parts.directory,
+            door: parts.door,
+            seating: Seating::new(parts.shards),
+            prompts: parts.prompts,
+            metrics: parts.metrics,
+            locals: parts.locals,
+            legs: HashMap::new(),
+            by_invite: HashMap::new(),
+            retiring: HashMap::new(),
+            pings: HashMap::new(),
+            asks: HashMap::new(),
+            meetings: HashMap::new(),
+            changed: BTreeSet::new(),
+            silent_after: parts.silent_after,
+            confirm_dial_out: parts.confirm_dial_out,
+            outputs: VecDeque::new(),
+            quiet: log_budget::LogBudget::new(now.mono),
+            draining: false,
+            next_leg: 1,
+            random,
+        }
+    }
+
+    /// Legs that are up or on their way; 0 while draining means that the process may go.
+    pub fn legs(&self) -> usize {
+        self.legs.len() + self.retiring.len()
+    }
+
+    /// Legs known to the seating, conferences open, INVITEs mapped: all 0 when nothing is going on.
+    pub fn residue(&self) -> (usize, usize, usize) {
+        let (legs, conferences) = self.seating.sizes();
+        (legs, conferences, self.by_invite.len())
+    }
+
+    /// How one trunk is doing.
+    pub fn trunk_state(&self, trunk: &TrunkId) -> trunk::State {
+        self.monitor.state(trunk)
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, now: Now, input: Input<D::Io>) {
+        match input {
+            Input::Sip { flow, bytes } => self.endpoint.handle_input(now.mono, flow, bytes),
+            Input::FlowFailed { flow, why } => self.endpoint.handle_flow_failed(now.mono, &flow, &why),
+            Input::Report(report) => self.handle_report(now, report),
+            Input::Settled(leg) => self.tell_bridge(now, bridge::Event::UsageDurable { leg }),
+            Input::Ask { number, ask } => self.handle_ask(now, number, ask),
+            Input::Drain => self.drain(now),
+            Input::DrainNow => {
+                self.drain(now);
+                self.tell_bridge(now, bridge::Event::DrainNow);
+            }
+        }
+        self.turn(now);
+    }
+
+    /// The time that [`Control::poll_timeout`] named has come.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.endpoint.handle_timeout(now.mono);
+        self.bridge.handle_timeout(now.mono, now.wall);
+        self.monitor.handle_timeout(now.mono);
+        self.turn(now);
+    }
+
+    /// When to call [`Control::handle_timeout`], and what for.
+    pub fn poll_timeout(&self) -> Option<(Instant, String)> {
+        let sip = self.endpoint.poll_timeout().map(|(at, why)| (at, format!("{why:?}")));
+        let bridge = self.bridge.poll_timeout().map(|(at, why)| (at, format!("{why:?}")));
+        let trunk = self.monitor.poll_timeout().map(|(at, why)| (at, format!("{why:?}")));
+        [sip, bridge, trunk].into_iter().flatten().min_by_key(|&(at, _)| at)
+    }
+
+    /// What to do next.
+    pub fn poll_output(&mut self) -> Option<Output<D::Io>> {
+        self.outputs.pop_front()
+    }
+
+    /// Carries everything that one input set off from engine to engine until all are quiet.
+    fn turn(&mut self, now: Now) {
+        loop {
+            if let Some(event) = self.endpoint.poll_event() {
+                self.handle_sip(now, event);
+            } else if let Some(command) = self.bridge.poll_command() {
+                self.handle_command(now, command);
+            } else if let Some(command) = self.monitor.poll_command() {
+                self.send_ping(now, command);
+            } else {
+                break;
+            }
+        }
+        self.watch_trunks();
+        while let Some(transmit) = self.endpoint.poll_transmit() {
+            self.count_sent(&transmit);
+            self.outputs.push_back(Output::Sip(transmit));
+        }
+        self.publish();
+    }
+
+    fn tell_bridge(&mut self, now: Now, event: bridge::Event) {
+        tracing::trace!(?event, "bridge event");
+        self.bridge.handle(now.mono, now.wall, event);
+    }
+
+    fn drain(&mut self, now: Now) {
+        if self.draining {
+            return;
+        }
+        self.draining = true;
+        self.metrics.ready.set(0);
+        self.metrics.draining.set(1);
+        self.endpoint.set_readiness(Readiness::Draining { retry_after: 30 });
+        self.tell_bridge(now, bridge::Event::Drain);
+    }
+
+    fn fresh_leg(&mut self) -> LegId {
+        let leg = LegId(self.next_leg);
+        self.next_leg += 1;
+        leg
+    }
+
+    fn media_out(&mut self, sent: impl IntoIterator<Item = (usize, mixer::Command<D::Io>)>) {
+        for (shard, command) in sent {
+            self.outputs.push_back(Output::Media { shard, command: Box::new(command) });
+        }
+    }
+
+    /// The longest a peer may take for anything, for tests that run a simulation to its end.
+    pub const LONGEST_TIMER: Duration = Duration::from_secs(200);
+}

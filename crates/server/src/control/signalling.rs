@@ -1,0 +1,229 @@
+//! What the SIP engine tells, handed to whom it concerns; and what is counted of it.
+
+use bridge::{EndedBy, Event as BridgeEvent, LegEnd, LegId};
+use routing::LegDirection;
+use sip::{End, Event, Failure, FailureKind, Message, Transmit};
+
+use super::leg::Leg;
+use super::media::side;
+use super::{Control, Door, Now};
+
+impl<D: Door> Control<D> {
+    pub(super) fn handle_sip(&mut self, now: Now, event: Event) {
+        match event {
+            Event::InviteReceived { id, request, flow, offer } => {
+                self.invite_received(now, id, &request, flow, offer)
+            }
+            Event::OptionsAnswered { id, outcome, rtt } => self.ping_answered(now, id, &outcome, rtt),
+            Event::Discarded { flow, why, answered } => {
+                self.metrics.sip_rejected.with_label_values(&["parse"]).inc();
+                if let Some(unsaid) = self.quiet.take(now.mono) {
+                    tracing::warn!(peer = %flow.remote, ?why, ?answered, unsaid, "SIP message discarded");
+                }
+            }
+            Event::Established { id, answer } => {
+                if let Some(leg) = self.leg_of(id) {
+                    self.established(now, id, leg, answer);
+                }
+            }
+            Event::Progress { id, status, body, .. } => {
+                if let Some(leg) = self.leg_of(id) {
+                    self.progress(now, leg, status, body);
+                }
+            }
+            Event::Answered { id, body, .. } => {
+                if let Some(leg) = self.leg_of(id) {
+                    self.dial_answered(now, id, leg, body);
+                }
+            }
+            Event::Failed { id, failure } => {
+                if let Some(leg) = self.leg_of(id) {
+                    self.invite_failed(now, leg, &failure);
+                }
+            }
+            Event::ReinviteReceived { id, offer } => {
+                if let Some(leg) = self.leg_of(id) {
+                    self.reinvite_received(now, id, leg, offer);
+                }
+            }
+            Event::ReinviteAnswered { id, body } => {
+                if let Some(leg) = self.leg_of(id) {
+                    self.reinvite_answered(leg, body);
+                }
+            }
+            // Control sends no re-INVITE of its own yet, so there is none that could fail.
+            Event::ReinviteFailed { .. } => {}
+            Event::Ended { id, end } => {
+                if let Some(leg) = self.leg_of(id) {
+                    self.dialog_ended(now, leg, &end);
+                }
+            }
+        }
+    }
+
+    fn leg_of(&self, id: sip::InviteId) -> Option<LegId> {
+        self.by_invite.get(&id).copied()
+    }
+
+    fn invite_failed(&mut self, now: Now, leg: LegId, failure: &Failure) {
+        let Some(entry) = self.legs.get(&leg) else { return };
+        if entry.direction == LegDirection::DialOut {
+            return self.dial_failed(now, leg, failure);
+        }
+        let by = match failure.kind {
+            FailureKind::Cancelled => EndedBy::Cancel,
+            _ => EndedBy::Transport,
+        };
+        let end = LegEnd { by, sip_status: failure.status, q850: None, reason: failure.reason.clone() };
+        self.drop_invite(leg);
+        self.tell_bridge(now, BridgeEvent::LegEnded { leg, end });
+    }
+
+    fn dialog_ended(&mut self, now: Now, leg: LegId, end: &End) {
+        let end = match end {
+            End::Bye { reason } => {
+                let q850 = reason.as_deref().and_then(q850_in);
+                LegEnd { by: EndedBy::Bye, sip_status: 0, q850, reason: reason.clone().unwrap_or_default() }
+            }
+            End::AckTimeout => {
+                LegEnd { by: EndedBy::AckTimeout, sip_status: 408, q850: None, reason: "no ACK".to_owned() }
+            }
+            End::DialogGone(status) => LegEnd {
+                by: EndedBy::DialogGone,
+                sip_status: *status,
+                q850: None,
+                reason: "dialog gone".to_owned(),
+            },
+            // Our own hangup: the bridge gave the command and has forgotten the leg.
+            End::Local => return,
+        };
+        self.drop_invite(leg);
+        self.tell_bridge(now, BridgeEvent::LegEnded { leg, end });
+    }
+
+    /// The usage is gone: no command for it makes sense any more.
+    fn drop_invite(&mut self, leg: LegId) {
+        if let Some(id) = self.legs.get_mut(&leg).and_then(|entry| entry.invite.take()) {
+            self.by_invite.remove(&id);
+        }
+    }
+
+    pub(super) fn count_sent(&self, transmit: &Transmit) {
+        let (method, class) = label_of(&transmit.bytes);
+        self.metrics.sip_messages.with_label_values(&["out", method, class]).inc();
+    }
+
+    /// The leg's end in the metrics and the log.
+    pub(super) fn note_end(
+        &self,
+        now: Now,
+        leg: LegId,
+        entry: &Leg<D::Io>,
+        cause: Option<bridge::HangupCause>,
+    ) {
+        let trunk = entry.trunk.as_str();
+        let direction = side(entry.direction);
+        if let Some(answered) = entry.answered {
+            let up = now.mono.saturating_duration_since(answered).as_secs_f64();
+            self.metrics.call_duration.observe(up);
+            let reason = cause.map_or("caller_bye", metric_reason);
+            self.metrics.call_end.with_label_values(&[reason]).inc();
+            self.metrics.calls_total.with_label_values(&[direction, trunk, "answered"]).inc();
+            if !entry.heard {
+                self.metrics.rtp_zero_packet.with_label_values(&[trunk]).inc();
+            }
+            tracing::info!(%leg, call_id = ?entry.call_id, trunk, reason, seconds = up, "leg ended");
+        } else {
+            self.metrics.calls_total.with_label_values(&[direction, trunk, "unanswered"]).inc();
+            tracing::info!(%leg, call_id = ?entry.call_id, trunk, "leg ended without an answer");
+        }
+    }
+
+    pub(super) fn note_join(&mut self, now: Now, leg: LegId, conference: bridge::ConferenceId) {
+        if let Some(entry) = self.legs.get_mut(&leg) {
+            entry.meeting = Some(conference);
+            let since = now.mono.saturating_duration_since(entry.began).as_secs_f64();
+            self.metrics.call_join.with_label_values(&["mixed"]).observe(since);
+            tracing::info!(%leg, call_id = ?entry.call_id, seconds = since, "joined the meeting");
+        }
+    }
+
+    pub(super) fn note_ports(&self) {
+        let (used, all, early) = self.door.ports();
+        self.metrics.ports_used.set(used as i64);
+        self.metrics.ports_max.set(all as i64);
+        self.metrics.ports_reused.set(early as i64);
+    }
+
+    pub(super) fn note_media(&self, _trunk: &routing::TrunkId, codec: &str, seat: &mixer::Seat<D::Io>) {
+        let stats = seat.leg.stats();
+        let metrics = &self.metrics;
+        metrics.rtp_packets.with_label_values(&["in", codec]).inc_by(stats.ingress_packets);
+        metrics.rtp_packets.with_label_values(&["out", codec]).inc_by(stats.egress_packets);
+        metrics.rtp_strangers.inc_by(D::strangers(&seat.io));
+    }
+}
+
+fn metric_reason(cause: bridge::HangupCause) -> &'static str {
+    use bridge::HangupCause as Cause;
+    match cause {
+        Cause::Farewell => "attendant",
+        Cause::AttendantLimit | Cause::SetupTimeout | Cause::NotConfirmed => "timeout",
+        Cause::MediaSilent => "media_timeout",
+        Cause::NobodyLeft | Cause::ConferenceEnded | Cause::ConferenceFull => "host_end",
+        Cause::Removed => "kicked",
+        Cause::Drain => "drain",
+    }
+}
+
+/// The Q.850 cause of a response's Reason header.
+pub(super) fn q850_of(response: &Message) -> Option<u16> {
+    response.headers().get("Reason").and_then(q850_in)
+}
+
+/// The Q.850 cause in a Reason header value (RFC 3326).
+fn q850_in(value: &str) -> Option<u16> {
+    value.split(',').find_map(|one| {
+        let mut parts = one.split(';').map(str::trim);
+        parts.next().filter(|protocol| protocol.eq_ignore_ascii_case("Q.850"))?;
+        parts.find_map(|part| part.strip_prefix("cause=")?.trim().parse().ok())
+    })
+}
+
+/// Method and class of our own message, from its first line: names from a closed set.
+fn label_of(bytes: &[u8]) -> (&'static str, &'static str) {
+    const METHODS: [&str; 6] = ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "UPDATE"];
+    if let Some(status) = bytes.strip_prefix(b"SIP/2.0 ") {
+        let class = match status.first() {
+            Some(b'1') => "1xx",
+            Some(b'2') => "2xx",
+            Some(b'3') => "3xx",
+            Some(b'4') => "4xx",
+            Some(b'5') => "5xx",
+            _ => "6xx",
+        };
+        return ("response", class);
+    }
+    let method = METHODS.into_iter().find(|method| bytes.starts_with(method.as_bytes()));
+    (method.unwrap_or("other"), "request")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_header_tells_its_q850_cause_among_others() {
+        assert_eq!(q850_in("Q.850;cause=17;text=\"User busy\""), Some(17));
+        assert_eq!(q850_in("SIP;cause=486, q.850; cause=63;text=\"x\""), Some(63));
+        assert_eq!(q850_in("SIP;cause=486"), None);
+        assert_eq!(q850_in("Q.850;cause=99999999"), None);
+    }
+
+    #[test]
+    fn a_sent_message_is_counted_under_a_name_from_a_closed_set() {
+        assert_eq!(label_of(b"INVITE sip:a@b SIP/2.0\r\n"), ("INVITE", "request"));
+        assert_eq!(label_of(b"SIP/2.0 486 Busy Here\r\n"), ("response", "4xx"));
+        assert_eq!(label_of(b"WHATEVER x"), ("other", "request"));
+    }
+}

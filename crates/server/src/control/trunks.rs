@@ -1,0 +1,97 @@
+//! The health of the trunks: pings out, answers in, and what live calls prove.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use routing::TrunkId;
+use sip::{Failure, FailureKind, OptionsId, OutgoingOptions};
+use trunk::{PeerKey, PingOutcome, SendOptions, State};
+
+use super::{Control, Door, Now};
+
+/// An OPTIONS under way.
+pub(super) struct Ping {
+    peer: PeerKey,
+    ping: u64,
+}
+
+impl<D: Door> Control<D> {
+    pub(super) fn send_ping(&mut self, now: Now, command: SendOptions) {
+        let SendOptions { peer: key, ping } = command;
+        let Some(profile) = self.trunks.get(&key.trunk) else { return };
+        let Some(peer) = profile.peers.iter().find(|peer| PeerKey::of(profile, peer) == key) else { return };
+        let flow = match self.flow_to(transport(peer.transport), peer.address) {
+            Ok(flow) => flow,
+            Err(why) => {
+                tracing::warn!(trunk = %profile.id, why, "cannot ping");
+                self.monitor.handle_options_result(now.mono, &key, ping, PingOutcome::TransportFailed);
+                return;
+            }
+        };
+        let shaped = trunk::shape_options(profile, peer, &self.contact_of(&flow));
+        let outgoing = OutgoingOptions {
+            flow,
+            request_uri: shaped.request_uri,
+            from: shaped.from,
+            to: shaped.to,
+            contact: shaped.contact,
+            extra: shaped.headers,
+        };
+        let id = self.endpoint.options(now.mono, outgoing);
+        self.pings.insert(id, Ping { peer: key, ping });
+    }
+
+    pub(super) fn ping_answered(
+        &mut self,
+        now: Now,
+        id: OptionsId,
+        outcome: &Result<u16, Failure>,
+        rtt: Duration,
+    ) {
+        let Some(Ping { peer, ping }) = self.pings.remove(&id) else { return };
+        let outcome = match outcome {
+            Ok(status) => {
+                self.metrics.trunk_rtt.with_label_values(&[peer.trunk.as_str()]).observe(rtt.as_secs_f64());
+                PingOutcome::Answered(*status)
+            }
+            Err(failure) if failure.kind == FailureKind::Transport => PingOutcome::TransportFailed,
+            Err(_) => PingOutcome::NoAnswer,
+        };
+        self.monitor.handle_options_result(now.mono, &peer, ping, outcome);
+    }
+
+    /// An attempt failed: an answer proves that the peer lives; silence makes the monitor ask at once.
+    pub(super) fn note_attempt(&mut self, now: Now, trunk: &TrunkId, peer: SocketAddr, failure: &Failure) {
+        match failure.kind {
+            FailureKind::Response => self.monitor.handle_live_call(now.mono, trunk, peer),
+            FailureKind::NoResponse | FailureKind::Transport => {
+                self.monitor.handle_call_unanswered(now.mono, trunk, peer);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn watch_trunks(&mut self) {
+        while let Some(change) = self.monitor.poll_event() {
+            let trunk = &change.trunk;
+            let up = matches!(self.monitor.state(trunk), State::Up | State::Suspect);
+            self.metrics.trunk_up.with_label_values(&[trunk.as_str()]).set(i64::from(up));
+            tracing::info!(%trunk, peer = ?change.peer.as_ref().map(|peer| peer.address), from = ?change.from, to = ?change.to, because = change.because, "trunk state changed");
+        }
+    }
+
+    /// The trunks that are Down at this moment.
+    pub(super) fn down_trunks(&self) -> Vec<TrunkId> {
+        let ids = self.trunks.profiles().iter().map(|profile| &profile.id);
+        ids.filter(|trunk| matches!(self.monitor.state(trunk), State::Down)).cloned().collect()
+    }
+}
+
+/// The trunk layer's word for a transport in the signalling engine's.
+pub(super) fn transport(transport: trunk::Transport) -> sip::Transport {
+    match transport {
+        trunk::Transport::Udp => sip::Transport::Udp,
+        trunk::Transport::Tcp => sip::Transport::Tcp,
+        trunk::Transport::Tls => sip::Transport::Tls,
+    }
+}

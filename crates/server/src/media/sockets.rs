@@ -1,0 +1,345 @@
+//! The two UDP sockets of one leg, and who may speak through them.
+//!
+//! `connect()` would let the kernel drop strangers, but it does not drop what was queued before it, so the
+//! source of every datagram is compared here whether the socket is connected or not.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+
+/// Largest datagram that is read; RTP on a PSTN leg is below 500 bytes.
+pub const DATAGRAM: usize = 1500;
+
+/// How many datagrams of one socket are read in one phase, so that a flood on one leg cannot starve the others.
+const READS_PER_PHASE: usize = 64;
+
+/// From whom RTP is accepted (`media_source` of the trunk profile).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Exactly the address and port of the SDP.
+    Exact,
+    /// The address of the SDP, any port.
+    SameIp,
+    /// Whoever speaks first once the SDP's address is known, learned once, never again: for peers behind a NAT
+    /// (RFC 7362).
+    Symmetric,
+}
+
+/// What the leg's sockets have refused or failed to do; read by control for the metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketCounters {
+    /// Datagrams from an address that is not the peer's.
+    pub strangers: u64,
+    /// Sends that the kernel refused.
+    pub send_errors: u64,
+}
+
+/// One leg's sockets: RTP on the even port, RTCP on the odd one.
+#[derive(Debug)]
+pub struct LegSockets {
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+    peer_rtp: Option<SocketAddr>,
+    peer_rtcp: Option<SocketAddr>,
+    rtcp_mux: bool,
+    source: Source,
+    connected: bool,
+    learned: bool,
+    counters: SocketCounters,
+}
+
+/// A datagram as it was read.
+#[derive(Debug)]
+pub struct Arrived<'a> {
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// When the kernel got it.
+    pub at: Instant,
+}
+
+impl LegSockets {
+    /// Binds `port` and `port + 1` of `address`.
+    pub fn bind(address: IpAddr, port: u16) -> io::Result<Self> {
+        let rtp = bind_one(address, port)?;
+        let rtcp = bind_one(address, port + 1)?;
+        Ok(Self {
+            rtp,
+            rtcp,
+            peer_rtp: None,
+            peer_rtcp: None,
+            rtcp_mux: false,
+            source: Source::Exact,
+            connected: false,
+            learned: false,
+            counters: SocketCounters::default(),
+        })
+    }
+
+    /// Says where the peer is, as its SDP told. Until then everything that arrives is refused.
+    pub fn set_peer(&mut self, rtp: SocketAddr, rtcp: SocketAddr, rtcp_mux: bool, source: Source) {
+        self.peer_rtp = Some(rtp);
+        self.peer_rtcp = Some(if rtcp_mux { rtp } else { rtcp });
+        self.rtcp_mux = rtcp_mux;
+        self.source = source;
+        self.learned = false;
+        if source == Source::Exact {
+            // A cheaper send, and the kernel drops strangers; if it fails we go on unconnected.
+            self.connected = self.rtp.connect(rtp).is_ok();
+        }
+    }
+
+    /// What was refused so far.
+    pub fn counters(&self) -> SocketCounters {
+        self.counters
+    }
+
+    /// The local RTP port, freed when this value is dropped.
+    pub fn rtp_port(&self) -> Option<u16> {
+        self.rtp.local_addr().ok().map(|address| address.port())
+    }
+
+    /// Whether RTP and RTCP share the RTP port (RFC 5761).
+    pub fn is_muxed(&self) -> bool {
+        self.rtcp_mux
+    }
+
+    /// Reads what has arrived on the RTP port and hands each acceptable datagram to `take`.
+    pub fn read_rtp(
+        &mut self,
+        clock: &StampClock,
+        buffer: &mut [u8; DATAGRAM],
+        mut take: impl FnMut(Arrived<'_>),
+    ) {
+        for _ in 0..READS_PER_PHASE {
+            match receive(&self.rtp, clock, buffer) {
+                Ok((length, source, at)) => {
+                    if self.accepts(source) {
+                        take(Arrived { bytes: &buffer[..length], at });
+                    } else {
+                        self.counters.strangers += 1;
+                    }
+                }
+                // An ICMP "port unreachable" of an earlier send: the peer is not listening yet.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    self.counters.send_errors += 1
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Reads what has arrived on the RTCP port. Called about once a second.
+    pub fn read_rtcp(
+        &mut self,
+        clock: &StampClock,
+        buffer: &mut [u8; DATAGRAM],
+        mut take: impl FnMut(Arrived<'_>),
+    ) {
+        for _ in 0..READS_PER_PHASE {
+            match receive(&self.rtcp, clock, buffer) {
+                Ok((length, source, at)) => {
+                    if self.peer_rtcp.is_some_and(|peer| peer.ip() == source.ip()) {
+                        take(Arrived { bytes: &buffer[..length], at });
+                    } else {
+                        self.counters.strangers += 1;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    self.counters.send_errors += 1
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Sends one RTP packet; without a peer it is dropped.
+    pub fn send_rtp(&mut self, bytes: &[u8]) {
+        let Some(peer) = self.peer_rtp else { return };
+        for _ in 0..2 {
+            let sent = if self.connected { self.rtp.send(bytes) } else { self.rtp.send_to(bytes, peer) };
+            match sent {
+                Ok(_) => return,
+                // The error of an earlier datagram is reported once, on the next call: try this one again.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    self.counters.send_errors += 1
+                }
+                Err(_) => {
+                    self.counters.send_errors += 1;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Sends one RTCP packet, on the RTP port where muxed.
+    pub fn send_rtcp(&mut self, bytes: &[u8]) {
+        if self.rtcp_mux {
+            return self.send_rtp(bytes);
+        }
+        let Some(peer) = self.peer_rtcp else { return };
+        if self.rtcp.send_to(bytes, peer).is_err() {
+            self.counters.send_errors += 1;
+        }
+    }
+
+    fn accepts(&mut self, from: SocketAddr) -> bool {
+        let Some(peer) = self.peer_rtp else { return false };
+        match self.source {
+            Source::Exact => from == peer,
+            Source::SameIp => from.ip() == peer.ip(),
+            Source::Symmetric => {
+                if !self.learned {
+                    self.learned = true;
+                    self.peer_rtp = Some(from);
+                    if self.rtcp_mux {
+                        self.peer_rtcp = Some(from);
+                    }
+                    return true;
+                }
+                from == peer
+            }
+        }
+    }
+}
+
+fn bind_one(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((address, port))?;
+    socket.set_nonblocking(true)?;
+    setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+    // Room for what arrives while a phase is late; the kernel may cap it, which costs nothing but margin.
+    let _ = setsockopt(&socket, sockopt::RcvBuf, &(256 * 1024));
+    Ok(socket)
+}
+
+fn receive(
+    socket: &UdpSocket,
+    clock: &StampClock,
+    buffer: &mut [u8],
+) -> io::Result<(usize, SocketAddr, Instant)> {
+    let mut control = [0_u8; 64];
+    let mut slices = [IoSliceMut::new(buffer)];
+    let message = recvmsg::<SockaddrStorage>(
+        socket.as_raw_fd(),
+        &mut slices,
+        Some(&mut control[..]),
+        MsgFlags::MSG_DONTWAIT,
+    )?;
+    let at = message
+        .cmsgs()
+        .ok()
+        .and_then(|mut all| {
+            all.find_map(|one| match one {
+                ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
+                _ => None,
+            })
+        })
+        .map_or(clock.monotonic, |stamp| clock.instant_of(stamp));
+    let source = message.address.as_ref().and_then(to_socket_address).ok_or(io::ErrorKind::InvalidData)?;
+    Ok((message.bytes, source, at))
+}
+
+fn to_socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(v4) = address.as_sockaddr_in() {
+        return Some(SocketAddr::from((v4.ip(), v4.port())));
+    }
+    address.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port())))
+}
+
+/// Turns the kernel's wall-clock stamps into monotonic time, one reading of both clocks a batch.
+///
+/// The age of a stamp is clamped to the last second, so that a stepped wall clock cannot wreck the jitter estimate.
+#[derive(Clone, Copy, Debug)]
+pub struct StampClock {
+    monotonic: Instant,
+    real: Duration,
+}
+
+impl StampClock {
+    /// Reads both clocks.
+    pub fn now() -> Self {
+        let real = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { monotonic: Instant::now(), real }
+    }
+
+    /// The monotonic time of a `CLOCK_REALTIME` stamp.
+    pub fn instant_of(&self, stamp: Duration) -> Instant {
+        let age = self.real.saturating_sub(stamp).min(Duration::from_secs(1));
+        self.monotonic.checked_sub(age).unwrap_or(self.monotonic)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(source: Source) -> (LegSockets, UdpSocket) {
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        let mut leg = LegSockets {
+            rtp: bind_one(ip, 0).unwrap(),
+            rtcp: bind_one(ip, 0).unwrap(),
+            peer_rtp: None,
+            peer_rtcp: None,
+            rtcp_mux: false,
+            source,
+            connected: false,
+            learned: false,
+            counters: SocketCounters::default(),
+        };
+        let peer = UdpSocket::bind((ip, 0)).unwrap();
+        let address = peer.local_addr().unwrap();
+        leg.set_peer(address, address, false, source);
+        (leg, peer)
+    }
+
+    fn read(leg: &mut LegSockets) -> Vec<Vec<u8>> {
+        let mut got = Vec::new();
+        let mut buffer = [0; DATAGRAM];
+        leg.read_rtp(&StampClock::now(), &mut buffer, |arrived| got.push(arrived.bytes.to_vec()));
+        got
+    }
+
+    #[test]
+    fn a_datagram_that_was_queued_before_the_peer_was_known_is_refused_when_it_is_a_strangers() {
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        let (mut leg, peer) = pair(Source::Exact);
+        // Forget the peer, as before the answer.
+        let fresh = bind_one(ip, 0).unwrap();
+        leg.rtp = fresh;
+        let stranger = UdpSocket::bind((ip, 0)).unwrap();
+        let port = leg.rtp_port().unwrap();
+        stranger.send_to(b"stranger", (ip, port)).unwrap();
+        let address = peer.local_addr().unwrap();
+        leg.set_peer(address, address, false, Source::Exact);
+        peer.send_to(b"peer", (ip, port)).unwrap();
+        assert_eq!(read(&mut leg), vec![b"peer".to_vec()]);
+        assert_eq!(leg.counters().strangers, 1);
+    }
+
+    #[test]
+    fn symmetric_learns_the_first_source_once_and_never_again() {
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        let (mut leg, _peer) = pair(Source::Symmetric);
+        let port = leg.rtp_port().unwrap();
+        let first = UdpSocket::bind((ip, 0)).unwrap();
+        let second = UdpSocket::bind((ip, 0)).unwrap();
+        first.send_to(b"1", (ip, port)).unwrap();
+        second.send_to(b"2", (ip, port)).unwrap();
+        first.send_to(b"3", (ip, port)).unwrap();
+        assert_eq!(read(&mut leg), vec![b"1".to_vec(), b"3".to_vec()]);
+        leg.send_rtp(b"back");
+        let mut buffer = [0; 16];
+        assert_eq!(first.recv(&mut buffer).unwrap(), 4);
+    }
+
+    #[test]
+    fn a_stepped_wall_clock_moves_a_stamp_by_at_most_a_second() {
+        let clock = StampClock { monotonic: Instant::now(), real: Duration::from_secs(10_000) };
+        assert_eq!(clock.instant_of(Duration::from_secs(20_000)), clock.monotonic);
+        assert_eq!(clock.instant_of(Duration::from_secs(1)), clock.monotonic - Duration::from_secs(1));
+        let ten = Duration::from_millis(10);
+        assert_eq!(clock.instant_of(clock.real - ten), clock.monotonic - ten);
+    }
+}

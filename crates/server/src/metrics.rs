@@ -1,0 +1,304 @@
+//! What Prometheus scrapes: one struct, every metric named, documented and bounded.
+//!
+//! Labels hold configured names and closed sets only, never anything a peer sent.
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// Every metric of the bridge.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// `partyline_ready`
+    pub ready: IntGauge,
+    /// `partyline_draining`
+    pub draining: IntGauge,
+    /// `partyline_sip_messages_total{direction,method,code_class}`
+    pub sip_messages: IntCounterVec,
+    /// `partyline_sip_requests_rejected_total{reason}`
+    pub sip_rejected: IntCounterVec,
+    /// `partyline_sip_dropped_total`
+    pub sip_dropped: IntGauge,
+    /// `partyline_trunk_up{trunk}`
+    pub trunk_up: IntGaugeVec,
+    /// `partyline_trunk_options_rtt_seconds{trunk}`
+    pub trunk_rtt: HistogramVec,
+    /// `partyline_calls{direction,trunk}`
+    pub calls: IntGaugeVec,
+    /// `partyline_calls_total{direction,trunk,result}`
+    pub calls_total: IntCounterVec,
+    /// `partyline_call_end_total{reason}`
+    pub call_end: IntCounterVec,
+    /// `partyline_call_setup_seconds{direction}`
+    pub call_setup: HistogramVec,
+    /// `partyline_call_join_seconds{stage}`
+    pub call_join: HistogramVec,
+    /// `partyline_call_duration_seconds`
+    pub call_duration: Histogram,
+    /// `partyline_attendant_attempts_total{step,result}`
+    pub attendant_attempts: IntCounterVec,
+    /// `partyline_conferences`
+    pub conferences: IntGauge,
+    /// `partyline_participants`
+    pub participants: IntGauge,
+    /// `partyline_route_decisions_total{direction,result}`
+    pub route_decisions: IntCounterVec,
+    /// `partyline_rtp_packets_total{direction,codec}`
+    pub rtp_packets: IntCounterVec,
+    /// `partyline_rtp_packets_lost_total`
+    pub rtp_lost: IntCounter,
+    /// `partyline_rtp_packets_late_total`
+    pub rtp_late: IntCounter,
+    /// `partyline_rtp_packets_duplicate_total`
+    pub rtp_duplicate: IntCounter,
+    /// `partyline_rtp_packets_reordered_total`
+    pub rtp_reordered: IntCounter,
+    /// `partyline_rtp_concealed_frames_total`
+    pub rtp_concealed: IntCounter,
+    /// `partyline_rtp_packets_stranger_total`
+    pub rtp_strangers: IntCounter,
+    /// `partyline_rtp_zero_packet_calls_total{trunk}`
+    pub rtp_zero_packet: IntCounterVec,
+    /// `partyline_rtp_ports_used`
+    pub ports_used: IntGauge,
+    /// `partyline_rtp_ports_max`
+    pub ports_max: IntGauge,
+    /// `partyline_rtp_ports_reused_early`
+    pub ports_reused: IntGauge,
+    /// `partyline_mixer_ticks`
+    pub mixer_ticks: IntGauge,
+    /// `partyline_mixer_deadline_missed`
+    pub mixer_missed: IntGauge,
+    /// `partyline_mixer_late`
+    pub mixer_late: IntGauge,
+    /// `partyline_mixer_worst_late_microseconds`
+    pub mixer_worst_late: IntGauge,
+    /// `partyline_mixer_tick_phases{le}`
+    pub mixer_phases: IntGaugeVec,
+    /// `partyline_cdr_spool_records`
+    pub spool_waiting: IntGauge,
+    /// `partyline_cdr_delivered_total`
+    pub spool_delivered: IntCounter,
+    /// `partyline_cdr_dropped_total`
+    pub spool_dropped: IntCounter,
+    /// `partyline_api_requests_total{result}`
+    pub api_requests: IntCounterVec,
+}
+
+const SETUP: [f64; 10] = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
+const JOIN: [f64; 10] = [0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 180.0];
+const DURATION: [f64; 9] = [1.0, 10.0, 60.0, 600.0, 1800.0, 3600.0, 21_600.0, 43_200.0, 86_400.0];
+
+impl Metrics {
+    /// All metrics, registered; `trunks` start as down so that a series exists before the first ping.
+    pub fn new<'a>(trunks: impl Iterator<Item = &'a str>) -> Self {
+        let registry = Registry::new();
+        let r = &registry;
+        let build = gauges(r, "build_info", "Always 1; the labels say what runs.", &["version"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let metrics = Self {
+            ready: gauge(r, "ready", "1 while new calls are welcome."),
+            draining: gauge(r, "draining", "1 after SIGTERM: no new legs."),
+            sip_messages: counters(
+                r,
+                "sip_messages_total",
+                "SIP messages by direction (in, out), method and class of the status code (request for requests).",
+                &["direction", "method", "code_class"],
+            ),
+            sip_rejected: counters(
+                r,
+                "sip_requests_rejected_total",
+                "Requests that were refused or dropped, by reason.",
+                &["reason"],
+            ),
+            sip_dropped: gauge(
+                r,
+                "sip_dropped",
+                "Messages dropped since the start because control could not keep up.",
+            ),
+            trunk_up: gauges(
+                r,
+                "trunk_up",
+                "1 while the trunk answers our OPTIONS or carries calls.",
+                &["trunk"],
+            ),
+            trunk_rtt: histograms(
+                r,
+                "trunk_options_rtt_seconds",
+                "How long the trunk took to answer an OPTIONS.",
+                &["trunk"],
+                &SETUP,
+            ),
+            calls: gauges(r, "calls", "Legs up now, by direction and trunk.", &["direction", "trunk"]),
+            calls_total: counters(
+                r,
+                "calls_total",
+                "Legs ended, by direction, trunk and result.",
+                &["direction", "trunk", "result"],
+            ),
+            call_end: counters(r, "call_end_total", "Why answered legs ended.", &["reason"]),
+            call_setup: histograms(
+                r,
+                "call_setup_seconds",
+                "INVITE to 200, by direction.",
+                &["direction"],
+                &SETUP,
+            ),
+            call_join: histograms(
+                r,
+                "call_join_seconds",
+                "INVITE to the first prompt (prompt) and to the meeting's mix (mixed).",
+                &["stage"],
+                &JOIN,
+            ),
+            call_duration: histogram(r, "call_duration_seconds", "Answer to end.", &DURATION),
+            attendant_attempts: counters(
+                r,
+                "attendant_attempts_total",
+                "What callers keyed in the attendant, by step and result.",
+                &["step", "result"],
+            ),
+            conferences: gauge(r, "conferences", "Meetings with at least one leg."),
+            participants: gauge(r, "participants", "Legs in meetings."),
+            route_decisions: counters(
+                r,
+                "route_decisions_total",
+                "Routing decisions by direction and result.",
+                &["direction", "result"],
+            ),
+            rtp_packets: counters(
+                r,
+                "rtp_packets_total",
+                "RTP packets of ended legs, by direction (in: towards the mixer) and codec.",
+                &["direction", "codec"],
+            ),
+            rtp_lost: counter(r, "rtp_packets_lost_total", "RTP packets that never came, of ended legs."),
+            rtp_late: counter(
+                r,
+                "rtp_packets_late_total",
+                "RTP packets that came too late to be heard, of ended legs.",
+            ),
+            rtp_duplicate: counter(
+                r,
+                "rtp_packets_duplicate_total",
+                "RTP packets that came twice, of ended legs.",
+            ),
+            rtp_reordered: counter(
+                r,
+                "rtp_packets_reordered_total",
+                "RTP packets that overtook others, of ended legs.",
+            ),
+            rtp_concealed: counter(
+                r,
+                "rtp_concealed_frames_total",
+                "Frames of 20 ms made up where a packet was missing, of ended legs.",
+            ),
+            rtp_strangers: counter(
+                r,
+                "rtp_packets_stranger_total",
+                "Datagrams from an address that is not the peer's, of ended legs.",
+            ),
+            rtp_zero_packet: counters(
+                r,
+                "rtp_zero_packet_calls_total",
+                "Answered legs that never sent a packet.",
+                &["trunk"],
+            ),
+            ports_used: gauge(r, "rtp_ports_used", "Pairs of RTP ports in use."),
+            ports_max: gauge(r, "rtp_ports_max", "Pairs of RTP ports in all."),
+            ports_reused: gauge(r, "rtp_ports_reused_early", "Pairs reused before they had rested for 30 s."),
+            mixer_ticks: gauge(r, "mixer_ticks", "Ticks done by all media threads."),
+            mixer_missed: gauge(
+                r,
+                "mixer_deadline_missed",
+                "Ticks skipped because a media thread woke too late.",
+            ),
+            mixer_late: gauge(r, "mixer_late", "Ticks that ran a whole tick or more late."),
+            mixer_worst_late: gauge(
+                r,
+                "mixer_worst_late_microseconds",
+                "Worst lateness of a tick since the last scrape.",
+            ),
+            mixer_phases: gauges(
+                r,
+                "mixer_tick_phases",
+                "Phases of the media threads by duration: at most le microseconds, each counted once.",
+                &["le"],
+            ),
+            spool_waiting: gauge(r, "cdr_spool_records", "Usage records waiting for the disk."),
+            spool_delivered: counter(r, "cdr_delivered_total", "Usage records written and synced."),
+            spool_dropped: counter(r, "cdr_dropped_total", "Usage records given up because too many waited."),
+            api_requests: counters(r, "api_requests_total", "Requests to /v1 by result.", &["result"]),
+            registry,
+        };
+        for trunk in trunks {
+            metrics.trunk_up.with_label_values(&[trunk]).set(0);
+        }
+        metrics
+    }
+
+    /// The page that Prometheus reads.
+    pub fn page(&self) -> String {
+        // The encoder fails only on a metric without samples of a wrong kind: our own bug, so it says so loudly.
+        TextEncoder::new().encode_to_string(&self.registry.gather()).expect("every metric is well formed")
+    }
+}
+
+fn full(name: &str) -> String {
+    format!("partyline_{name}")
+}
+
+/// Registration fails only for a name used twice, which the unit test below would show.
+const TWICE: &str = "every metric is registered once, under a legal name";
+
+fn gauge(r: &Registry, name: &str, help: &str) -> IntGauge {
+    let metric = IntGauge::new(full(name), help).expect(TWICE);
+    r.register(Box::new(metric.clone())).expect(TWICE);
+    metric
+}
+
+fn counter(r: &Registry, name: &str, help: &str) -> IntCounter {
+    let metric = IntCounter::new(full(name), help).expect(TWICE);
+    r.register(Box::new(metric.clone())).expect(TWICE);
+    metric
+}
+
+fn gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    let metric = IntGaugeVec::new(Opts::new(full(name), help), labels).expect(TWICE);
+    r.register(Box::new(metric.clone())).expect(TWICE);
+    metric
+}
+
+fn counters(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    let metric = IntCounterVec::new(Opts::new(full(name), help), labels).expect(TWICE);
+    r.register(Box::new(metric.clone())).expect(TWICE);
+    metric
+}
+
+fn histogram(r: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    let options = HistogramOpts::new(full(name), help).buckets(buckets.to_vec());
+    let metric = Histogram::with_opts(options).expect(TWICE);
+    r.register(Box::new(metric.clone())).expect(TWICE);
+    metric
+}
+
+fn histograms(r: &Registry, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+    let options = HistogramOpts::new(full(name), help).buckets(buckets.to_vec());
+    let metric = HistogramVec::new(options, labels).expect(TWICE);
+    r.register(Box::new(metric.clone())).expect(TWICE);
+    metric
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_registers_and_a_trunk_has_its_series_before_the_first_ping() {
+        let page = Metrics::new(["acme", "microsoft"].into_iter()).page();
+        assert!(page.contains("partyline_trunk_up{trunk=\"acme\"} 0"));
+        assert!(page.contains("# HELP partyline_ready"));
+    }
+}

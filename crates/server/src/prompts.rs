@@ -1,0 +1,192 @@
+//! The recordings that callers hear: a folder of WAV files, decoded once at start.
+
+use std::collections::HashMap;
+use std::f64::consts::PI;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bridge::PromptId;
+use mixer::{Clip, Frame};
+
+/// Samples per second of a decoded prompt.
+const RATE: u32 = 8000;
+
+/// Every prompt and tone as frames of 20 ms at 8 kHz.
+#[derive(Debug)]
+pub struct Prompts {
+    clips: HashMap<PromptId, Arc<[Frame]>>,
+    entry: Arc<[Frame]>,
+    exit: Arc<[Frame]>,
+}
+
+/// Why the prompts could not be loaded; every missing or unusable file at once.
+#[derive(Debug, thiserror::Error)]
+#[error("prompts in {}: {}", folder.display(), problems.join("; "))]
+pub struct PromptError {
+    folder: PathBuf,
+    problems: Vec<String>,
+}
+
+impl Prompts {
+    /// Loads `<stem>.wav` for every prompt from `folder`: mono, 16 bit, 8, 16 or 48 kHz. A `map` file (TOML,
+    /// `stem = ["file", ...]`, paths relative to the folder and without the `.wav`) may name other files, played
+    /// one after the other; stems that it leaves out are looked for as `<stem>.wav`.
+    pub fn load(folder: &Path, map: Option<&Path>) -> Result<Self, PromptError> {
+        let mut problems = Vec::new();
+        let names = match map.map(read_map).transpose() {
+            Ok(names) => names.unwrap_or_default(),
+            Err(problem) => {
+                problems.push(problem);
+                HashMap::new()
+            }
+        };
+        let mut clips = HashMap::new();
+        for prompt in PromptId::ALL {
+            let own = vec![prompt.stem().to_owned()];
+            let files = names.get(prompt.stem()).unwrap_or(&own);
+            let mut samples = Vec::new();
+            for file in files {
+                match read_wav(&folder.join(format!("{file}.wav"))) {
+                    Ok(more) => samples.extend(more),
+                    Err(problem) => problems.push(problem),
+                }
+            }
+            clips.insert(prompt, to_frames(&samples));
+        }
+        if problems.is_empty() {
+            Ok(Self {
+                clips,
+                entry: tone(&[(660.0, 0.09), (880.0, 0.12)]),
+                exit: tone(&[(880.0, 0.09), (660.0, 0.12)]),
+            })
+        } else {
+            Err(PromptError { folder: folder.to_owned(), problems })
+        }
+    }
+
+    /// Silent stand-ins of 200 ms each, for simulations in which nobody listens to the words.
+    pub fn silent() -> Self {
+        let clip: Arc<[Frame]> = vec![Frame::SILENCE; 10].into();
+        let clips = PromptId::ALL.into_iter().map(|prompt| (prompt, Arc::clone(&clip))).collect();
+        Self { clips, entry: tone(&[(660.0, 0.2)]), exit: tone(&[(880.0, 0.2)]) }
+    }
+
+    /// The frames of a sequence of prompts, played without a gap.
+    pub fn sequence(&self, prompts: &[PromptId]) -> Arc<[Frame]> {
+        if let [one] = prompts {
+            return self.clips.get(one).map(Arc::clone).unwrap_or_default();
+        }
+        prompts
+            .iter()
+            .filter_map(|prompt| self.clips.get(prompt))
+            .flat_map(|clip| clip.iter().cloned())
+            .collect()
+    }
+
+    /// The tone that says somebody came or went.
+    pub fn tone(&self, tone: bridge::Tone) -> Arc<[Frame]> {
+        match tone {
+            bridge::Tone::Entry => Arc::clone(&self.entry),
+            bridge::Tone::Exit => Arc::clone(&self.exit),
+        }
+    }
+}
+
+fn read_map(path: &Path) -> Result<HashMap<String, Vec<String>>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn read_wav(path: &Path) -> Result<Vec<i16>, String> {
+    let wrong = |what: String| {
+        format!("{}: {what}; expected mono 16-bit WAV at 8000, 16000 or 48000 Hz", path.display())
+    };
+    let mut reader = hound::WavReader::open(path).map_err(|error| wrong(error.to_string()))?;
+    let spec = reader.spec();
+    if spec.channels != 1 || spec.bits_per_sample != 16 || spec.sample_format != hound::SampleFormat::Int {
+        return Err(wrong(format!("{} channels of {} bit", spec.channels, spec.bits_per_sample)));
+    }
+    let samples: Vec<i16> =
+        reader.samples().collect::<Result<_, _>>().map_err(|error| wrong(error.to_string()))?;
+    match spec.sample_rate {
+        RATE => Ok(samples),
+        16_000 | 48_000 => Ok(decimate(&samples, (spec.sample_rate / RATE) as usize)),
+        other => Err(wrong(format!("{other} Hz"))),
+    }
+}
+
+/// Low-pass (windowed sinc, cut at 3.6 kHz) and keep every `ratio`th sample. Done once at start, so it is written
+/// for clarity.
+fn decimate(samples: &[i16], ratio: usize) -> Vec<i16> {
+    let half = 24 * ratio;
+    let cut = 3600.0 / f64::from(RATE * ratio as u32);
+    let taps: Vec<f64> = (0..=2 * half)
+        .map(|index| {
+            let x = index as f64 - half as f64;
+            let sinc = if x == 0.0 { 2.0 * cut } else { (2.0 * PI * cut * x).sin() / (PI * x) };
+            let window = 0.5 + 0.5 * (PI * x / (half as f64 + 1.0)).cos();
+            sinc * window
+        })
+        .collect();
+    (0..samples.len())
+        .step_by(ratio)
+        .map(|center| {
+            let sum: f64 = taps
+                .iter()
+                .enumerate()
+                .filter_map(|(tap, weight)| {
+                    let at = (center + tap).checked_sub(half)?;
+                    samples.get(at).map(|&sample| weight * f64::from(sample))
+                })
+                .sum();
+            sum.round().clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
+        })
+        .collect()
+}
+
+fn to_frames(samples: &[i16]) -> Arc<[Frame]> {
+    Clip::from_pcm(0, samples).frames
+}
+
+/// Pure tones one after the other, each `(hertz, seconds)`, with short ramps so that nothing clicks.
+fn tone(parts: &[(f64, f64)]) -> Arc<[Frame]> {
+    let mut samples = Vec::new();
+    for &(hertz, seconds) in parts {
+        let count = (seconds * f64::from(RATE)) as usize;
+        samples.extend((0..count).map(|n| {
+            let ramp = (n.min(count - n) as f64 / 80.0).min(1.0);
+            (4000.0 * ramp * (2.0 * PI * hertz * n as f64 / f64::from(RATE)).sin()) as i16
+        }));
+    }
+    to_frames(&samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sine(hertz: f64, rate: f64) -> Vec<i16> {
+        (0..rate as usize).map(|n| (8000.0 * (2.0 * PI * hertz * n as f64 / rate).sin()) as i16).collect()
+    }
+
+    fn level(samples: &[i16]) -> f64 {
+        let middle = &samples[samples.len() / 4..samples.len() * 3 / 4];
+        (middle.iter().map(|&s| f64::from(s).powi(2)).sum::<f64>() / middle.len() as f64).sqrt()
+    }
+
+    #[test]
+    fn decimation_keeps_the_voice_band_and_stops_what_would_alias() {
+        let kept = level(&decimate(&sine(1000.0, 48_000.0), 6));
+        let stopped = level(&decimate(&sine(6000.0, 48_000.0), 6));
+        assert!((kept - 8000.0 / 2.0_f64.sqrt()).abs() < 60.0, "{kept}");
+        assert!(stopped < kept / 300.0, "{stopped}");
+    }
+
+    #[test]
+    fn every_missing_recording_is_named_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Prompts::load(folder.path(), None).unwrap_err();
+        assert_eq!(error.problems.len(), PromptId::ALL.len());
+        assert!(error.to_string().contains("expected mono 16-bit WAV"));
+    }
+}

@@ -1,0 +1,358 @@
+//! The running bridge: binds everything, then carries bytes, records and answers to and from control.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context;
+use bridge::LegId;
+use dashmap::DashMap;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::sleep_until;
+
+use crate::config::Config;
+use crate::control::{Ask, Control, Input, Locals, Now, Output, Parts, Reply};
+use crate::http::{self, Doors, Heartbeat};
+use crate::media::door::SocketDoor;
+use crate::media::sockets::LegSockets;
+use crate::media::thread::{ShardDoor, ThreadOptions};
+use crate::metrics::Metrics;
+use crate::prompts::Prompts;
+use crate::sip_io::{Arrival, SipIo};
+use crate::spool::{Spool, SpoolMetrics, Told};
+
+/// Messages that may wait for control.
+const ARRIVALS: usize = 8192;
+/// API requests that may wait for control.
+const ASKS: usize = 256;
+/// How many inputs are taken before timers and media are looked at again.
+const BATCH: usize = 64;
+/// After the last leg has ended, for the answers to our BYEs.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// After the second signal, for legs to end.
+const AT_MOST: Duration = Duration::from_secs(5);
+/// A full media ring is tried again after this.
+const RING_RETRY: Duration = Duration::from_millis(5);
+
+type ControlInput = Input<LegSockets>;
+
+/// Runs the bridge until it has been told to stop and its legs have ended.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut shell = Shell::start(config).await?;
+    shell.run().await;
+    shell.stop();
+    Ok(())
+}
+
+struct Shell {
+    control: Control<SocketDoor>,
+    sip: Arc<SipIo>,
+    arrivals: mpsc::Receiver<Arrival>,
+    settled: mpsc::UnboundedReceiver<u64>,
+    asks: mpsc::Receiver<(Ask, oneshot::Sender<Reply>)>,
+    waiting: HashMap<u64, oneshot::Sender<Reply>>,
+    next_ask: u64,
+    spool: Spool,
+    shards: Vec<ShardDoor>,
+    /// Commands that found a ring full, by shard.
+    held: Vec<VecDeque<mixer::Command<LegSockets>>>,
+    reports: Arc<Notify>,
+    conferences: Arc<DashMap<String, Arc<serde_json::Value>>>,
+    ready: Arc<AtomicBool>,
+    drain_deadline: Option<Duration>,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Shell {
+    async fn start(config: Config) -> anyhow::Result<Self> {
+        let (folder, map) = &config.media.prompts;
+        let prompts = Arc::new(Prompts::load(folder, map.as_deref())?);
+        let metrics = Metrics::new(config.trunks.profiles().iter().map(|profile| profile.id.as_str()));
+        let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
+        let sip = SipIo::bind(&config.listeners, config.tcp_connections_per_address, arrivals_in)
+            .await
+            .context("sip.listen")?;
+        let sip = Arc::new(sip);
+        let listener = http::bind(config.http_listen).await?;
+        let (settled_in, settled) = mpsc::unbounded_channel();
+        let spool = start_spool(&config, &metrics, settled_in)?;
+        let reports = Arc::new(Notify::new());
+        let shards = start_shards(&config, &reports)?;
+        let (asks_in, asks) = mpsc::channel(ASKS);
+        let conferences = Arc::new(DashMap::new());
+        let ready = Arc::new(AtomicBool::new(true));
+        let doors = Doors {
+            metrics: metrics.clone(),
+            token: config.token.clone(),
+            asks: asks_in,
+            conferences: Arc::clone(&conferences),
+            ready: Arc::clone(&ready),
+            shards: shards.iter().map(|shard| Arc::clone(&shard.gauges)).collect(),
+            sip_dropped: {
+                let sip = Arc::clone(&sip);
+                Box::new(move || sip.dropped())
+            },
+            heartbeat: Heartbeat::new(shards.len()),
+        };
+        tokio::spawn(http::serve(listener, Arc::new(doors)));
+        for own in &config.listeners {
+            tracing::info!(transport = own.transport.via_token(), address = %own.address, "SIP");
+        }
+        tracing::info!(address = %config.http_listen, api = config.token.is_some(), "HTTP");
+        let control = Control::new(now(), parts(&config, prompts, metrics, shards.len()));
+        tracing::info!(
+            node = config.node,
+            shards = shards.len(),
+            trunks = config.trunks.profiles().len(),
+            "ready"
+        );
+        Ok(Self {
+            control,
+            sip,
+            arrivals,
+            settled,
+            asks,
+            waiting: HashMap::new(),
+            next_ask: 1,
+            spool,
+            held: shards.iter().map(|_| VecDeque::new()).collect(),
+            shards,
+            reports,
+            conferences,
+            ready,
+            drain_deadline: config.drain_deadline,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn run(&mut self) {
+        let mut signals = 0_u32;
+        let mut give_up: Option<Instant> = None;
+        self.carry_out();
+        loop {
+            let draining = signals > 0;
+            if draining && self.control.legs() == 0 {
+                return self.last_words().await;
+            }
+            if give_up.is_some_and(|at| Instant::now() >= at) {
+                if signals < 2 {
+                    tracing::warn!(
+                        legs = self.control.legs(),
+                        "the drain's deadline has come: ending the legs that are left"
+                    );
+                    signals = 2;
+                    give_up = Some(Instant::now() + AT_MOST);
+                    self.feed(Input::DrainNow);
+                    continue;
+                }
+                tracing::error!(legs = self.control.legs(), "stopping with legs that did not end");
+                return;
+            }
+            let timer = self.next_wake(give_up);
+            let reports = Arc::clone(&self.reports);
+            tokio::select! {
+                biased;
+                _ = self.terminate.recv() => give_up = self.signaled(&mut signals),
+                _ = self.interrupt.recv() => give_up = self.signaled(&mut signals),
+                () = reports.notified() => {}
+                Some(first) = self.arrivals.recv() => self.take_arrivals(first),
+                Some(leg) = self.settled.recv() => self.feed(Input::Settled(LegId(leg))),
+                Some((ask, answer)) = self.asks.recv() => self.take_ask(ask, answer),
+                () = sleep_until(timer.into()) => {}
+            }
+            self.take_reports();
+            self.take_timers();
+        }
+    }
+
+    /// SIGTERM or SIGINT: the first drains, the second ends everything now.
+    fn signaled(&mut self, signals: &mut u32) -> Option<Instant> {
+        *signals += 1;
+        self.ready.store(false, Ordering::Relaxed);
+        if *signals == 1 {
+            tracing::info!(
+                legs = self.control.legs(),
+                "draining: no new calls; a second signal ends the running ones"
+            );
+            self.feed(Input::Drain);
+            self.drain_deadline.map(|deadline| Instant::now() + deadline)
+        } else {
+            tracing::info!(legs = self.control.legs(), "second signal: ending all legs now");
+            self.feed(Input::DrainNow);
+            Some(Instant::now() + AT_MOST)
+        }
+    }
+
+    /// All legs are over: their BYEs may still need an answer or a retransmission.
+    async fn last_words(&mut self) {
+        let until = Instant::now() + LAST_WORDS;
+        while Instant::now() < until {
+            tokio::select! {
+                Some(first) = self.arrivals.recv() => self.take_arrivals(first),
+                () = sleep_until(until.into()) => {}
+                () = sleep_until((Instant::now() + RING_RETRY).into()) => {}
+            }
+            self.take_timers();
+        }
+        tracing::info!("stopped");
+    }
+
+    fn stop(mut self) {
+        for shard in &mut self.shards {
+            shard.stop();
+        }
+    }
+
+    fn next_wake(&self, give_up: Option<Instant>) -> Instant {
+        let now = Instant::now();
+        let mut at = self.control.poll_timeout().map_or(now + Duration::from_secs(60), |(at, _)| at);
+        if self.held.iter().any(|held| !held.is_empty()) {
+            at = at.min(now + RING_RETRY);
+        }
+        give_up.map_or(at, |give_up| at.min(give_up))
+    }
+
+    fn take_arrivals(&mut self, first: Arrival) {
+        let mut next = Some(first);
+        for _ in 0..BATCH {
+            let Some(arrival) = next else { return };
+            let input = match arrival {
+                Arrival::Message { flow, bytes } => Input::Sip { flow, bytes },
+                Arrival::Failed { flow, why } => Input::FlowFailed { flow, why },
+            };
+            self.feed(input);
+            next = self.arrivals.try_recv().ok();
+        }
+        if let Some(arrival) = next {
+            self.take_arrivals(arrival);
+        }
+    }
+
+    fn take_ask(&mut self, ask: Ask, answer: oneshot::Sender<Reply>) {
+        let number = self.next_ask;
+        self.next_ask += 1;
+        self.waiting.insert(number, answer);
+        self.feed(Input::Ask { number, ask });
+    }
+
+    fn take_reports(&mut self) {
+        for shard in 0..self.shards.len() {
+            while let Ok(report) = self.shards[shard].reports.pop() {
+                self.feed(Input::Report(report));
+            }
+        }
+        self.push_held();
+    }
+
+    fn take_timers(&mut self) {
+        let due = self.control.poll_timeout().is_some_and(|(at, _)| at <= Instant::now());
+        if due {
+            self.control.handle_timeout(now());
+            self.carry_out();
+        }
+    }
+
+    fn feed(&mut self, input: ControlInput) {
+        self.control.handle(now(), input);
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.control.poll_output() {
+            match output {
+                Output::Sip(transmit) => self.sip.send(&transmit.flow, transmit.bytes),
+                Output::Media { shard, command } => self.held[shard].push_back(*command),
+                Output::Usage { line, ticket } => self.spool.write(line, ticket.map(|leg| leg.0)),
+                Output::Reply { number, reply } => {
+                    if let Some(answer) = self.waiting.remove(&number) {
+                        // Whoever asked may have gone.
+                        let _ = answer.send(reply);
+                    }
+                }
+                Output::Publish { conference_id, shown: Some(shown) } => {
+                    self.conferences.insert(conference_id, Arc::new(shown));
+                }
+                Output::Publish { conference_id, shown: None } => {
+                    self.conferences.remove(&conference_id);
+                }
+            }
+        }
+        self.push_held();
+    }
+
+    /// Hands commands to the media threads, in order; what finds a ring full stays and is tried again.
+    fn push_held(&mut self) {
+        for (held, door) in self.held.iter_mut().zip(&mut self.shards) {
+            while let Some(command) = held.pop_front() {
+                if let Err(rtrb::PushError::Full(command)) = door.commands.push(command) {
+                    held.push_front(command);
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn now() -> Now {
+    Now { mono: Instant::now(), wall: SystemTime::now() }
+}
+
+fn start_spool(
+    config: &Config,
+    metrics: &Metrics,
+    settled: mpsc::UnboundedSender<u64>,
+) -> anyhow::Result<Spool> {
+    let gauges = SpoolMetrics {
+        waiting: metrics.spool_waiting.clone(),
+        delivered: metrics.spool_delivered.clone(),
+        dropped: metrics.spool_dropped.clone(),
+    };
+    Spool::start(&config.spool, config.spool_group, gauges, move |Told::Settled(ticket, _durable)| {
+        let _ = settled.send(ticket);
+    })
+    .with_context(|| format!("usage.spool {}", config.spool.display()))
+}
+
+fn start_shards(config: &Config, reports: &Arc<Notify>) -> anyhow::Result<Vec<ShardDoor>> {
+    let mix = mixer::MixConfig { sabotage: config.media.sabotage, ..mixer::MixConfig::default() };
+    if let Some(sabotage) = config.media.sabotage {
+        tracing::warn!(?sabotage, "the mix is broken on purpose");
+    }
+    (0..config.media.shards)
+        .map(|number| {
+            let options = ThreadOptions {
+                number,
+                shard: mixer::ShardConfig { mix, ..mixer::ShardConfig::default() },
+                realtime_priority: config.media.realtime_priority,
+            };
+            ShardDoor::start(options, Arc::clone(reports)).context("starting a media thread")
+        })
+        .collect()
+}
+
+fn parts(config: &Config, prompts: Arc<Prompts>, metrics: Metrics, shards: usize) -> Parts<SocketDoor> {
+    let media = &config.media;
+    Parts {
+        trunks: Arc::clone(&config.trunks),
+        table: Arc::clone(&config.table),
+        directory: Arc::clone(&config.directory) as Arc<dyn bridge::Directory>,
+        bridge: config.bridge,
+        endpoint: sip::EndpointConfig {
+            user_agent: config.user_agent.clone(),
+            advertised_host: config.advertise.as_ref().map(ToString::to_string),
+            ..sip::EndpointConfig::default()
+        },
+        locals: Locals { listeners: config.listeners.clone(), advertise: config.advertise.clone() },
+        prompts,
+        metrics,
+        door: SocketDoor::new(media.address, media.advertise, media.ports),
+        shards,
+        silent_after: media.silence_timeout,
+        confirm_dial_out: config.confirm_dial_out,
+        seed: rand::random(),
+    }
+}
