@@ -5,6 +5,8 @@ pub mod endpoint;
 pub mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
+#[doc(hidden)]
+pub mod fuzzing_engine;
 pub mod sdp;
 pub mod transaction;
 pub mod wire;

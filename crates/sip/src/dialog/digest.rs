@@ -106,7 +106,6 @@ impl Authorizer {
     pub(crate) fn sign(&mut self, request: &mut Message, cnonce: &str) {
         let Some(active) = &mut self.active else { return };
         let Some(uri) = request.uri().map(ToString::to_string) else { return };
-        // ACK and CANCEL are not in the challenge's count; here only requests that can be challenged are signed.
         let Some(method) = rsip_method(request.method().as_str()) else { return };
         active.count = active.count.saturating_add(1);
         let value = active.respond(&self.credentials, &uri, method, cnonce);
@@ -171,7 +170,6 @@ impl Challenge {
 fn rsip_method(name: &str) -> Option<rsip::Method> {
     Some(match name {
         "INVITE" => rsip::Method::Invite,
-        "ACK" => rsip::Method::Ack,
         "BYE" => rsip::Method::Bye,
         "OPTIONS" => rsip::Method::Options,
         _ => return None,

@@ -87,6 +87,10 @@ impl Endpoint {
         };
         let Some(client) = self.clients.get_mut(&handle) else { return };
         // The branch is ours and unguessable; the rest is checked so that a confused peer cannot mix up dialogs.
+        // RFC 3261 section 8.1.3.3: a second Via means that the response was meant for another.
+        if response.headers().all(HeaderName::Via).nth(1).is_some() {
+            return self.discard(flow, format!("response {status} carries a Via below ours"), None);
+        }
         if response.call_id() != client.request.call_id() {
             return self.discard(
                 flow,
@@ -108,6 +112,7 @@ impl Endpoint {
     pub(super) fn client_timer(&mut self, now: Instant, handle: u64, reason: TimerReason) {
         if reason == TimerReason::CancelUnanswered {
             // RFC 3261 section 9.1: no final response 64*T1 after the CANCEL destroys the transaction.
+            self.client_failed(now, handle, FailureKind::NoResponse, "no final response after CANCEL");
             return self.forget_client(handle);
         }
         let Some(client) = self.clients.get_mut(&handle) else { return };
@@ -140,8 +145,27 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn arm_client(&mut self, handle: u64, reason: TimerReason, at: Instant) {
-        self.timers.arm(TimerOwner::Client(handle), reason, at);
+    /// Sends CANCEL for an INVITE that has had a provisional response (RFC 3261 section 9.1).
+    pub(super) fn cancel_client(&mut self, now: Instant, handle: u64, reason: Option<String>) {
+        let Some(client) = self.clients.get(&handle) else { return };
+        let flow = client.flow;
+        let mut cancel = same_branch_request(&client.request, Method::CANCEL, None);
+        if let Some(reason) = reason {
+            cancel.headers_mut().push(HeaderName::Reason, reason);
+        }
+        self.start_client(now, cancel, flow, User::Cancel);
+        self.limit_client(now, handle);
+    }
+
+    /// Gives an INVITE that nobody waits for another 64*T1 to get its final response.
+    pub(super) fn limit_client(&mut self, now: Instant, handle: u64) {
+        let deadline = later(now, self.config.timers.whole());
+        self.timers.arm(TimerOwner::Client(handle), TimerReason::CancelUnanswered, deadline);
+    }
+
+    /// The INVITE has its final response: the CANCEL has had its say.
+    pub(super) fn cancel_is_settled(&mut self, handle: u64) {
+        self.timers.disarm(TimerOwner::Client(handle), TimerReason::CancelUnanswered);
     }
 
     /// Stops repeating an INVITE that nobody waits for any more. What it may still bring is listened for until
@@ -252,7 +276,7 @@ fn ack_for_refusal(invite: &Message, response: &Message) -> Message {
 
 /// A request that travels with the INVITE: its Request-URI, Via, Route, From, Call-ID and CSeq number. ACK for a
 /// refusal (section 17.1.1.3) takes the To of the response, CANCEL (section 9.1) that of the INVITE.
-pub(super) fn same_branch_request(invite: &Message, method: Method, to: Option<&str>) -> Message {
+fn same_branch_request(invite: &Message, method: Method, to: Option<&str>) -> Message {
     let number = invite.cseq().map_or(0, |cseq| cseq.number);
     let cseq = format!("{number} {method}");
     // Our own INVITEs always have a Request-URI.

@@ -76,7 +76,8 @@ impl Endpoint {
         ack_of: Option<u32>,
     ) -> (Message, Flow) {
         let (mut request, flow) = dialog.request(method, ack_of, |flow| self.new_via(flow));
-        if let Some(authorizer) = &mut dialog.authorizer {
+        let authorizer = dialog.authorizer.as_mut().filter(|_| ack_of.is_none());
+        if let Some(authorizer) = authorizer {
             let cnonce = self.token();
             authorizer.sign(&mut request, &cnonce);
         }

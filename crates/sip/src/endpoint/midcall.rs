@@ -9,7 +9,7 @@ use super::usage::Offering;
 use super::{Body, Endpoint};
 use crate::dialog::Dialog;
 use crate::transaction::TimerReason;
-use crate::wire::{Message, Method};
+use crate::wire::{HeaderName, Message, Method};
 
 impl Endpoint {
     /// An ACK in a dialog.
@@ -39,10 +39,9 @@ impl Endpoint {
     pub(super) fn repeat_accept(&mut self, now: Instant, id: InviteId) {
         let timers = self.config.timers;
         let Some(unacked) = self.up_mut(id).and_then(|up| up.unacked.as_mut()) else { return };
-        let transmit = unacked.transmit.clone();
         unacked.interval = timers.backoff(unacked.interval);
-        let interval = unacked.interval;
-        self.transmits.push_back(transmit);
+        let (server, interval) = (unacked.server, unacked.interval);
+        self.repeat_response(now, server);
         self.arm_usage(id, TimerReason::AcceptRetransmit, now, interval);
     }
 
@@ -62,16 +61,27 @@ impl Endpoint {
         };
         up.offering = Offering::Idle;
         let mut dialog = up.dialog.clone();
-        let transmit = self.send_ack(&mut dialog, cseq, body);
+        let transmit = self.send_ack(&mut dialog, client, cseq, body);
         if let Some(attempt) = self.attempt_mut(client) {
             attempt.remember_ack(&dialog.key.remote_tag, transmit);
         }
         Ok(())
     }
 
-    /// Builds and sends the ACK for a 2xx: a request of its own, over the route of the dialog (section 13.2.2.4).
-    pub(super) fn send_ack(&mut self, dialog: &mut Dialog, cseq: u32, body: Option<Body>) -> Transmit {
+    /// Builds and sends the ACK for a 2xx: a request of its own, over the route of the dialog (section 13.2.2.4),
+    /// with the credentials of its INVITE (section 22.1).
+    pub(super) fn send_ack(
+        &mut self,
+        dialog: &mut Dialog,
+        client: u64,
+        cseq: u32,
+        body: Option<Body>,
+    ) -> Transmit {
         let (mut ack, flow) = self.in_dialog_request(dialog, Method::ACK, Some(cseq));
+        if let Some(invite) = self.clients.get(&client).map(|client| &client.request) {
+            ack.headers_mut().copy_from(invite.headers(), HeaderName::Authorization);
+            ack.headers_mut().copy_from(invite.headers(), HeaderName::ProxyAuthorization);
+        }
         if let Some(body) = body {
             ack.set_body(&body.content_type, body.bytes);
         }

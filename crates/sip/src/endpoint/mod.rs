@@ -160,6 +160,7 @@ impl Endpoint {
         for usage in self.usages.values_mut() {
             usage.lose_connection(flow);
         }
+        self.servers_lose_connection(flow);
         let mut hit: Vec<u64> = self
             .clients
             .iter()
@@ -170,6 +171,22 @@ impl Endpoint {
         for handle in hit {
             self.client_transport_failed(now, handle, why);
         }
+    }
+
+    /// What is not empty although nothing is going on any more; for the fuzzer and the tests.
+    #[doc(hidden)]
+    pub fn leftovers(&self) -> Vec<&'static str> {
+        let tables = [
+            ("timers", self.timers.next().is_none()),
+            ("clients", self.clients.is_empty()),
+            ("client keys", self.client_keys.is_empty()),
+            ("servers", self.servers.is_empty()),
+            ("server keys", self.server_keys.is_empty()),
+            ("merge keys", self.merge_keys.is_empty()),
+            ("usages", self.usages.is_empty()),
+            ("dialogs", self.dialogs.is_empty()),
+        ];
+        tables.into_iter().filter(|(_, empty)| !empty).map(|(name, _)| name).collect()
     }
 
     fn fresh(&mut self) -> u64 {

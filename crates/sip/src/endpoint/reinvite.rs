@@ -64,7 +64,15 @@ impl Endpoint {
         let status = response.status().map_or(0, crate::wire::StatusCode::code);
         let Some(ours) = self.ours_mut(handle) else { return };
         let id = ours.usage;
+        if status >= 200 {
+            self.cancel_is_settled(handle);
+        }
         match status {
+            // The transaction has no timer of its own any more: a peer that says no more than 100 is canceled.
+            100..=199 if self.up_mut(id).is_some_and(|up| is_sent(up, handle)) => {
+                let patience = self.config.timers.whole();
+                self.arm_usage(id, TimerReason::Ring, now, patience);
+            }
             200..=299 => self.reinvite_accepted(handle, response),
             401 | 407 => self.reinvite_challenged(now, id, handle, status, response),
             300.. => self.reinvite_refused(now, id, handle, status),
@@ -85,9 +93,10 @@ impl Endpoint {
         if let Some(up) = current {
             up.dialog.refresh_target(response);
             up.offering = Offering::Idle;
+            self.disarm_usage(id, TimerReason::Ring);
         }
         // Acknowledged also when the leg has ended meanwhile: the peer would repeat its 2xx for 32 s otherwise.
-        let transmit = self.send_ack(&mut dialog, cseq, None);
+        let transmit = self.send_ack(&mut dialog, handle, cseq, None);
         if let Some(ours) = self.ours_mut(handle) {
             ours.ack = Some(transmit);
         }
@@ -120,19 +129,32 @@ impl Endpoint {
         let Some(ours) = self.ours_mut(handle) else { return };
         let (body, glares, owner) = (ours.body.clone(), ours.glares, ours.dialog.owns_call_id);
         let Some(up) = self.up_mut(id).filter(|up| is_sent(up, handle)) else { return };
-        up.offering = Offering::Idle;
+        up.offering = if status == 491 && glares < MAX_GLARES {
+            Offering::Glare { body, tries: glares + 1 }
+        } else {
+            Offering::Idle
+        };
+        self.disarm_usage(id, TimerReason::Ring);
         match status {
             // Section 12.2.1.2: the peer has lost the dialog, or is gone; a BYE costs nothing where it is not sure.
             481 => drop(self.end(now, id, End::DialogGone(481))),
             408 => self.end_with_bye(now, id, End::DialogGone(408), None),
             491 if glares < MAX_GLARES => {
-                up.offering = Offering::Glare { body, tries: glares + 1 };
                 // Section 14.1, in units of 10 ms: the owner of the Call-ID waits longer, so that the two differ.
                 let units =
                     if owner { self.rng.random_range(210..=400) } else { self.rng.random_range(0..=200) };
                 self.arm_usage(id, TimerReason::GlareRetry, now, Duration::from_millis(10 * units));
             }
             _ => self.emit(Event::ReinviteFailed { id, status }),
+        }
+    }
+
+    /// Nothing final came for our re-INVITE although it is being worked on: CANCEL it. Its 487, a 2xx that crosses, or
+    /// silence decides (section 14.1 asks for no more).
+    pub(super) fn cancel_reinvite(&mut self, now: Instant, id: InviteId) {
+        if let Some(Offering::Sent { client }) = self.up_mut(id).map(|up| &up.offering) {
+            let client = *client;
+            self.cancel_client(now, client, None);
         }
     }
 
@@ -178,6 +200,11 @@ impl Endpoint {
         self.take_cseq(id, request)?;
         let seconds = self.rng.random_range(0..=10u32).to_string();
         let overlap = || Refusal::new(500, "an INVITE before the last one was answered");
+        match self.usages.get(&id) {
+            Some(Usage::Up(_)) => {}
+            Some(Usage::Calling(_)) => return Err(Refusal::new(491, "an INVITE that met ours")),
+            _ => return Err(overlap().with("Retry-After", seconds)),
+        }
         let Some(up) = self.up_mut(id) else { return Err(overlap().with("Retry-After", seconds)) };
         if up.asked.is_some() {
             return Err(overlap().with("Retry-After", seconds));

@@ -1,25 +1,28 @@
 //! The server transactions: their table, and the way from a machine's output to bytes and to the user.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::Endpoint;
 use super::clients::later;
 use super::event::InviteId;
 use super::flow::{Flow, Transmit};
+use super::{Endpoint, same_way};
 use crate::transaction::key::{MergeKey, ServerKey};
 use crate::transaction::queue::TimerOwner;
 use crate::transaction::server_invite::ServerInvite;
 use crate::transaction::server_other::ServerOther;
 use crate::transaction::{Output, TimerReason};
-use crate::wire::{Message, Method};
+use crate::wire::{Message, Method, StatusCode};
 
 /// One server transaction and what it was started for.
 #[derive(Debug)]
 pub(super) struct Server {
     /// The way back (RFC 3261 section 18.2.2, RFC 3581 section 4).
     pub(super) flow: Flow,
+    /// Where a stream peer listens, for when the connection is gone.
+    fallback: SocketAddr,
     /// The To tag that its answers carry.
     pub(super) to_tag: String,
     /// The usage of an INVITE.
@@ -53,32 +56,48 @@ impl Endpoint {
         } else {
             Machine::Other(ServerOther::start(reliable, self.config.timers))
         };
+        let port = request.via_top().and_then(|via| via.sent_by().port).filter(|port| *port != 0);
+        let fallback = SocketAddr::new(flow.remote.ip(), port.unwrap_or(flow.transport.default_port()));
         let merge = MergeKey::of(request).filter(|key| !self.merge_keys.contains_key(key));
         if let Some(merge) = &merge {
             self.merge_keys.insert(merge.clone(), handle);
         }
         self.server_keys.insert(key.clone(), handle);
         let to_tag = to_tag.to_owned();
-        self.servers.insert(handle, Server { flow, to_tag, usage, key, merge, machine, last: None });
+        self.servers
+            .insert(handle, Server { flow, fallback, to_tag, usage, key, merge, machine, last: None });
         handle
     }
 
-    /// Gives a response to a server transaction that waits for one; returns what was sent.
-    pub(super) fn respond(&mut self, now: Instant, handle: u64, response: &Message) -> Option<Transmit> {
-        let status = response.status()?.code();
-        let server = self.servers.get_mut(&handle)?;
+    /// Gives a response to a server transaction; `false` if it no longer takes one.
+    pub(super) fn respond(&mut self, now: Instant, handle: u64, response: &Message) -> bool {
+        let status = response.status().map_or(0, StatusCode::code);
+        let Some(server) = self.servers.get_mut(&handle) else { return false };
         let outputs = match &mut server.machine {
             Machine::Invite(machine) => machine.respond(status),
             Machine::Other(machine) => machine.respond(status),
         };
         if outputs.is_empty() {
-            return None;
+            return false;
         }
-        let bytes = response.to_bytes();
-        server.last = Some(bytes.clone());
-        let flow = server.flow;
+        server.last = Some(response.to_bytes());
         self.drive_server(now, handle, outputs);
-        Some(Transmit { flow, bytes })
+        true
+    }
+
+    /// Sends the last response again: the 2xx that its user repeats.
+    pub(super) fn repeat_response(&mut self, now: Instant, handle: u64) {
+        self.drive_server(now, handle, vec![Output::Transmit]);
+    }
+
+    /// The connection of these transactions is gone: what they still have to say goes to the address in the Via, over
+    /// a new one (RFC 3261 section 18.2.2).
+    pub(super) fn servers_lose_connection(&mut self, flow: &Flow) {
+        for server in self.servers.values_mut() {
+            if server.flow.connection != 0 && same_way(&server.flow, flow) {
+                server.flow = Flow { connection: 0, remote: server.fallback, ..server.flow };
+            }
+        }
     }
 
     /// The same request again.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::body::carried;
-use super::clients::{User, later, same_branch_request};
+use super::clients::User;
 use super::event::{Event, Failure, FailureKind, InviteId};
 use super::flow::{Flow, Transmit};
 use super::reply::describe;
@@ -157,6 +157,9 @@ impl Endpoint {
     /// A response reached the INVITE transaction `handle`.
     pub(super) fn invite_response(&mut self, now: Instant, handle: u64, response: &Arc<Message>) {
         let status = response.status().map_or(0, crate::wire::StatusCode::code);
+        if status >= 200 {
+            self.cancel_is_settled(handle);
+        }
         let Some(attempt) = self.attempt_mut(handle) else { return };
         let usage = attempt.usage;
         match (status, usage) {
@@ -225,12 +228,10 @@ impl Endpoint {
         dialog.authorizer.clone_from(&attempt.authorizer);
         let tag = dialog.key.remote_tag.clone();
         let Some(id) = usage else {
-            let transmit = self.send_ack(&mut dialog, cseq, None);
+            let transmit = self.send_ack(&mut dialog, handle, cseq, None);
             if let Some(attempt) = self.attempt_mut(handle) {
                 attempt.remember_ack(&tag, transmit);
             }
-            self.timers
-                .disarm(crate::transaction::queue::TimerOwner::Client(handle), TimerReason::CancelUnanswered);
             return self.send_bye(now, dialog, None);
         };
         attempt.usage = None;
@@ -239,9 +240,10 @@ impl Endpoint {
             attempt.acks.push((tag.clone(), None));
         }
         let Some(Usage::Calling(calling)) = self.take_usage(id) else { return };
-        let body = carried(response).sdp().or_else(|| early_answer(&calling.early, &tag));
+        let early = || early_answer(&calling.early, &tag).filter(|_| !offerless);
+        let body = carried(response).sdp().or_else(early);
         if !late_offer {
-            let transmit = self.send_ack(&mut dialog, cseq, None);
+            let transmit = self.send_ack(&mut dialog, handle, cseq, None);
             if let Some(attempt) = self.attempt_mut(handle) {
                 attempt.remember_ack(&tag, transmit);
             }
@@ -265,6 +267,12 @@ impl Endpoint {
             let retry = verdict == Some(Verdict::Retry);
             if retry {
                 calling.challenges += 1;
+                if let Some(client) = self.clients.get(&calling.client) {
+                    calling.invite.flow = client.flow; // with the number of the connection, if it has one now
+                }
+                if let Some(attempt) = self.attempt_mut(calling.client) {
+                    attempt.usage = None;
+                }
                 self.send_invite(now, id, &mut calling);
             }
             self.usages.insert(id, Usage::Calling(calling));
@@ -307,6 +315,9 @@ impl Endpoint {
         why: &str,
         reason: Option<String>,
     ) {
+        if !matches!(self.usages.get(&id), Some(Usage::Calling(_))) {
+            return;
+        }
         let Some(Usage::Calling(calling)) = self.take_usage(id) else { return };
         if let Some(attempt) = self.attempt_mut(calling.client) {
             attempt.usage = None;
@@ -325,16 +336,8 @@ impl Endpoint {
             return;
         };
         abandoned.canceled = true;
-        let reason = abandoned.reason.clone();
-        let Some(client) = self.clients.get(&handle) else { return };
-        let flow = client.flow;
-        let mut cancel = same_branch_request(&client.request, Method::CANCEL, None);
-        if let Some(reason) = reason {
-            cancel.headers_mut().push(HeaderName::Reason, reason);
-        }
-        self.start_client(now, cancel, flow, User::Cancel);
-        let deadline = later(now, self.config.timers.whole());
-        self.arm_client(handle, TimerReason::CancelUnanswered, deadline);
+        let reason = abandoned.reason.take();
+        self.cancel_client(now, handle, reason);
     }
 }
 

@@ -128,11 +128,13 @@ impl Endpoint {
         push_extra(&mut response, extra);
         describe(&mut response, Some(body));
         let cseq = request.cseq()?.number;
-        let transmit = self.respond(now, server, &response)?;
+        if !self.respond(now, server, &response) {
+            return None;
+        }
         let interval = self.config.timers.t1;
         self.arm_usage(id, TimerReason::AcceptRetransmit, now, interval);
         self.arm_usage(id, TimerReason::AckMissing, now, self.config.timers.whole());
-        Some(Unacked { cseq, transmit, interval, first, offered })
+        Some(Unacked { server, cseq, interval, first, offered })
     }
 
     /// Refuses an INVITE, 300 to 699. [`Event::Failed`] with `Rejected` confirms it.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::clients::later;
 use super::event::{End, Event, Failure, FailureKind, InviteId};
-use super::flow::{Flow, Transmit};
+use super::flow::Flow;
 use super::uac::Calling;
 use super::{Endpoint, same_way};
 use crate::dialog::Dialog;
@@ -50,8 +50,8 @@ pub(super) struct Up {
 /// A 2xx that is repeated until its ACK (RFC 3261 section 13.3.1.4).
 #[derive(Debug)]
 pub(super) struct Unacked {
+    pub(super) server: u64,
     pub(super) cseq: u32,
-    pub(super) transmit: Transmit,
     pub(super) interval: Duration,
     /// It is the 2xx to the INVITE that began the dialog.
     pub(super) first: bool,
@@ -150,7 +150,12 @@ impl Endpoint {
 
     /// Ends an answered leg without a BYE of ours. A re-INVITE that waits for an answer gets 487 (section 15.1.2).
     pub(super) fn end(&mut self, now: Instant, id: InviteId, end: End) -> Option<Dialog> {
+        self.up_mut(id)?;
         let Some(Usage::Up(up)) = self.take_usage(id) else { return None };
+        if let Offering::Sent { client } = up.offering {
+            // Our re-INVITE outlives its leg only for as long as a final response may still come.
+            self.limit_client(now, client);
+        }
         if let Some(asked) = up.asked {
             let response = self.response(&asked.request, 487, None, &up.dialog.key.local_tag);
             self.respond(now, asked.server, &response);
@@ -184,6 +189,7 @@ impl Endpoint {
                 let why = "no ringing or progress in time";
                 self.give_up_calling(now, id, FailureKind::ProvisionalTimeout, 408, why, None);
             }
+            TimerReason::Ring if self.up_mut(id).is_some() => self.cancel_reinvite(now, id),
             TimerReason::Ring => {
                 self.give_up_calling(now, id, FailureKind::RingTimeout, 408, "nobody answered", None);
             }
