@@ -2,6 +2,8 @@
 
 mod decide;
 mod decision;
+#[doc(hidden)]
+pub mod fuzzing;
 mod ids;
 mod language;
 mod license;
