@@ -146,7 +146,7 @@ impl<IO> Conference<IO> {
             }
             self.choose(now);
             let tone = self.sum_up();
-            self.hand_out(tone);
+            self.hand_out(tone.as_ref());
         });
     }
 
@@ -185,7 +185,7 @@ impl<IO> Conference<IO> {
     }
 
     /// What everyone hears, encoded as few times as possible.
-    fn hand_out(&mut self, tone: Option<(Frame, Option<LegId>)>) {
+    fn hand_out(&mut self, tone: Option<&(Frame, Option<LegId>)>) {
         let sabotaged = self.sabotage == Some(Sabotage::AddSelfBack);
         self.fanout.begin_tick(&self.talkers, tone.is_some());
         let mut talkers = self.talkers.iter().peekable();
@@ -193,8 +193,7 @@ impl<IO> Conference<IO> {
             let leg = &mut seat.leg;
             let law = leg.config().media.codec;
             let talks = talkers.next_if(|(talker, _)| *talker == number).is_some() && !sabotaged;
-            let spared =
-                tone.as_ref().filter(|(_, except)| *except == Some(leg.id())).map(|(frame, _)| frame);
+            let spared = tone.filter(|(_, except)| *except == Some(leg.id())).map(|(frame, _)| frame);
             let minus = match (talks, spared) {
                 (false, None) => None,
                 (true, None) => Some(self.sum.minus(&leg.frame)),

@@ -90,7 +90,11 @@ impl Direction {
 /// Figures of a leg since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LegStats {
-    /// What arrived.
+    /// RTP packets taken, of any kind.
+    pub ingress_packets: u64,
+    /// Payload bytes of them.
+    pub ingress_octets: u64,
+    /// What kinds of packets arrived, besides audio.
     pub ingress: IngressCounts,
     /// What became of it in the jitter buffer.
     pub playout: PlayoutStats,
@@ -204,6 +208,8 @@ impl Leg {
         });
         let buffer = &self.incoming.buffer;
         LegStats {
+            ingress_packets: self.incoming.packets,
+            ingress_octets: self.incoming.octets,
             ingress: self.incoming.counts,
             playout: buffer.stats(),
             lost: self.incoming.lost(),
@@ -230,8 +236,8 @@ impl Leg {
             self.incoming.counts.malformed += 1;
             return Ingress::Malformed;
         };
-        let first = self.incoming.counts.packets == 0;
-        let taken = self.incoming.handle_packet(arrival, &packet, &self.config.media, self.config.direction);
+        let first = self.incoming.packets == 0;
+        let taken = self.incoming.handle_packet(arrival, &packet, self.config.media, self.config.direction);
         match taken.ingress {
             Ingress::Audio | Ingress::Event | Ingress::ComfortNoise => {
                 if self.incoming.alive(arrival) {
@@ -336,10 +342,10 @@ impl Leg {
             return false;
         }
         self.last_tick = Some(now);
-        if self.config.direction.receives() {
-            if let Some(silent_for) = self.incoming.silence(now, self.config.silent_after) {
-                self.tell(LegEvent::MediaSilent(silent_for));
-            }
+        if self.config.direction.receives()
+            && let Some(silent_for) = self.incoming.silence(now, self.config.silent_after)
+        {
+            self.tell(LegEvent::MediaSilent(silent_for));
         }
         let present = self.incoming.pull(now, &mut self.frame);
         self.voice.listen(&self.frame);

@@ -30,16 +30,12 @@ pub enum Ingress {
     Malformed,
 }
 
-/// Counters of what arrived.
+/// What kinds of packets arrived, besides audio.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IngressCounts {
-    /// RTP packets taken, of any kind.
-    pub packets: u64,
-    /// Payload bytes of them.
-    pub octets: u64,
-    /// Telephone-event packets among them.
+    /// Telephone-event packets.
     pub events: u64,
-    /// Comfort-noise packets among them.
+    /// Comfort-noise packets.
     pub comfort_noise: u64,
     /// Packets dropped because one is not enough to begin a new stream.
     pub probation: u64,
@@ -58,6 +54,10 @@ pub struct IngressCounts {
 /// The incoming side of a leg.
 #[derive(Debug)]
 pub(super) struct Incoming {
+    /// RTP packets taken, of any kind.
+    pub(super) packets: u64,
+    /// Payload bytes of them.
+    pub(super) octets: u64,
     pub(super) counts: IngressCounts,
     pub(super) buffer: Buffer,
     source: Source,
@@ -80,6 +80,8 @@ pub(super) struct Taken {
 impl Incoming {
     pub(super) fn new() -> Self {
         Self {
+            packets: 0,
+            octets: 0,
             counts: IngressCounts::default(),
             buffer: Buffer::new(),
             source: Source::default(),
@@ -143,7 +145,7 @@ impl Incoming {
         &mut self,
         arrival: Instant,
         packet: &Packet<'_>,
-        media: &MediaConfig,
+        media: MediaConfig,
         direction: Direction,
     ) -> Taken {
         let kind = packet.payload_type();
@@ -152,10 +154,13 @@ impl Incoming {
             self.counts.on_hold += 1;
             Ingress::OnHold
         } else if Some(kind) == media.event_pt {
-            self.handle_event(arrival, packet).map_or(Ingress::Malformed, |press| {
-                pressed = press;
-                Ingress::Event
-            })
+            match EventPayload::parse(packet.payload()) {
+                Some(payload) => {
+                    pressed = self.handle_event(arrival, packet, payload);
+                    Ingress::Event
+                }
+                None => Ingress::Malformed,
+            }
         } else if let Some(law) = law_of(kind, media) {
             self.handle_audio(arrival, packet, law)
         } else if kind == PayloadType::COMFORT_NOISE {
@@ -168,8 +173,8 @@ impl Incoming {
         };
         match ingress {
             Ingress::Audio | Ingress::Event | Ingress::ComfortNoise => {
-                self.counts.packets += 1;
-                self.counts.octets += packet.payload().len() as u64;
+                self.packets += 1;
+                self.octets += packet.payload().len() as u64;
             }
             Ingress::Probation => self.counts.probation += 1,
             Ingress::Malformed => self.counts.malformed += 1,
@@ -206,13 +211,12 @@ impl Incoming {
         Ingress::Audio
     }
 
-    /// `None` when the payload is too short.
-    fn handle_event(&mut self, arrival: Instant, packet: &Packet<'_>) -> Option<Option<u8>> {
-        let payload = EventPayload::parse(packet.payload())?;
+    /// Gives the event code of a press that begins.
+    fn handle_event(&mut self, arrival: Instant, packet: &Packet<'_>, payload: EventPayload) -> Option<u8> {
         self.handle_other(arrival, packet, false);
         self.counts.events += 1;
         self.event_ssrc = Some(packet.ssrc());
-        Some(self.detector.handle_event(arrival, packet.marker(), packet.timestamp(), payload))
+        self.detector.handle_event(arrival, packet.marker(), packet.timestamp(), payload)
     }
 
     /// A packet beside the audio: it takes a sequence number of its stream, and the pause it makes is no loss.
@@ -228,7 +232,7 @@ impl Incoming {
 
 /// The law of an audio payload type: the agreed one, or a static one. A peer may change between the two laws in mid-stream, and
 /// some do right after the answer.
-fn law_of(kind: PayloadType, media: &MediaConfig) -> Option<G711> {
+fn law_of(kind: PayloadType, media: MediaConfig) -> Option<G711> {
     match kind {
         kind if kind == media.audio_pt => Some(media.codec),
         PayloadType::PCMU => Some(G711::Pcmu),

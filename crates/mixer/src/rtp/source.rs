@@ -103,11 +103,12 @@ impl Source {
 
     /// A packet that is not audio (an event, comfort noise) took a sequence number.
     pub fn handle_other(&mut self, ssrc: Ssrc, sequence: SeqNo, arrival: Instant) {
-        if let Some(current) = self.current.as_mut().filter(|current| current.ssrc == ssrc) {
-            if (1..MAX_DROPOUT).contains(&sequence.ahead_of(current.highest)) {
-                current.highest = sequence;
-                current.heard = arrival;
-            }
+        let current = self.current.as_mut().filter(|current| current.ssrc == ssrc);
+        if let Some(current) =
+            current.filter(|current| (1..MAX_DROPOUT).contains(&sequence.ahead_of(current.highest)))
+        {
+            current.highest = sequence;
+            current.heard = arrival;
         }
     }
 

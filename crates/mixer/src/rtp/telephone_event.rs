@@ -87,7 +87,7 @@ impl Detector {
         payload: EventPayload,
     ) -> Option<u8> {
         let Some(last) = self.last.as_mut().filter(|last| last.event == payload.event) else {
-            return self.begin(arrival, timestamp, payload);
+            return Some(self.begin(arrival, timestamp, payload));
         };
         let quiet = arrival.saturating_duration_since(last.heard);
         if last.state == State::Held && quiet > MISSED && !payload.end {
@@ -99,7 +99,7 @@ impl Detector {
             is_continuation(last, arrival, marker, timestamp, payload)
         };
         if !same {
-            return self.begin(arrival, timestamp, payload);
+            return Some(self.begin(arrival, timestamp, payload));
         }
         last.heard = arrival;
         last.duration = last.duration.max(payload.duration);
@@ -130,7 +130,7 @@ impl Detector {
         })
     }
 
-    fn begin(&mut self, arrival: Instant, timestamp: RtpTime, payload: EventPayload) -> Option<u8> {
+    fn begin(&mut self, arrival: Instant, timestamp: RtpTime, payload: EventPayload) -> u8 {
         self.last = Some(Press {
             event: payload.event,
             timestamp,
@@ -138,7 +138,7 @@ impl Detector {
             heard: arrival,
             state: if payload.end { State::Ended(arrival) } else { State::Held },
         });
-        Some(payload.event)
+        payload.event
     }
 }
 
