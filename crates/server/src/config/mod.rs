@@ -114,7 +114,7 @@ impl Check<'_> {
         let media = self.media(&document.media);
         let token = self.token(document.http.token_file.as_deref());
         let bridge = self.bridge(&document);
-        let trunks = self.trunks(&document.trunk);
+        let trunks = self.trunks(&document.trunk, &listeners);
         let tables = document.take_tables();
         let (table, directory) = self.tables(tables, trunks.as_ref(), bridge.as_ref());
         let spool = self.resolve(&document.usage.spool);
@@ -301,7 +301,19 @@ impl Check<'_> {
         Some(config)
     }
 
-    fn trunks(&mut self, sources: &[Spanned<trunk::ProfileSource>]) -> Option<trunk::Trunks> {
+    fn trunks(
+        &mut self,
+        sources: &[Spanned<trunk::ProfileSource>],
+        listeners: &[Listener],
+    ) -> Option<trunk::Trunks> {
+        let serves = |transport: trunk::Transport, address: SocketAddr| {
+            listeners.iter().any(|own| {
+                own.transport == sip_transport(transport) && own.address.is_ipv4() == address.is_ipv4()
+            })
+        };
+        for error in trunk::Trunks::unserved(sources, serves) {
+            self.engine_problem(error.span, error.key, error.found, error.expected);
+        }
         match trunk::Trunks::build(sources) {
             Ok(trunks) => Some(trunks),
             Err(errors) => {
@@ -358,6 +370,15 @@ impl Check<'_> {
     /// A path of the file, relative to the file's folder.
     fn resolve(&self, path: &Path) -> PathBuf {
         self.path.parent().unwrap_or(Path::new("")).join(path)
+    }
+}
+
+/// The trunk layer's word for a transport in the signalling engine's.
+pub(crate) fn sip_transport(transport: trunk::Transport) -> sip::Transport {
+    match transport {
+        trunk::Transport::Udp => sip::Transport::Udp,
+        trunk::Transport::Tcp => sip::Transport::Tcp,
+        trunk::Transport::Tls => sip::Transport::Tls,
     }
 }
 

@@ -112,7 +112,7 @@ impl<D: Door> Control<D> {
     pub(super) fn established(&mut self, now: Now, id: InviteId, leg: LegId, answer: Option<Bytes>) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let trunk = entry.trunk.clone();
-        if let Some(&peer) = entry.tried.last() {
+        if let Some(&(_, peer)) = entry.tried.last() {
             self.monitor.handle_live_call(now.mono, &trunk, peer);
         }
         if let Some(media) = entry.media.as_mut()
