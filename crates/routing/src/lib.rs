@@ -1,11 +1,11 @@
 //! WHICH trunk may carry this leg: pure data to a decision, with its because.
 
+mod automaton;
 mod decide;
 mod decision;
 #[doc(hidden)]
 pub mod fuzzing;
 mod ids;
-mod language;
 mod license;
 mod lint;
 mod number;
