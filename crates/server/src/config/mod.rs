@@ -190,32 +190,24 @@ impl Check<'_> {
         advertise: Option<&Spanned<String>>,
         listeners: &[Listener],
     ) -> Option<sip::Host> {
-        match advertise {
-            Some(host) => {
-                let parsed = sip::Host::parse(host.as_ref()).ok();
-                if parsed.is_none() {
-                    let found = format!("`{}` is not a host", host.as_ref());
-                    self.problem(
-                        host.span(),
-                        "sip.advertise",
-                        found,
-                        "a host name or an IP address, without port",
-                    );
-                }
-                parsed
+        if let Some(host) = advertise {
+            let parsed = sip::Host::parse(host.as_ref()).ok();
+            if parsed.is_none() {
+                let found = format!("`{}` is not a host", host.as_ref());
+                self.problem(
+                    host.span(),
+                    "sip.advertise",
+                    found,
+                    "a host name or an IP address, without port",
+                );
             }
-            None => {
-                if listeners.iter().any(|listener| listener.address.ip().is_unspecified()) {
-                    self.problem(
-                        0..0,
-                        "sip.advertise",
-                        "missing, while sip.listen names no address of its own".to_owned(),
-                        "the host that peers reach this bridge at",
-                    );
-                }
-                None
-            }
+            return parsed;
         }
+        if listeners.iter().any(|listener| listener.address.ip().is_unspecified()) {
+            let found = "missing, while sip.listen names no address of its own".to_owned();
+            self.problem(0..0, "sip.advertise", found, "the host that peers reach this bridge at");
+        }
+        None
     }
 
     fn media(&mut self, media: &document::Media) -> Option<Media> {

@@ -31,7 +31,7 @@ impl<D: Door> Control<D> {
         id: InviteId,
         request: &Arc<Message>,
         flow: Flow,
-        offer: Option<Bytes>,
+        offer: Option<&Bytes>,
     ) {
         if let Err(turned) = self.offer_leg(now, id, request, flow, offer) {
             self.metrics.sip_rejected.with_label_values(&[turned.label]).inc();
@@ -59,7 +59,7 @@ impl<D: Door> Control<D> {
         id: InviteId,
         request: &Arc<Message>,
         flow: Flow,
-        offer: Option<Bytes>,
+        offer: Option<&Bytes>,
     ) -> Result<(), TurnedAway> {
         let trunks = Arc::clone(&self.trunks);
         let profile = trunks.identify(flow.remote, None).map_err(|unknown| TurnedAway {
@@ -81,7 +81,7 @@ impl<D: Door> Control<D> {
             retry_after: Some(limit.retry_after),
         })?;
         let leg = self.fresh_leg();
-        let media = match self.open_media(now, profile, offer.as_ref()) {
+        let media = match self.open_media(now, profile, offer) {
             Ok(media) => media,
             Err(refused) => {
                 self.admission.release(&profile.id);

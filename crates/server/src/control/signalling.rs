@@ -12,7 +12,7 @@ impl<D: Door> Control<D> {
     pub(super) fn handle_sip(&mut self, now: Now, event: Event) {
         match event {
             Event::InviteReceived { id, request, flow, offer } => {
-                self.invite_received(now, id, &request, flow, offer)
+                self.invite_received(now, id, &request, flow, offer.as_ref());
             }
             Event::OptionsAnswered { id, outcome, rtt } => self.ping_answered(now, id, &outcome, rtt),
             Event::Discarded { flow, why, answered } => {
