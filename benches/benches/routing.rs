@@ -11,7 +11,7 @@ const ROUTES: usize = 10_000;
 const POLICIES: usize = 1_000;
 const OPERATORS: usize = 20;
 
-/// Policy p lists usages p and p+1; usage u has ten routes, each for another country and area.
+/// Policy p lists usages p and p+1; usage u has ten routes, nine of them for two areas each, all patterns different.
 fn document() -> String {
     let mut text = String::with_capacity(32 << 20);
     text.push_str("[[bridge]]\ntenant = \"t\"\ncountry_code = \"49\"\ndefault_service_number = \"+4930000000\"\n");
@@ -25,13 +25,13 @@ fn document() -> String {
         let _ = writeln!(text, "[[number]]\nnumber = \"+4930{number:06}\"\nowner = \"{owner}\"");
     }
     for route in 0..ROUTES {
-        let (usage, area) = (route / 10, 200 + route % 797);
+        let (usage, area, exchange) = (route / 10, 200 + route % 797, 2 + route / 797 % 8);
         let _ = writeln!(
             text,
             "[[route]]\nname = \"route {route}\"\nnumber_pattern = '{}'\npriority = {route}\npstn_usages = [\"usage {usage}\"]\n\
              bridge_source_phone_number = \"+4930{:06}\"",
             // The last route of every usage takes what the others leave.
-            if route % 10 == 9 { r"\d+".to_owned() } else { format!(r"^\+1({area}|{})(\d{{7}})$", area + 1) },
+            if route % 10 == 9 { r"\d+".to_owned() } else { format!(r"^\+1({area}|{}){exchange}(\d{{6}})$", area + 1) },
             2 + 2 * route
         );
     }
