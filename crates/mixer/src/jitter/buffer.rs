@@ -371,8 +371,9 @@ impl Buffer {
 
     /// Plays the 20 ms from `play` on; what is missing of them is concealed.
     fn play_from(&mut self, play: i64, frame: &mut Frame) -> Pull {
+        let present = self.read(play, frame);
         self.advance(play + FRAME as i64);
-        if self.read(play, frame) > 0 { Pull::Frame } else { Pull::Missing }
+        if present > 0 { Pull::Frame } else { Pull::Missing }
     }
 
     /// Copies what is stored of the 20 ms from `play` on and returns how many samples that is; the rest is silence.
