@@ -144,8 +144,8 @@ pub(crate) struct Attendant {
     config: AttendantConfig,
     state: State,
     failures: u32,
-    /// The last entry ended by its length: a `#` that follows belongs to it.
-    spare_pound: bool,
+    /// The last entry ended by its length or by a pause: a `#` that follows until then belongs to it.
+    spare_pound: Option<Instant>,
     overall: Instant,
 }
 
@@ -153,8 +153,7 @@ impl Attendant {
     /// Begins the dialogue: the first step greets.
     pub(crate) fn start(config: AttendantConfig, now: Instant) -> (Self, Step) {
         let state = State::Asking { playing: true, due: now + config.longest_prompt };
-        let attendant =
-            Self { config, state, failures: 0, spare_pound: false, overall: now + config.overall };
+        let attendant = Self { config, state, failures: 0, spare_pound: None, overall: now + config.overall };
         (attendant, Step::Play(vec![PromptId::Welcome, PromptId::EnterConferenceId]))
     }
 
@@ -176,7 +175,7 @@ impl Attendant {
     /// A key was pressed. It stops whatever plays and counts, except for a `#` that ends an entry which was complete
     /// without it. `*` starts the entry anew; letters mean nothing.
     pub(crate) fn digit(&mut self, now: Instant, digit: Digit) -> Vec<Step> {
-        let spare = std::mem::take(&mut self.spare_pound);
+        let spare = self.spare_pound.take().is_some_and(|until| now < until);
         if spare && digit.key() == '#' {
             return Vec::new();
         }
@@ -213,7 +212,7 @@ impl Attendant {
             key if key.is_ascii_digit() => {
                 entry.push(key);
                 if entry.0.len() >= self.config.id_length {
-                    self.spare_pound = true;
+                    self.spare_pound = Some(now + self.config.next_digit);
                     return Some(Step::Look(entry));
                 }
             }
@@ -255,6 +254,7 @@ impl Attendant {
                 let State::Keying { entry, .. } = std::mem::replace(&mut self.state, State::Judging) else {
                     return None;
                 };
+                self.spare_pound = Some(now + self.config.next_digit);
                 Some(Step::Look(entry))
             }
             Waiting::Judgment => {

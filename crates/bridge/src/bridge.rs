@@ -257,6 +257,10 @@ impl Bridge {
         let due: Vec<LegId> =
             self.timers.iter().take_while(|(due, _)| *due <= now).map(|(_, leg)| *leg).collect();
         for leg in due {
+            // The timeout of one leg may have ended another.
+            if !self.calls.contains_key(&leg) {
+                continue;
+            }
             self.with_call(leg, |bridge, call| bridge.timeout(at, call));
         }
     }

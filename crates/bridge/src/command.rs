@@ -54,8 +54,6 @@ pub enum HangupCause {
     Removed,
     /// An authenticated user ended the conference.
     ConferenceEnded,
-    /// The meeting became full while the callee was answering.
-    ConferenceFull,
     /// The node is shutting down.
     Drain,
 }
@@ -70,7 +68,6 @@ impl HangupCause {
             | Self::ConferenceEnded
             | Self::NotConfirmed => 16,
             Self::AttendantLimit | Self::MediaSilent | Self::SetupTimeout => 102,
-            Self::ConferenceFull => 42,
             Self::Drain => 41,
         }
     }
@@ -86,7 +83,6 @@ impl HangupCause {
             Self::NobodyLeft => "nobody left in the conference",
             Self::Removed => "removed by a user",
             Self::ConferenceEnded => "conference ended by a user",
-            Self::ConferenceFull => "conference is full",
             Self::Drain => "node is shutting down",
         }
     }

@@ -34,6 +34,7 @@ pub enum EndedBy {
     /// The connection to the peer failed.
     Transport,
     /// We could not serve its media: no common codec, no port left. The shell has given the SIP answer itself.
+    /// Reported instead of an answer, it means that none was given.
     Media,
 }
 

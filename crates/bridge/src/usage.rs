@@ -7,7 +7,9 @@ use crate::meeting::{ConferenceCode, Meeting};
 use crate::stamp::Stamp;
 use crate::text::{LONG, SHORT, clean};
 use rand::Rng;
-use routing::{Because, Biller, Candidate, E164, License, NumberKind, OrganizerId, Owner, TenantId, TrunkId};
+use routing::{
+    Because, Biller, Candidate, E164, License, NumberKind, OrganizerId, Owner, Rule, TenantId, TrunkId,
+};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant, SystemTime};
 use uuid::{Builder, Uuid};
@@ -312,6 +314,17 @@ impl Ledger {
         self.record.biller = Some(Biller::from(owner.clone()));
     }
 
+    /// A rule refused the leg before it was answered.
+    pub(crate) fn refused(&mut self, rule: Rule, because: String) {
+        self.record.decision = cleaned(vec![Because { rule, text: because }]);
+    }
+
+    /// The answer was ordered but never left: a CANCEL crossed it, or the media could not be served.
+    pub(crate) fn retract_answer(&mut self) {
+        self.answered = None;
+        self.record.answer_time = None;
+    }
+
     /// A dial-out was asked for.
     pub(crate) fn asked(&mut self, dialed: &str, initiator: &'static str) {
         self.record.dialed = Some(clean(dialed, SHORT));
@@ -331,7 +344,7 @@ impl Ledger {
             self.record.tenant = Some(tenant);
             self.record.license = Some(license);
         }
-        self.record.decision = decision;
+        self.record.decision = cleaned(decision);
     }
 
     /// The decision named the party who bills.
@@ -439,6 +452,10 @@ impl Ledger {
         let mut record = self.record;
         record.record_id = time_ordered(wall, rng);
         record.kind = RecordKind::Final;
+        if let Some(open) = record.attempts.last_mut().filter(|attempt| attempt.sip_status.is_none()) {
+            open.sip_status = Some(0);
+            open.failure = Some("cancelled");
+        }
         record.written = Stamp(wall);
         record.end = Some(RecordEnd {
             end_time: Stamp(wall),
@@ -458,6 +475,11 @@ impl Ledger {
         });
         record
     }
+}
+
+/// The words of a decision quote what was dialed, so they are text from outside.
+fn cleaned(decision: Vec<Because>) -> Vec<Because> {
+    decision.into_iter().map(|because| Because { text: clean(&because.text, LONG), ..because }).collect()
 }
 
 /// Whether the wall clock and the monotonic one disagree about the time in between.

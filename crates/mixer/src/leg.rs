@@ -1,18 +1,29 @@
 //! One participant's media state: what arrived, what it hears, what leaves. It moves between conferences and shards by value.
 
+mod egress;
+mod ingress;
+mod player;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
-use crate::frame::{FRAME, Frame, TICK};
+use crate::frame::{Clip, FRAME, Frame};
 use crate::g711::G711;
-use crate::jitter;
-use crate::player::Player;
-use crate::port::Digits;
-use crate::rtp::{self, HEADER, Header, MAX_CSRC};
+use crate::jitter::PlayoutStats;
+use crate::port::{Digits, key_of};
+use crate::rtp::{self, FarEnd, Rtcp};
+use crate::select::Voice;
 use crate::units::{LegId, PayloadType, Ptime, RtpTime, SeqNo, Ssrc};
+
+pub use ingress::{Ingress, IngressCounts};
+pub use player::CLIPS;
+pub(crate) use player::Player;
+
+use egress::{Format, Outgoing};
+use ingress::Incoming;
 
 /// What offer and answer agreed on; a re-INVITE may change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +53,7 @@ pub struct LegConfig {
     pub first_sequence: SeqNo,
     /// The first timestamp we send; random.
     pub first_timestamp: RtpTime,
-    /// Our canonical name in RTCP (RFC 7022), the same for the whole call.
+    /// Our canonical name in RTCP (RFC 7022), the same for the whole call; at most 255 bytes of it are sent.
     pub cname: Arc<str>,
     /// Lists the talkers as contributing sources in our packets (RFC 3550 section 7.1).
     pub csrc: bool,
@@ -76,71 +87,90 @@ impl Direction {
     }
 }
 
-/// What a datagram turned out to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ingress {
-    /// Audio, taken.
-    Audio,
-    /// A telephone event.
-    Event,
-    /// RTCP.
-    Rtcp,
-    /// Dropped and counted.
-    Dropped,
+/// Figures of a leg since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LegStats {
+    /// RTP packets taken, of any kind.
+    pub ingress_packets: u64,
+    /// Payload bytes of them.
+    pub ingress_octets: u64,
+    /// What kinds of packets arrived, besides audio.
+    pub ingress: IngressCounts,
+    /// What became of it in the jitter buffer.
+    pub playout: PlayoutStats,
+    /// RTP packets lost on the way to us in the present stream; negative when duplicates outnumber losses.
+    pub lost: i64,
+    /// Interarrival jitter (RFC 3550 section 6.4.1).
+    pub jitter: Duration,
+    /// How long a fast packet waits in the jitter buffer.
+    pub playout_delay: Duration,
+    /// How long the jitter buffer wants to wait for slow packets.
+    pub target_delay: Duration,
+    /// How loud the far end is: mean absolute sample value, 0..=32768.
+    pub level: u16,
+    /// RTP packets sent.
+    pub egress_packets: u64,
+    /// Payload bytes sent.
+    pub egress_octets: u64,
+    /// Digits that were pressed faster than they were collected.
+    pub dropped_digits: u64,
+    /// What the far end reports about our stream.
+    pub far_end: FarEnd,
 }
 
 /// What a leg wants to tell, collected by the shard after the tick.
 #[derive(Debug)]
 pub(crate) enum LegEvent {
     MediaStarted,
+    MediaSilent(Duration),
+    MediaResumed,
+    Digit(char),
+    DigitsSent,
     ClipEnded { token: u64, finished: bool, frames: Arc<[Frame]> },
 }
 
-/// Counters of a leg since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LegStats {
-    /// RTP packets taken.
-    pub ingress_packets: u64,
-    /// Datagrams that were not RTP.
-    pub malformed: u64,
-    /// Packets of a payload type that nobody agreed on.
-    pub unknown_payload_type: u64,
-    /// RTP packets sent.
-    pub egress_packets: u64,
-}
+/// Events that can wait in a leg besides clips.
+const EVENTS: usize = 32;
 
-/// One participant's media state.
+/// One participant's media state. The order of calls in a phase: [`Leg::ingress_rtp`] for what arrived, the tick of its
+/// conference, [`Leg::egress`] and [`Leg::egress_rtcp`] for what leaves.
 #[derive(Debug)]
 pub struct Leg {
-    pub(crate) config: LegConfig,
-    pub(crate) buffer: jitter::Buffer,
-    pub(crate) player: Player,
-    pub(crate) events: VecDeque<LegEvent>,
-    pub(crate) muted: bool,
+    config: LegConfig,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    rtcp: Rtcp,
+    player: Player,
+    /// Room for `CLIPS + EVENTS`, so that nothing in the tick ever makes it grow.
+    events: VecDeque<LegEvent>,
+    /// Clips that wait in `player` or, ended, in `events`.
+    clips: usize,
+    muted: bool,
+    dropped_digits: u64,
+    last_tick: Option<Instant>,
+    /// The timestamp of the present tick; `None` when the leg sits it out.
+    now: Option<RtpTime>,
+    /// What it says in the present tick, as it is mixed.
     pub(crate) frame: Frame,
-    pub(crate) source: Option<Ssrc>,
-    sequence: SeqNo,
-    timestamp: RtpTime,
-    packet: [u8; HEADER + 4 * MAX_CSRC + 3 * FRAME],
-    packet_length: usize,
-    stats: LegStats,
+    pub(crate) voice: Voice,
 }
 
 impl Leg {
     /// A leg that has heard and sent nothing yet. All its memory is allocated here.
     pub fn new(config: LegConfig) -> Self {
         Self {
-            buffer: jitter::Buffer::default(),
+            incoming: Incoming::new(),
+            outgoing: Outgoing::new(config.ssrc, config.first_sequence, config.first_timestamp),
+            rtcp: Rtcp::new(config.ssrc),
             player: Player::default(),
-            events: VecDeque::with_capacity(32),
+            events: VecDeque::with_capacity(CLIPS + EVENTS),
+            clips: 0,
             muted: false,
+            dropped_digits: 0,
+            last_tick: None,
+            now: None,
             frame: Frame::SILENCE,
-            source: None,
-            sequence: config.first_sequence,
-            timestamp: config.first_timestamp,
-            packet: [0; HEADER + 4 * MAX_CSRC + 3 * FRAME],
-            packet_length: 0,
-            stats: LegStats::default(),
+            voice: Voice::default(),
             config,
         }
     }
@@ -150,91 +180,225 @@ impl Leg {
         self.config.id
     }
 
-    /// Counters since the leg was made.
-    pub fn stats(&self) -> LegStats {
-        self.stats
+    /// What it is made of at present.
+    pub fn config(&self) -> &LegConfig {
+        &self.config
     }
 
-    /// Takes one datagram from the RTP port: RTP, or RTCP where both share the port (RFC 5761).
+    /// The stream that we send.
+    pub fn ssrc(&self) -> Ssrc {
+        self.config.ssrc
+    }
+
+    /// The stream that we receive, once there is one.
+    pub fn far_ssrc(&self) -> Option<Ssrc> {
+        self.incoming.ssrc()
+    }
+
+    /// True while it is received but not mixed.
+    pub fn is_muted(&self) -> bool {
+        self.muted
+    }
+
+    /// Figures since the leg was made.
+    pub fn stats(&self) -> LegStats {
+        let (packets, octets) = self.last_tick.map_or((0, 0), |now| {
+            let sent = self.outgoing.sent(now);
+            (sent.packets, sent.octets)
+        });
+        let buffer = &self.incoming.buffer;
+        LegStats {
+            ingress_packets: self.incoming.packets,
+            ingress_octets: self.incoming.octets,
+            ingress: self.incoming.counts,
+            playout: buffer.stats(),
+            lost: self.incoming.lost(),
+            jitter: self.incoming.jitter().to_duration(),
+            playout_delay: self
+                .last_tick
+                .map_or(Duration::ZERO, |now| buffer.playout_delay(now).to_duration()),
+            target_delay: buffer.target_delay().to_duration(),
+            level: self.voice.level(),
+            egress_packets: packets,
+            egress_octets: octets,
+            dropped_digits: self.dropped_digits,
+            far_end: self.rtcp.far_end(),
+        }
+    }
+
+    /// Takes one datagram from the RTP port: RTP, or RTCP where both share the port (RFC 5761). The caller has checked where it
+    /// comes from.
     pub fn ingress_rtp(&mut self, arrival: Instant, datagram: &[u8]) -> Ingress {
         if rtp::is_rtcp(datagram) {
             return self.ingress_rtcp(arrival, datagram);
         }
         let Ok(packet) = rtp::Packet::parse(datagram) else {
-            self.stats.malformed += 1;
-            return Ingress::Dropped;
+            self.incoming.counts.malformed += 1;
+            return Ingress::Malformed;
         };
-        let law = if packet.payload_type() == self.config.media.audio_pt {
-            self.config.media.codec
-        } else {
-            self.stats.unknown_payload_type += 1;
-            return Ingress::Dropped;
-        };
-        if self.source.replace(packet.ssrc()).is_none() {
-            self.events.push_back(LegEvent::MediaStarted);
+        let first = self.incoming.packets == 0;
+        let taken = self.incoming.handle_packet(arrival, &packet, self.config.media, self.config.direction);
+        match taken.ingress {
+            Ingress::Audio | Ingress::Event | Ingress::ComfortNoise => {
+                if self.incoming.alive(arrival) {
+                    self.tell(LegEvent::MediaResumed);
+                }
+                if first {
+                    self.tell(LegEvent::MediaStarted);
+                }
+            }
+            _ => {}
         }
-        self.stats.ingress_packets += 1;
-        self.buffer.push(packet.sequence(), packet.timestamp(), law, packet.payload(), arrival);
-        Ingress::Audio
+        if let Some(digit) = taken.pressed.and_then(key_of) {
+            self.tell(LegEvent::Digit(digit));
+        }
+        taken.ingress
     }
 
-    /// Takes one datagram from the RTCP port.
-    pub fn ingress_rtcp(&mut self, _arrival: Instant, _datagram: &[u8]) -> Ingress {
+    /// Takes one datagram from the RTCP port. The caller has checked where it comes from.
+    pub fn ingress_rtcp(&mut self, arrival: Instant, datagram: &[u8]) -> Ingress {
+        if !self.rtcp.handle_packet(arrival, datagram) {
+            self.incoming.counts.malformed += 1;
+            return Ingress::Malformed;
+        }
+        self.incoming.counts.rtcp += 1;
+        if self.incoming.alive(arrival) {
+            self.tell(LegEvent::MediaResumed);
+        }
         Ingress::Rtcp
     }
 
     /// The RTP packet of this tick, if one is due. It stays until the next tick.
     pub fn egress(&self) -> Option<&[u8]> {
-        (self.packet_length > 0).then(|| &self.packet[..self.packet_length])
+        self.outgoing.ready()
     }
 
-    /// The RTCP compound packet, if one is due (at least every 5 s). Call after the tick, about once a second or more often;
-    /// `wall` is the time of day that goes into sender reports.
-    pub fn egress_rtcp(&mut self, _now: Instant, _wall: SystemTime) -> Option<Bytes> {
-        None
+    /// The RTCP compound packet, if one is due; at least every 5 s when asked once a second. It goes to the RTCP port, or to the
+    /// RTP port where both share it. `wall` is the time of day that goes into sender reports. Not for the tick: it allocates.
+    pub fn egress_rtcp(&mut self, now: Instant, wall: SystemTime) -> Option<Bytes> {
+        if !self.rtcp.is_due(now) {
+            return None;
+        }
+        let block = self.incoming.report_block();
+        Some(self.rtcp.report(now, wall, &self.config.cname, self.outgoing.sent(now), block))
     }
 
-    /// Hold or resume.
-    pub fn set_direction(&mut self, direction: Direction) {
+    /// The RTCP goodbye, to send when the leg ends. Not for the tick: it allocates.
+    pub fn goodbye(&self) -> Bytes {
+        self.rtcp.goodbye(&self.config.cname)
+    }
+
+    /// Hold or resume, at `now`.
+    pub fn set_direction(&mut self, now: Instant, direction: Direction) {
         self.config.direction = direction;
+        self.incoming.restart_silence(now);
     }
 
-    /// Takes over a new media format.
+    /// Takes over a new media format; our stream goes on.
     pub fn reconfigure(&mut self, media: MediaConfig) {
         self.config.media = media;
     }
 
-    /// Muted: received but not mixed.
+    /// Muted: received, its digits count, but not mixed.
     pub fn set_muted(&mut self, muted: bool) {
         self.muted = muted;
     }
 
-    /// Queues digits to send.
-    pub fn send_digits(&mut self, _digits: &Digits) {}
-
-    /// First half of a tick: this leg's contribution is then in `frame`.
-    pub(crate) fn begin_tick(&mut self, now: Instant) -> bool {
-        self.packet_length = 0;
-        self.buffer.pull(now, &mut self.frame) == jitter::Pull::Frame && !self.muted
+    /// Queues digits to send as telephone events; false when the peer has no such events or there is no room, and then none is
+    /// sent.
+    pub fn send_digits(&mut self, digits: &Digits) -> bool {
+        self.config.media.event_pt.is_some() && self.outgoing.digits.push(digits)
     }
 
-    /// Second half of a tick: the payload to send.
-    pub(crate) fn end_tick(&mut self, payload: &[u8; FRAME], csrcs: &[Ssrc]) {
-        if self.config.direction.sends() {
-            let header = Header {
-                marker: self.stats.egress_packets == 0,
-                payload_type: self.config.media.audio_pt,
-                sequence: self.sequence,
-                timestamp: self.timestamp,
-                ssrc: self.config.ssrc,
-                csrcs: if self.config.csrc { csrcs } else { &[] },
-            };
-            let length = rtp::write_header(&header, &mut self.packet);
-            self.packet[length..length + FRAME].copy_from_slice(payload);
-            self.packet_length = length + FRAME;
-            self.sequence = self.sequence.next();
-            self.stats.egress_packets += 1;
+    /// Queues a clip to play in place of the mix; gives it back when [`CLIPS`] are waiting.
+    pub(crate) fn play(&mut self, clip: Clip) -> Result<(), Clip> {
+        if self.clips == CLIPS {
+            return Err(clip);
         }
-        self.timestamp = self.timestamp.plus((TICK.as_millis() * 8) as u32);
+        self.player.push(clip, None)?;
+        self.clips += 1;
+        Ok(())
+    }
+
+    /// Ends all clips.
+    pub(crate) fn stop_clips(&mut self) {
+        while let Some(clip) = self.player.take() {
+            self.clip_ended(clip, false);
+        }
+    }
+
+    /// What the leg wants to tell.
+    pub(crate) fn poll_event(&mut self) -> Option<LegEvent> {
+        let event = self.events.pop_front()?;
+        self.clips -= usize::from(matches!(event, LegEvent::ClipEnded { .. }));
+        Some(event)
+    }
+
+    /// First half of a tick: what it says is in `frame`. True when it may be heard.
+    pub(crate) fn begin_tick(&mut self, now: Instant) -> bool {
+        self.now = self.outgoing.begin_tick(now);
+        if self.now.is_none() {
+            self.frame = Frame::SILENCE;
+            return false;
+        }
+        self.last_tick = Some(now);
+        if self.config.direction.receives()
+            && let Some(silent_for) = self.incoming.silence(now, self.config.silent_after)
+        {
+            self.tell(LegEvent::MediaSilent(silent_for));
+        }
+        let present = self.incoming.pull(now, &mut self.frame);
+        self.voice.listen(&self.frame);
+        // A key's tone, which some peers send along with its event, is for us only.
+        present && self.voice.is_active() && !self.muted && !self.incoming.is_key_held(now)
+    }
+
+    /// Takes the frame of the clip that is played to this leg instead of the mix, if one is.
+    pub(crate) fn clip_frame(&mut self) -> Option<Frame> {
+        self.now?;
+        while let Some(clip) = self.player.take_ended() {
+            self.clip_ended(clip, true);
+        }
+        self.player.frame().map(|(frame, _)| *frame)
+    }
+
+    /// Second half of a tick: what it hears, encoded with its codec, becomes a packet.
+    pub(crate) fn end_tick(&mut self, codes: &[u8; FRAME], csrcs: &[Ssrc]) {
+        let Some(now) = self.now else { return };
+        if !self.config.direction.sends() {
+            self.outgoing.pause();
+            return;
+        }
+        if let Some(event_pt) = self.config.media.event_pt.filter(|_| self.outgoing.digits.is_busy()) {
+            let event = self.outgoing.digits.tick(now);
+            if !self.outgoing.digits.is_busy() {
+                self.tell(LegEvent::DigitsSent);
+            }
+            if let Some(event) = event {
+                self.outgoing.event(event, event_pt);
+                return;
+            }
+        }
+        let csrcs = if self.config.csrc { csrcs } else { &[] };
+        let MediaConfig { audio_pt: payload_type, ptime, .. } = self.config.media;
+        self.outgoing.audio(now, codes, Format { payload_type, ptime, csrcs });
+    }
+
+    fn clip_ended(&mut self, clip: Clip, finished: bool) {
+        // There is room: `clips` counts those waiting here and in the player, and is bounded by CLIPS.
+        self.events.push_back(LegEvent::ClipEnded { token: clip.token, finished, frames: clip.frames });
+    }
+
+    /// Notes an event that is not a clip; when nobody collects them for long, digits are dropped and counted.
+    fn tell(&mut self, event: LegEvent) {
+        if self.events.len() - self.ended_clips() < EVENTS {
+            self.events.push_back(event);
+        } else {
+            self.dropped_digits += 1;
+        }
+    }
+
+    fn ended_clips(&self) -> usize {
+        self.events.iter().filter(|event| matches!(event, LegEvent::ClipEnded { .. })).count()
     }
 }

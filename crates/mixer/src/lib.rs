@@ -12,10 +12,12 @@ pub mod rtp;
 pub mod units;
 
 mod conference;
+mod fanout;
 mod leg;
-mod player;
 mod port;
+mod select;
 mod shard;
+mod sum;
 #[cfg(test)]
 mod testing;
 
@@ -23,8 +25,7 @@ pub use clock::Clock;
 pub use conference::{Conference, MixConfig, Sabotage};
 pub use frame::{Clip, FRAME, Frame, TICK};
 pub use g711::G711;
-pub use leg::{Direction, Ingress, Leg, LegConfig, LegStats, MediaConfig};
-pub use player::CLIPS;
+pub use leg::{CLIPS, Direction, Ingress, IngressCounts, Leg, LegConfig, LegStats, MediaConfig};
 pub use port::{Command, Digits, DigitsError, Report, Seat};
 pub use shard::{Shard, ShardConfig};
 pub use units::{ConferenceId, LegId, PayloadType, Ptime, RtpTime, SeqNo, Ssrc};

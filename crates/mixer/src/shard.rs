@@ -27,6 +27,9 @@ impl Default for ShardConfig {
     }
 }
 
+/// Reports that can wait per leg; what is beyond that waits in the leg itself.
+const REPORTS_PER_SEAT: usize = 8;
+
 /// The conferences of one media thread.
 #[derive(Debug)]
 pub struct Shard<IO> {
@@ -45,7 +48,7 @@ impl<IO> Shard<IO> {
             config,
             conferences: Vec::with_capacity(config.seats),
             places: HashMap::with_capacity(config.seats),
-            reports: VecDeque::with_capacity(config.seats * 8 + 64),
+            reports: VecDeque::with_capacity((config.seats + 8) * REPORTS_PER_SEAT),
             ticks: 0,
             stray_commands: 0,
         }
@@ -56,44 +59,46 @@ impl<IO> Shard<IO> {
         self.ticks
     }
 
-    /// Commands that named a leg or a conference which is not here; a command that crosses a hang-up is normal.
+    /// Commands that named a leg or a conference which is not here. A few are normal: commands cross hang-ups.
     pub fn stray_commands(&self) -> u64 {
         self.stray_commands
     }
 
+    /// Legs sitting here.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// True when no leg sits here.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
     /// The conferences, for a look at their state.
-    pub fn conferences(&self) -> impl Iterator<Item = &Conference<IO>> {
+    pub fn conferences(&self) -> impl ExactSizeIterator<Item = &Conference<IO>> {
         self.conferences.iter()
     }
 
     /// Every leg with its way to the far end.
     pub fn seats_mut(&mut self) -> impl Iterator<Item = &mut Seat<IO>> {
-        self.conferences.iter_mut().flat_map(|conference| conference.seats.iter_mut().map(|seat| &mut **seat))
+        self.conferences.iter_mut().flat_map(Conference::seats_mut)
     }
 
     /// One leg.
     pub fn seat_mut(&mut self, leg: LegId) -> Option<&mut Seat<IO>> {
         let conference = *self.places.get(&leg)?;
-        let conference = self.conference(conference)?;
-        conference.seats.iter_mut().find(|seat| seat.leg.id() == leg).map(|seat| &mut **seat)
+        self.conference(conference)?.seat_mut(leg)
     }
 
-    /// Does what control asks; between ticks, never during one.
-    pub fn apply(&mut self, _now: Instant, command: Command<IO>) {
+    /// Does what control asks at `now`; between ticks, never during one.
+    pub fn apply(&mut self, now: Instant, command: Command<IO>) {
         match command {
             Command::Open { conference, seats } => {
                 if self.conference(conference).is_none() {
                     self.conferences.push(Conference::new(conference, seats, self.config.mix));
                 }
             }
-            Command::Close { conference } => {
-                if let Some(place) = self.conferences.iter().position(|candidate| candidate.id == conference)
-                {
-                    for seat in self.conferences.swap_remove(place).seats {
-                        self.hand_back(seat);
-                    }
-                }
-            }
+            Command::Close { conference } => self.close(conference),
             Command::Seat { conference, seat } => self.sit(conference, seat),
             Command::Move { leg, to } => {
                 if let Some(seat) = self.take(leg) {
@@ -105,46 +110,43 @@ impl<IO> Shard<IO> {
                     self.hand_back(seat);
                 }
             }
-            Command::Play { leg, clip, interrupt } => match self.seat_mut(leg) {
-                Some(seat) => {
-                    if interrupt {
-                        stop(seat);
-                    }
-                    if let Err(clip) = seat.leg.player.push(clip) {
-                        self.reports.push_back(unplayed(leg, clip));
-                    }
+            Command::Play { leg, clip, interrupt } => self.play(leg, clip, interrupt),
+            Command::Stop { leg } => self.with(leg, |seat| seat.leg.stop_clips()),
+            Command::PlayAll { conference, clip, except } => {
+                let refused = match self.conference(conference) {
+                    Some(place) => place.play(clip, except).err(),
+                    None => Some(clip),
+                };
+                if let Some(clip) = refused {
+                    self.stray_commands += 1;
+                    self.reports.push_back(conference_clip_ended(conference, clip, false));
                 }
-                None => self.reports.push_back(unplayed(leg, clip)),
-            },
-            Command::Stop { leg } => self.with(leg, stop),
-            Command::PlayAll { conference, clip, except: _ } => {
-                self.reports.push_back(Report::ConferenceClipEnded {
-                    conference,
-                    token: clip.token,
-                    finished: false,
-                    frames: clip.frames,
-                });
             }
             Command::Mute { leg, muted } => self.with(leg, |seat| seat.leg.set_muted(muted)),
-            Command::Direction { leg, direction } => self.with(leg, |seat| seat.leg.set_direction(direction)),
+            Command::Direction { leg, direction } => {
+                self.with(leg, |seat| seat.leg.set_direction(now, direction));
+            }
             Command::Reconfigure { leg, media } => self.with(leg, |seat| seat.leg.reconfigure(media)),
-            Command::SendDigits { leg, digits } => self.with(leg, |seat| seat.leg.send_digits(&digits)),
+            Command::SendDigits { leg, digits } => {
+                let sent = self.seat_mut(leg).is_some_and(|seat| seat.leg.send_digits(&digits));
+                self.stray_commands += u64::from(!sent);
+            }
         }
     }
 
-    /// Mixes 20 ms in every conference. `now` is the tick's deadline, not the moment the thread woke up.
+    /// Mixes 20 ms in every conference. `now` is the tick's deadline ([`crate::Clock::due`]), not the moment the thread woke up:
+    /// timestamps and playout follow it.
     pub fn tick(&mut self, now: Instant) {
         for conference in &mut self.conferences {
             conference.tick(now);
-            for seat in &mut conference.seats {
-                let leg = seat.leg.id();
-                while let Some(event) = seat.leg.events.pop_front() {
-                    self.reports.push_back(match event {
-                        LegEvent::MediaStarted => Report::MediaStarted { leg },
-                        LegEvent::ClipEnded { token, finished, frames } => {
-                            Report::ClipEnded { leg, token, finished, frames }
-                        }
-                    });
+            let id = conference.id();
+            while let Some((clip, finished)) = conference.poll_ended_clip() {
+                self.reports.push_back(conference_clip_ended(id, clip, finished));
+            }
+            for seat in conference.seats_mut() {
+                while self.reports.len() < self.reports.capacity() {
+                    let Some(event) = seat.leg.poll_event() else { break };
+                    self.reports.push_back(report(seat.leg.id(), event));
                 }
             }
         }
@@ -157,34 +159,71 @@ impl<IO> Shard<IO> {
     }
 
     fn conference(&mut self, id: ConferenceId) -> Option<&mut Conference<IO>> {
-        self.conferences.iter_mut().find(|conference| conference.id == id)
+        self.conferences.iter_mut().find(|conference| conference.id() == id)
     }
 
-    fn sit(&mut self, id: ConferenceId, seat: Box<Seat<IO>>) {
-        let leg = seat.leg.id();
-        if let Some(conference) = self.conference(id) {
-            conference.join(seat);
-            self.places.insert(leg, id);
-        } else {
+    fn close(&mut self, id: ConferenceId) {
+        let Some(place) = self.conferences.iter().position(|conference| conference.id() == id) else {
             self.stray_commands += 1;
+            return;
+        };
+        let mut conference = self.conferences.swap_remove(place);
+        conference.stop_clips();
+        while let Some((clip, finished)) = conference.poll_ended_clip() {
+            self.reports.push_back(conference_clip_ended(id, clip, finished));
+        }
+        while let Some(seat) = conference.leave_any() {
             self.hand_back(seat);
         }
     }
 
+    fn sit(&mut self, id: ConferenceId, seat: Box<Seat<IO>>) {
+        let leg = seat.leg.id();
+        let known = self.places.contains_key(&leg);
+        if let Some(conference) = self.conference(id).filter(|_| !known) {
+            conference.join(seat);
+            self.places.insert(leg, id);
+            let room = (self.places.len() + 8) * REPORTS_PER_SEAT;
+            self.reports.reserve(room.saturating_sub(self.reports.len()));
+        } else {
+            self.stray_commands += 1;
+            self.reports.push_back(Report::Returned { leg, seat });
+        }
+    }
+
     fn take(&mut self, leg: LegId) -> Option<Box<Seat<IO>>> {
-        let seat = self
-            .places
-            .remove(&leg)
-            .and_then(|conference| self.conference(conference))
-            .and_then(|conference| conference.leave(leg));
+        let conference = self.places.remove(&leg);
+        let seat = conference.and_then(|id| self.conference(id)).and_then(|conference| conference.leave(leg));
         self.stray_commands += u64::from(seat.is_none());
         seat
     }
 
-    fn hand_back(&mut self, seat: Box<Seat<IO>>) {
+    /// A leg goes home, after everything it still has to tell.
+    fn hand_back(&mut self, mut seat: Box<Seat<IO>>) {
         let leg = seat.leg.id();
         self.places.remove(&leg);
+        seat.leg.stop_clips();
+        while let Some(event) = seat.leg.poll_event() {
+            self.reports.push_back(report(leg, event));
+        }
         self.reports.push_back(Report::Returned { leg, seat });
+    }
+
+    fn play(&mut self, leg: LegId, clip: Clip, interrupt: bool) {
+        let refused = match self.seat_mut(leg) {
+            Some(seat) => {
+                if interrupt {
+                    seat.leg.stop_clips();
+                }
+                seat.leg.play(clip).err()
+            }
+            None => Some(clip),
+        };
+        if let Some(clip) = refused {
+            self.stray_commands += 1;
+            let event = LegEvent::ClipEnded { token: clip.token, finished: false, frames: clip.frames };
+            self.reports.push_back(report(leg, event));
+        }
     }
 
     fn with(&mut self, leg: LegId, act: impl FnOnce(&mut Seat<IO>)) {
@@ -195,16 +234,17 @@ impl<IO> Shard<IO> {
     }
 }
 
-fn stop<IO>(seat: &mut Seat<IO>) {
-    while let Some(clip) = seat.leg.player.take() {
-        seat.leg.events.push_back(LegEvent::ClipEnded {
-            token: clip.token,
-            finished: false,
-            frames: clip.frames,
-        });
+fn report<IO>(leg: LegId, event: LegEvent) -> Report<IO> {
+    match event {
+        LegEvent::MediaStarted => Report::MediaStarted { leg },
+        LegEvent::MediaSilent(silent_for) => Report::MediaSilent { leg, silent_for },
+        LegEvent::MediaResumed => Report::MediaResumed { leg },
+        LegEvent::Digit(digit) => Report::Digit { leg, digit },
+        LegEvent::DigitsSent => Report::DigitsSent { leg },
+        LegEvent::ClipEnded { token, finished, frames } => Report::ClipEnded { leg, token, finished, frames },
     }
 }
 
-fn unplayed<IO>(leg: LegId, clip: Clip) -> Report<IO> {
-    Report::ClipEnded { leg, token: clip.token, finished: false, frames: clip.frames }
+fn conference_clip_ended<IO>(conference: ConferenceId, clip: Clip, finished: bool) -> Report<IO> {
+    Report::ConferenceClipEnded { conference, token: clip.token, finished, frames: clip.frames }
 }

@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(Samples::from_duration(Duration::from_millis(20)), Samples::new(160));
         assert_eq!(Samples::from_millis(20).to_duration(), Duration::from_millis(20));
         assert_eq!(Samples::new(-1).to_duration(), Duration::ZERO);
-        let eight_hours = Duration::from_secs(8 * 3600);
+        let eight_hours = Duration::from_hours(8);
         assert_eq!(Samples::from_duration(eight_hours).to_duration(), eight_hours);
     }
 

@@ -1,9 +1,62 @@
 //! WHICH trunk may carry this leg: pure data to a decision, with its because.
+//!
+//! A [`TableSource`] (TOML) and the trunks there are become a [`Table`], or all the reasons why not. A table and a
+//! [`LegRequest`] become a [`Decision`]: let the caller in, or try these trunks in this order with these caller IDs,
+//! or refuse. No input, output, clock or chance: the same question has the same answer.
+//!
+//! ```
+//! use routing::{Initiator, LegRequest, Outcome, Table, TableSource, TrunkRef};
+//!
+//! let source = TableSource::from_toml(r#"
+//!     [[bridge]]
+//!     tenant = "contoso"
+//!     country_code = "49"
+//!
+//!     [[number]]
+//!     number = "+49 30 200001"
+//!     owner = "operator:acme"
+//!     tenant = "contoso"
+//!
+//!     [[organizer]]
+//!     id = "clara"
+//!     tenant = "contoso"
+//!     license = "operator-connect-conferencing"
+//!     policy = "International Policy"
+//!
+//!     [[policy]]
+//!     name = "International Policy"
+//!     pstn_usages = ["International"]
+//!
+//!     [[route]]
+//!     name = "International"
+//!     number_pattern = '\d+'
+//!     pstn_usages = ["International"]
+//!     bridge_source_phone_number = "+49 30 200001"
+//! "#)?;
+//! let trunks = [TrunkRef { id: "acme-1".into(), provider: "operator:acme".parse()? }];
+//! let table = Table::build(&source, &trunks).map_err(|mut errors| errors.remove(0))?;
+//!
+//! let decision = routing::decide(&table, &LegRequest::DialOut {
+//!     organizer: &"clara".into(),
+//!     dialed: "040 765432",
+//!     initiator: Initiator::Member,
+//!     down: &|_trunk| false,
+//! });
+//! assert_eq!(
+//!     decision.because[0].to_string(),
+//!     "O4: route \"International\" matches +4940765432; operator:acme carries it, showing +4930200001",
+//! );
+//! let Outcome::Candidates(candidates) = decision.outcome else { panic!() };
+//! assert_eq!(candidates[0].trunk.as_str(), "acme-1");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod automaton;
 mod decide;
 mod decision;
+#[doc(hidden)]
+pub mod fuzzing;
 mod ids;
-mod language;
 mod license;
 mod lint;
 mod number;

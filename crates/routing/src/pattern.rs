@@ -5,28 +5,39 @@
 //! number with its `+`, anywhere in it unless anchored. Matching is linear in the number's length, so that no pattern
 //! can stall a decision.
 
+use crate::automaton::Automaton;
 use crate::number::E164;
 use regex::bytes::{Regex, RegexBuilder};
+use std::sync::Arc;
 
 /// Microsoft's default for a route that names no pattern.
 pub(crate) const DEFAULT_PATTERN: &str = "[0-9]{10}";
 
 /// The longest pattern, in bytes.
 const MAX_PATTERN: usize = 1024;
-/// The largest compiled program, in bytes; `^\+1(425|206)(\d{7})$` takes about 1 KiB.
+/// The largest table of a pattern, in bytes; `^\+1(425|206)(\d{7})$` takes less than 1 KiB. A pattern that needs more
+/// is matched by the regex engine itself: slower, but never exponential.
+const MAX_AUTOMATON: usize = 32 * 1024;
+/// The largest compiled program of the regex engine, in bytes.
 const MAX_PROGRAM: usize = 64 * 1024;
 /// The lazily filled transition cache of one pattern, in bytes. When it is full it is emptied; matching stays linear.
 const MAX_CACHE: usize = 64 * 1024;
 /// The deepest nesting of groups.
 const MAX_NESTING: u32 = 32;
 
-/// A compiled pattern.
+/// A compiled pattern. A clone shares what was compiled.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
-    text: Box<str>,
-    regex: Regex,
-    /// Digits with which every match begins, when that is plain to see: most routes are excluded by this comparison.
-    prefix: Box<str>,
+    text: Arc<str>,
+    matcher: Matcher,
+    prefix: Prefix,
+}
+
+/// Two ways to the same answer.
+#[derive(Clone, Debug)]
+enum Matcher {
+    Automaton(Automaton),
+    Regex(Regex),
 }
 
 impl Pattern {
@@ -36,16 +47,10 @@ impl Pattern {
             return Err(format!("at most {MAX_PATTERN} bytes; split it into several routes"));
         }
         let shape = Scan::new(text).run()?;
-        let regex = RegexBuilder::new(text)
-            .unicode(false)
-            .size_limit(MAX_PROGRAM)
-            .dfa_size_limit(MAX_CACHE)
-            .nest_limit(MAX_NESTING)
-            .build()
-            .map_err(|error| reason(&error))?;
-        let prefix =
-            if shape.top_level_choice || shape.inline_options { String::new() } else { literal_prefix(text) };
-        Ok(Self { text: text.into(), regex, prefix: prefix.into() })
+        let regex = regex(text)?;
+        let matcher = Automaton::of(text, MAX_AUTOMATON).map_or(Matcher::Regex(regex), Matcher::Automaton);
+        let plain = if shape.top_level_choice || shape.inline_options { "" } else { &literal_prefix(text) };
+        Ok(Self { text: text.into(), matcher, prefix: Prefix::of(plain) })
     }
 
     /// The pattern as written.
@@ -54,13 +59,61 @@ impl Pattern {
     }
 
     /// The plain characters with which every match begins; empty where that is not certain.
-    pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
+    pub(crate) fn prefix(&self) -> Prefix {
+        self.prefix
     }
 
     /// Whether it occurs in the number, `+` included.
     pub(crate) fn matches(&self, dialed: &E164) -> bool {
-        dialed.as_str().starts_with(&*self.prefix) && self.regex.is_match(dialed.as_str().as_bytes())
+        match &self.matcher {
+            Matcher::Automaton(automaton) => automaton.matches(dialed.digits()),
+            Matcher::Regex(regex) => regex.is_match(dialed.as_str().as_bytes()),
+        }
+    }
+}
+
+fn regex(text: &str) -> Result<Regex, String> {
+    RegexBuilder::new(text)
+        .unicode(false)
+        .size_limit(MAX_PROGRAM)
+        .dfa_size_limit(MAX_CACHE)
+        .nest_limit(MAX_NESTING)
+        .build()
+        .map_err(|error| reason(&error))
+}
+
+/// Up to eight characters with which a number begins, compared at once: most routes are excluded by this before
+/// anything of theirs is fetched from memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Prefix {
+    characters: u64,
+    mask: u64,
+}
+
+impl Prefix {
+    /// The first eight characters.
+    pub(crate) fn of(text: &str) -> Self {
+        let mut characters = [0; 8];
+        let mut mask = [0; 8];
+        for ((byte, character), mask) in text.bytes().zip(&mut characters).zip(&mut mask) {
+            *character = byte;
+            *mask = 0xff;
+        }
+        Self { characters: u64::from_le_bytes(characters), mask: u64::from_le_bytes(mask) }
+    }
+
+    /// Nothing, the first character, the first two, and so on to itself.
+    pub(crate) fn beginnings(self) -> impl Iterator<Item = Self> {
+        let length = self.mask.trailing_ones() / 8;
+        (0..=length).map(move |length| {
+            let mask = self.mask & 1u64.checked_shl(8 * length).map_or(u64::MAX, |bit| bit - 1);
+            Self { characters: self.characters & mask, mask }
+        })
+    }
+
+    /// Whether this beginning is a beginning of the other: also of whatever begins with the other.
+    pub(crate) fn begins(self, other: Self) -> bool {
+        other.mask & self.mask == self.mask && other.characters & self.mask == self.characters
     }
 }
 
@@ -286,12 +339,9 @@ mod tests {
         let pattern = Pattern::compile(pattern).expect("a pattern");
         let dialed = dialed.parse().expect("a number");
         let found = pattern.matches(&dialed);
-        assert_eq!(
-            found,
-            pattern.regex.is_match(dialed.as_str().as_bytes()),
-            "the prefix of {}",
-            pattern.text()
-        );
+        let text = pattern.text();
+        assert_eq!(found, regex(text).expect("a pattern").is_match(dialed.as_str().as_bytes()), "{text}");
+        assert!(!found || pattern.prefix().begins(Prefix::of(dialed.as_str())), "the prefix of {text}");
         found
     }
 
@@ -322,6 +372,14 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_too_large_for_a_table_is_matched_all_the_same() {
+        let pattern = Pattern::compile(r"3\d{12}|\d*3\d{11}").expect("a pattern");
+        assert!(matches!(pattern.matcher, Matcher::Regex(_)));
+        assert!(matches(pattern.text(), "+1300000000000"));
+        assert!(!matches(pattern.text(), "+1130000000000"));
+    }
+
+    #[test]
     fn the_plain_beginning_of_a_pattern_is_found() {
         for (pattern, prefix) in [
             (r"^\+1(425|206)", "+1"),
@@ -332,7 +390,7 @@ mod tests {
             (r"^(\+49|\+43)", ""),
             (r"^\+49\d", "+49"),
         ] {
-            assert_eq!(&*Pattern::compile(pattern).expect("a pattern").prefix, prefix, "{pattern}");
+            assert_eq!(Pattern::compile(pattern).expect("a pattern").prefix, Prefix::of(prefix), "{pattern}");
         }
     }
 

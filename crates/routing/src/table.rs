@@ -120,9 +120,11 @@ pub(crate) struct Policy {
     pub(crate) place: Range<usize>,
 }
 
-/// One route of a policy, and the usage that led to it (an index into the policy's usages).
-#[derive(Clone, Copy, Debug)]
+/// One route of a policy, and the usage that led to it (an index into the policy's usages). The pattern is repeated
+/// here, so that a route that does not match costs a decision no look at the route itself.
+#[derive(Clone, Debug)]
 pub(crate) struct Step {
+    pub(crate) pattern: Pattern,
     pub(crate) usage: u32,
     pub(crate) route: u32,
 }

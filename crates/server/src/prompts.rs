@@ -79,7 +79,7 @@ impl Prompts {
         prompts
             .iter()
             .filter_map(|prompt| self.clips.get(prompt))
-            .flat_map(|clip| clip.iter().cloned())
+            .flat_map(|clip| clip.iter().copied())
             .collect()
     }
 

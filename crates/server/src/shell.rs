@@ -33,6 +33,8 @@ const BATCH: usize = 64;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// After the second signal, for legs to end.
 const AT_MOST: Duration = Duration::from_secs(5);
+/// How long to sleep when nothing is due.
+const IDLE: Duration = Duration::from_mins(1);
 /// A full media ring is tried again after this.
 const RING_RETRY: Duration = Duration::from_millis(5);
 
@@ -50,7 +52,7 @@ struct Shell {
     control: Control<SocketDoor>,
     sip: Arc<SipIo>,
     arrivals: mpsc::Receiver<Arrival>,
-    settled: mpsc::UnboundedReceiver<u64>,
+    settled: mpsc::Receiver<u64>,
     asks: mpsc::Receiver<(Ask, oneshot::Sender<Reply>)>,
     waiting: HashMap<u64, oneshot::Sender<Reply>>,
     next_ask: u64,
@@ -77,7 +79,7 @@ impl Shell {
             .context("sip.listen")?;
         let sip = Arc::new(sip);
         let listener = http::bind(config.http_listen).await?;
-        let (settled_in, settled) = mpsc::unbounded_channel();
+        let (settled_in, settled) = mpsc::channel(ARRIVALS);
         let spool = start_spool(&config, &metrics, settled_in)?;
         let reports = Arc::new(Notify::new());
         let shards = start_shards(&config, &reports)?;
@@ -209,7 +211,7 @@ impl Shell {
 
     fn next_wake(&self, give_up: Option<Instant>) -> Instant {
         let now = Instant::now();
-        let mut at = self.control.poll_timeout().map_or(now + Duration::from_secs(60), |(at, _)| at);
+        let mut at = self.control.poll_timeout().map_or(now + IDLE, |(at, _)| at);
         if self.held.iter().any(|held| !held.is_empty()) {
             at = at.min(now + RING_RETRY);
         }
@@ -262,11 +264,17 @@ impl Shell {
     }
 
     fn carry_out(&mut self) {
+        let mut refused = Vec::new();
         while let Some(output) = self.control.poll_output() {
             match output {
                 Output::Sip(transmit) => self.sip.send(&transmit.flow, transmit.bytes),
                 Output::Media { shard, command } => self.held[shard].push_back(*command),
-                Output::Usage { line, ticket } => self.spool.write(line, ticket.map(|leg| leg.0)),
+                Output::Usage { line, ticket } => {
+                    if !self.spool.write(line, ticket.map(|leg| leg.0)) {
+                        // The spool is overwhelmed and has counted the loss; the call need not wait for it.
+                        refused.extend(ticket);
+                    }
+                }
                 Output::Reply { number, reply } => {
                     if let Some(answer) = self.waiting.remove(&number) {
                         // Whoever asked may have gone.
@@ -282,6 +290,9 @@ impl Shell {
             }
         }
         self.push_held();
+        for leg in refused {
+            self.feed(Input::Settled(leg));
+        }
     }
 
     /// Hands commands to the media threads, in order; what finds a ring full stays and is tried again.
@@ -301,18 +312,15 @@ fn now() -> Now {
     Now { mono: Instant::now(), wall: SystemTime::now() }
 }
 
-fn start_spool(
-    config: &Config,
-    metrics: &Metrics,
-    settled: mpsc::UnboundedSender<u64>,
-) -> anyhow::Result<Spool> {
+fn start_spool(config: &Config, metrics: &Metrics, settled: mpsc::Sender<u64>) -> anyhow::Result<Spool> {
     let gauges = SpoolMetrics {
         waiting: metrics.spool_waiting.clone(),
         delivered: metrics.spool_delivered.clone(),
         dropped: metrics.spool_dropped.clone(),
     };
     Spool::start(&config.spool, config.spool_group, gauges, move |Told::Settled(ticket, _durable)| {
-        let _ = settled.send(ticket);
+        // Fails only when the bridge is stopping and nobody waits any more.
+        let _ = settled.blocking_send(ticket);
     })
     .with_context(|| format!("usage.spool {}", config.spool.display()))
 }

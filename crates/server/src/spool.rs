@@ -17,6 +17,9 @@ use serde_json::Value;
 /// Records that may wait in memory while the disk refuses; the oldest are kept, later ones are dropped and counted.
 pub const WAITING_LIMIT: usize = 100_000;
 
+/// Records on their way to the spool's thread.
+const QUEUE: usize = 10_000;
+
 /// Something that lines can be appended to and that can be made durable. A file, or a test's unreliable one.
 pub trait Store: Send {
     /// Appends `bytes` whole, or leaves the store as it was.
@@ -141,9 +144,9 @@ impl<S: Store> Journal<S> {
         self.waiting.len()
     }
 
-    /// Records given up because too many waited.
-    pub fn dropped(&self) -> u64 {
-        self.dropped
+    /// Records given up because too many waited, since the last call.
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 }
 
@@ -156,7 +159,8 @@ pub enum Told {
 
 /// The spool's thread and the way to it.
 pub struct Spool {
-    records: mpsc::Sender<Option<(String, Option<u64>)>>,
+    records: mpsc::SyncSender<Option<(String, Option<u64>)>>,
+    dropped: prometheus::IntCounter,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -194,11 +198,12 @@ impl Spool {
         for line in left {
             journal.push(line, None);
         }
-        let (records, queue) = mpsc::channel::<Option<(String, Option<u64>)>>();
+        let (records, queue) = mpsc::sync_channel::<Option<(String, Option<u64>)>>(QUEUE);
+        let dropped = metrics.dropped.clone();
         let thread = std::thread::Builder::new()
             .name("usage".to_owned())
             .spawn(move || write_records(&mut journal, &queue, group, &metrics, tell))?;
-        Ok(Self { records, thread: Some(thread) })
+        Ok(Self { records, dropped, thread: Some(thread) })
     }
 
     /// The file of a spool folder.
@@ -206,10 +211,14 @@ impl Spool {
         folder.join("usage.jsonl")
     }
 
-    /// Hands one record over; `ticket` is told of once it is settled.
-    pub fn write(&self, line: String, ticket: Option<u64>) {
-        // The thread lives as long as this value; only a panic there could close the queue, which it logs itself.
-        let _ = self.records.send(Some((line, ticket)));
+    /// Hands one record over without waiting; `ticket` is told of once it is settled. `false`: the queue is full (the
+    /// disk has hung for very long), the record is lost and counted.
+    pub fn write(&self, line: String, ticket: Option<u64>) -> bool {
+        let taken = self.records.try_send(Some((line, ticket))).is_ok();
+        if !taken {
+            self.dropped.inc();
+        }
+        taken
     }
 }
 
@@ -264,7 +273,7 @@ fn write_records(
             metrics.delivered.inc_by(before as u64);
         }
         metrics.waiting.set(journal.waiting() as i64);
-        metrics.dropped.inc_by(journal.dropped().saturating_sub(metrics.dropped.get()));
+        metrics.dropped.inc_by(journal.take_dropped());
         for ticket in flush.durable {
             tell(Told::Settled(ticket, true));
         }

@@ -34,6 +34,6 @@ pub use numbers::{NumberFormat, NumberPlan};
 pub use profile::{
     AcceptedCodes, CalledFrom, Credentials, Kind, MediaSource, Options, Peer, Profile, Transport,
 };
-pub use shape::{DialOut, Local, Shaped, shape_invite, shape_options};
+pub use shape::{DialOut, Local, Shaped, shape_contact, shape_invite, shape_options};
 pub use source::{CodeSource, CodecName, CredentialsSource, PeerSource, ProfileError, ProfileSource};
 pub use trunks::Trunks;

@@ -54,21 +54,20 @@ pub fn shape_invite(profile: &Profile, peer: &Peer, call: &DialOut) -> Shaped {
     let caller = profile.numbers.write_caller(&call.caller_id);
     let identity = phone(profile, &caller, from_host(profile, &call.local));
     let (from, headers) = identify_caller(profile, call, identity);
-    let contact = match profile.kind {
-        Kind::Operator => operator::contact,
-        Kind::Microsoft => microsoft::contact,
-    };
     Shaped {
         to: NameAddr::new(request_uri.clone()),
         request_uri,
         from,
-        contact: contact(
-            profile,
-            peer,
-            &call.local,
-            Some(&caller).filter(|_| !call.withheld).map(String::as_str),
-        ),
+        contact: shape_contact(profile, peer, &call.local, Some(caller.as_str()).filter(|_| !call.withheld)),
         headers,
+    }
+}
+
+/// Our Contact towards one peer of the trunk: of an INVITE of ours, or of our answer to theirs.
+pub fn shape_contact(profile: &Profile, peer: &Peer, local: &Local, user: Option<&str>) -> NameAddr {
+    match profile.kind {
+        Kind::Operator => operator::contact(profile, peer, local, user),
+        Kind::Microsoft => microsoft::contact(profile, peer, local, user),
     }
 }
 

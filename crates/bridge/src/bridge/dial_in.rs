@@ -47,7 +47,11 @@ impl Bridge {
                     ledger.admitted(&number.owner, number.kind);
                     None
                 }
-                Err(refusal) => Some((refusal.status, "routing rules", refusal.to_string())),
+                Err(refusal) => {
+                    let because = refusal.to_string();
+                    ledger.refused(refusal.rule, refusal.because);
+                    Some((refusal.status, "routing rules", because))
+                }
             }
         };
         let until = at.now + self.config.record_safe;
@@ -107,6 +111,10 @@ impl Bridge {
     /// A key: for the attendant, for the question "press 1", or for the meeting.
     pub(super) fn digit(&mut self, at: At, mut call: Call, digit: Digit) -> Option<Call> {
         call.ledger.key();
+        if matches!(call.state, State::Answered { .. }) {
+            // A key is media too, should its report be the first.
+            call = self.greet(at, call);
+        }
         match &mut call.state {
             State::Attended { attendant, .. } => {
                 let steps = attendant.digit(at.now, digit);

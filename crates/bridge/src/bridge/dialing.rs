@@ -7,6 +7,7 @@ use crate::confirmation::Confirmation;
 use crate::dial_out::{DialOut, Next, explanation, failure_word};
 use crate::event::{DialFailure, DialFailureKind, DialOutRequest};
 use crate::meeting::{Lookup, Meeting};
+use crate::text::{LONG, clean};
 use crate::usage::{CallResult, CallType, Ending, EndingParty, Ledger};
 use routing::{Candidate, Decision, Initiator, LegRequest, Outcome};
 use std::sync::Arc;
@@ -55,8 +56,7 @@ impl Bridge {
             return Err(DialOutRefusal::ConferenceFull);
         }
         let (decision, candidates) = self.route(&meeting, request)?;
-        let roster = self.open.get(&meeting.conference_id).and_then(|open| self.conferences.get(open));
-        if let Some(roster) = roster {
+        if let Some(roster) = self.open_roster(&meeting) {
             let destination = candidates.first().map(|candidate| &candidate.dialed);
             if roster.callees().any(|callee| Some(&callee.destination) == destination) {
                 return Err(DialOutRefusal::AlreadyDialing);
@@ -91,7 +91,7 @@ impl Bridge {
             }
             Outcome::Refuse(refusal) => Err(DialOutRefusal::Routing {
                 status: refusal.status,
-                because: refusal.to_string(),
+                because: clean(&refusal.to_string(), LONG),
                 decision: decision.because,
             }),
             Outcome::Candidates(_) | Outcome::Admit { .. } => Err(DialOutRefusal::Routing {

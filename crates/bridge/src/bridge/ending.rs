@@ -72,7 +72,11 @@ impl Bridge {
     }
 
     /// The far end, the network or the shell ended the leg.
-    pub(super) fn ended(&mut self, at: At, call: Call, end: &LegEnd) -> Option<Call> {
+    pub(super) fn ended(&mut self, at: At, mut call: Call, end: &LegEnd) -> Option<Call> {
+        let answer_failed = matches!(end.by, EndedBy::Cancel | EndedBy::Media);
+        if answer_failed && matches!(call.state, State::Answered { .. }) {
+            call.ledger.retract_answer();
+        }
         let result = match end.by {
             _ if call.ledger.is_answered() => CallResult::Answered,
             EndedBy::Bye | EndedBy::Cancel => CallResult::Cancelled,
@@ -119,11 +123,10 @@ impl Bridge {
 
     /// A user ends a conference: everybody in it, and everybody being called for it. No tones for those who go.
     pub(super) fn end_conference(&mut self, at: At, conference: ConferenceId) {
-        let Some(roster) = self.conferences.remove(&conference) else {
+        let Some(roster) = self.forget_conference(conference) else {
             self.counters.events_ignored += 1;
             return;
         };
-        self.open.remove(&roster.meeting().conference_id);
         for leg in roster.legs() {
             self.with_call(leg, |bridge, call| {
                 bridge.end(at, call, EndingParty::User, HangupCause::ConferenceEnded, 480);

@@ -25,10 +25,10 @@ impl Bridge {
 
     /// The conference the meeting is held in; opened when this is the first leg for it.
     pub(super) fn conference_for(&mut self, at: At, meeting: &Arc<Meeting>) -> ConferenceId {
-        if let Some(conference) = self.open.get(&meeting.conference_id) {
-            return *conference;
+        if let Some(conference) = self.open_conference(meeting) {
+            return conference;
         }
-        let seats = meeting.capacity.clamp(1, self.config.seats);
+        let seats = meeting.capacity.min(self.config.seats).max(1);
         let conference = self.open_room(Purpose::Meeting, seats);
         self.counters.conferences_opened += 1;
         self.open.insert(meeting.conference_id.clone(), conference);
@@ -36,9 +36,21 @@ impl Bridge {
         conference
     }
 
+    /// Where the meeting is being held. An ID that was given to another organizer in the meantime is another meeting.
+    fn open_conference(&self, meeting: &Meeting) -> Option<ConferenceId> {
+        let conference = *self.open.get(&meeting.conference_id)?;
+        let held = self.conferences.get(&conference)?.meeting();
+        (held.organizer == meeting.organizer).then_some(conference)
+    }
+
+    /// Who is in the meeting, when it is being held.
+    pub(super) fn open_roster(&self, meeting: &Meeting) -> Option<&Roster> {
+        self.conferences.get(&self.open_conference(meeting)?)
+    }
+
     /// Whether nobody more fits into the meeting.
     pub(super) fn is_full(&self, meeting: &Meeting) -> bool {
-        let roster = self.open.get(&meeting.conference_id).and_then(|open| self.conferences.get(open));
+        let roster = self.open_roster(meeting);
         roster.map_or(meeting.capacity == 0, |roster| roster.is_full(meeting.capacity))
     }
 
@@ -46,10 +58,10 @@ impl Bridge {
     pub(super) fn join(&mut self, at: At, call: &mut Call, conference: ConferenceId) {
         let leg = call.leg;
         let room = call.room();
-        call.ledger.conference(conference);
-        call.ledger.joined(at.now, at.wall);
         let participant = participant(at, call);
         let Some(roster) = self.conferences.get_mut(&conference) else { return };
+        call.ledger.conference(conference);
+        call.ledger.joined(at.now, at.wall);
         roster.join(participant);
         let alone = roster.participants() == 1;
         self.command(Command::Seat { leg, conference });
@@ -123,12 +135,21 @@ impl Bridge {
         }
     }
 
-    /// Forgets a conference.
+    /// Closes a conference that nobody is in.
     pub(super) fn close_conference(&mut self, conference: ConferenceId) {
-        if let Some(roster) = self.conferences.remove(&conference) {
-            self.open.remove(&roster.meeting().conference_id);
+        if self.forget_conference(conference).is_some() {
             self.command(Command::CloseConference { conference });
         }
+    }
+
+    /// Takes a conference out of the books, with whoever has a seat in it.
+    pub(super) fn forget_conference(&mut self, conference: ConferenceId) -> Option<Roster> {
+        let roster = self.conferences.remove(&conference)?;
+        let code = &roster.meeting().conference_id;
+        if self.open.get(code) == Some(&conference) {
+            self.open.remove(code);
+        }
+        Some(roster)
     }
 }
 

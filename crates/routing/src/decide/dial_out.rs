@@ -14,6 +14,7 @@ use crate::ids::{OrganizerId, TrunkId};
 use crate::license::License;
 use crate::number::{E164, NumberError};
 use crate::owner::{Biller, Owner, Provider};
+use crate::pattern::Prefix;
 use crate::service_number::ServiceNumber;
 use crate::table::{Bridge, Grant, LeadsTo, Organizer, Policy, Route, Step, Table};
 
@@ -128,8 +129,9 @@ impl<'a> Search<'a> {
         let policy = &self.table.policies[*policy as usize];
         trace.detail(Rule::O4, || format!("policy {:?} applies, {}", policy.name, by(grant)));
         let mut found = Found::default();
-        for &step in &policy.steps {
-            self.walk(policy, step, &mut found, trace);
+        let beginning = Prefix::of(self.dialed.as_str());
+        for step in &policy.steps {
+            self.walk(policy, step, beginning, &mut found, trace);
         }
         let Some((rule, route)) = found.matched else {
             let text = format!(
@@ -151,10 +153,21 @@ impl<'a> Search<'a> {
     }
 
     /// One route of the policy.
-    fn walk(&self, policy: &Policy, step: Step, found: &mut Found<'a>, trace: &mut Trace) {
+    fn walk(
+        &self,
+        policy: &Policy,
+        step: &Step,
+        beginning: Prefix,
+        found: &mut Found<'a>,
+        trace: &mut Trace,
+    ) {
+        let matches = step.pattern.prefix().begins(beginning) && step.pattern.matches(&self.dialed);
+        if !matches && !trace.every_step {
+            return;
+        }
         let route = &self.table.routes[step.route as usize];
         let usage = &policy.usages[step.usage as usize];
-        if !route.pattern.matches(&self.dialed) {
+        if !matches {
             trace.detail(route.rule(), || {
                 format!(
                     "route {:?} ({usage}): {} does not match {}",

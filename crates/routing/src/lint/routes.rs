@@ -1,15 +1,19 @@
 //! Suspicious routes, usages and policies.
 
 use super::{Lint, LintKind, add};
-use crate::language::{Language, Search};
+use crate::automaton::{Automaton, Search};
+use crate::pattern::Prefix;
 use crate::table::{LeadsTo, Route, Table};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+/// Automata larger than this, in bytes, are not looked into.
+const MAX_AUTOMATON: usize = 1 << 20;
+
 pub(super) fn lint(table: &Table, found: &mut Vec<Lint>) {
-    let mut languages = Languages::default();
+    let mut automata = Automata::default();
     let mut unreachable = HashSet::new();
     for (index, route) in table.routes.iter().enumerate() {
-        if pattern(route, &mut languages, found) {
+        if pattern(route, &mut automata, found) {
             unreachable.insert(index);
         }
         if let LeadsTo::Source { number, .. } = &route.leads_to
@@ -20,7 +24,7 @@ pub(super) fn lint(table: &Table, found: &mut Vec<Lint>) {
             add(found, LintKind::Suspended, &route.place, subject(route), text);
         }
     }
-    shadows(table, &unreachable, &mut languages, found);
+    shadows(table, &unreachable, &mut automata, found);
     usages(table, found);
     policies(table, found);
 }
@@ -31,12 +35,12 @@ fn subject(route: &Route) -> String {
 
 /// Each pattern's automaton, built once. `None`: too large to look into.
 #[derive(Default)]
-struct Languages(HashMap<String, Option<Language>>);
+struct Automata(HashMap<String, Option<Automaton>>);
 
-impl Languages {
+impl Automata {
     fn load(&mut self, pattern: &str) {
         if !self.0.contains_key(pattern) {
-            self.0.insert(pattern.to_owned(), Language::of(pattern));
+            self.0.insert(pattern.to_owned(), Automaton::of(pattern, MAX_AUTOMATON));
         }
     }
 
@@ -53,14 +57,14 @@ impl Languages {
     /// A number the pattern matches.
     fn any(&mut self, pattern: &str) -> Search {
         self.load(pattern);
-        self.0[pattern].as_ref().map_or(Search::Unknown, Language::any)
+        self.0[pattern].as_ref().map_or(Search::Unknown, Automaton::any)
     }
 }
 
 /// Unreachable or unanchored. Whether it is unreachable.
-fn pattern(route: &Route, languages: &mut Languages, found: &mut Vec<Lint>) -> bool {
+fn pattern(route: &Route, automata: &mut Automata, found: &mut Vec<Lint>) -> bool {
     let text = route.pattern.text();
-    if languages.any(text) == Search::Never {
+    if automata.any(text) == Search::Never {
         let advice = if text.contains('+') { "" } else { "; the dialled number begins with + (write \\+)" };
         let text = format!("{text} matches no number that can be dialled{advice}");
         add(found, LintKind::Unreachable, &route.place, subject(route), text);
@@ -71,15 +75,15 @@ fn pattern(route: &Route, languages: &mut Languages, found: &mut Vec<Lint>) -> b
         return false;
     }
     let from_the_start = format!("^\\+?(?:{text})");
-    if let Search::Found(number) = languages.beyond(text, &from_the_start) {
+    if let Search::Found(number) = automata.beyond(text, &from_the_start) {
         let text = format!("{text} is not anchored at the start and also matches {number}; begin with ^\\+");
         add(found, LintKind::Unanchored, &route.place, subject(route), text);
         return false;
     }
     // A pattern that is only the beginning of a number, such as ^\+49, is meant to go on.
     let exactly = format!("^\\+?(?:{text})$");
-    if matches!(languages.any(&exactly), Search::Found(_))
-        && let Search::Found(number) = languages.beyond(text, &exactly)
+    if matches!(automata.any(&exactly), Search::Found(_))
+        && let Search::Found(number) = automata.beyond(text, &exactly)
     {
         let text = format!("{text} is not anchored at the end and also matches {number}; end with $");
         add(found, LintKind::Unanchored, &route.place, subject(route), text);
@@ -88,7 +92,7 @@ fn pattern(route: &Route, languages: &mut Languages, found: &mut Vec<Lint>) -> b
 }
 
 /// Routes of one usage, in the order of priority: whatever a later one matches may all be taken by an earlier one.
-fn shadows(table: &Table, unreachable: &HashSet<usize>, languages: &mut Languages, found: &mut Vec<Lint>) {
+fn shadows(table: &Table, unreachable: &HashSet<usize>, automata: &mut Automata, found: &mut Vec<Lint>) {
     let mut by_usage: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, route) in table.routes.iter().enumerate().filter(|(index, _)| !unreachable.contains(index)) {
         for usage in &route.usages {
@@ -99,14 +103,15 @@ fn shadows(table: &Table, unreachable: &HashSet<usize>, languages: &mut Language
     for (usage, mut routes) in by_usage {
         routes.sort_by_key(|&index| table.routes[index].priority);
         // A route can only be covered by one whose plain beginning is a beginning of its own.
-        let mut earlier: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut earlier: HashMap<Prefix, Vec<usize>> = HashMap::new();
         for index in routes {
             let route = &table.routes[index];
             let prefix = route.pattern.prefix();
-            let covering = (0..=prefix.len())
-                .filter_map(|length| earlier.get(&prefix[..length]))
+            let covering = prefix
+                .beginnings()
+                .filter_map(|beginning| earlier.get(&beginning))
                 .flatten()
-                .find(|&&other| covers(&table.routes[other], route, languages));
+                .find(|&&other| covers(&table.routes[other], route, automata));
             if let Some(&other) = covering
                 && reported.insert((other, index))
             {
@@ -118,9 +123,9 @@ fn shadows(table: &Table, unreachable: &HashSet<usize>, languages: &mut Language
     }
 }
 
-fn covers(earlier: &Route, later: &Route, languages: &mut Languages) -> bool {
+fn covers(earlier: &Route, later: &Route, automata: &mut Automata) -> bool {
     let (wide, narrow) = (earlier.pattern.text(), later.pattern.text());
-    wide == narrow || languages.beyond(narrow, wide) == Search::Never
+    wide == narrow || automata.beyond(narrow, wide) == Search::Never
 }
 
 fn shadow(earlier: &Route, later: &Route, usage: &str) -> String {

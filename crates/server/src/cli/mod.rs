@@ -37,6 +37,8 @@ enum Job {
     },
     /// Say which trunk would carry a leg, and why.
     Explain(explain::Question),
+    /// Run the bridge and simulated callers, and prove who heard whom.
+    Demo(crate::demo::Options),
 }
 
 /// Runs the subcommand. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
@@ -45,6 +47,7 @@ pub fn main() -> ExitCode {
         Job::Serve { config } => serve(&config),
         Job::Check { file, lint } => check::run(&file, lint),
         Job::Explain(question) => explain::run(&question),
+        Job::Demo(options) => crate::demo::run(&options),
     }
 }
 

@@ -232,15 +232,9 @@ impl Default for Attendant {
 }
 
 /// `[drain]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Drain {
     /// After SIGTERM, legs still up after so many seconds are ended; 0 waits until they end themselves.
     pub deadline_seconds: u64,
-}
-
-impl Default for Drain {
-    fn default() -> Self {
-        Self { deadline_seconds: 0 }
-    }
 }

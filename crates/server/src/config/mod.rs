@@ -114,7 +114,7 @@ impl Check<'_> {
         let media = self.media(&document.media);
         let token = self.token(document.http.token_file.as_deref());
         let bridge = self.bridge(&document);
-        let trunks = self.trunks(&document.trunk);
+        let trunks = self.trunks(&document.trunk, &listeners);
         let tables = document.take_tables();
         let (table, directory) = self.tables(tables, trunks.as_ref(), bridge.as_ref());
         let spool = self.resolve(&document.usage.spool);
@@ -190,32 +190,24 @@ impl Check<'_> {
         advertise: Option<&Spanned<String>>,
         listeners: &[Listener],
     ) -> Option<sip::Host> {
-        match advertise {
-            Some(host) => {
-                let parsed = sip::Host::parse(host.as_ref()).ok();
-                if parsed.is_none() {
-                    let found = format!("`{}` is not a host", host.as_ref());
-                    self.problem(
-                        host.span(),
-                        "sip.advertise",
-                        found,
-                        "a host name or an IP address, without port",
-                    );
-                }
-                parsed
+        if let Some(host) = advertise {
+            let parsed = sip::Host::parse(host.as_ref()).ok();
+            if parsed.is_none() {
+                let found = format!("`{}` is not a host", host.as_ref());
+                self.problem(
+                    host.span(),
+                    "sip.advertise",
+                    found,
+                    "a host name or an IP address, without port",
+                );
             }
-            None => {
-                if listeners.iter().any(|listener| listener.address.ip().is_unspecified()) {
-                    self.problem(
-                        0..0,
-                        "sip.advertise",
-                        "missing, while sip.listen names no address of its own".to_owned(),
-                        "the host that peers reach this bridge at",
-                    );
-                }
-                None
-            }
+            return parsed;
         }
+        if listeners.iter().any(|listener| listener.address.ip().is_unspecified()) {
+            let found = "missing, while sip.listen names no address of its own".to_owned();
+            self.problem(0..0, "sip.advertise", found, "the host that peers reach this bridge at");
+        }
+        None
     }
 
     fn media(&mut self, media: &document::Media) -> Option<Media> {
@@ -301,7 +293,19 @@ impl Check<'_> {
         Some(config)
     }
 
-    fn trunks(&mut self, sources: &[Spanned<trunk::ProfileSource>]) -> Option<trunk::Trunks> {
+    fn trunks(
+        &mut self,
+        sources: &[Spanned<trunk::ProfileSource>],
+        listeners: &[Listener],
+    ) -> Option<trunk::Trunks> {
+        let serves = |transport: trunk::Transport, address: SocketAddr| {
+            listeners.iter().any(|own| {
+                own.transport == sip_transport(transport) && own.address.is_ipv4() == address.is_ipv4()
+            })
+        };
+        for error in trunk::Trunks::unserved(sources, serves) {
+            self.engine_problem(error.span, error.key, error.found, error.expected);
+        }
         match trunk::Trunks::build(sources) {
             Ok(trunks) => Some(trunks),
             Err(errors) => {
@@ -358,6 +362,15 @@ impl Check<'_> {
     /// A path of the file, relative to the file's folder.
     fn resolve(&self, path: &Path) -> PathBuf {
         self.path.parent().unwrap_or(Path::new("")).join(path)
+    }
+}
+
+/// The trunk layer's word for a transport in the signalling engine's.
+pub(crate) fn sip_transport(transport: trunk::Transport) -> sip::Transport {
+    match transport {
+        trunk::Transport::Udp => sip::Transport::Udp,
+        trunk::Transport::Tcp => sip::Transport::Tcp,
+        trunk::Transport::Tls => sip::Transport::Tls,
     }
 }
 

@@ -65,7 +65,7 @@ impl<D: Door> Control<D> {
             Command::Dial { leg, attempt, candidate } => self.dial(now, leg, attempt, &candidate),
             Command::CancelDial { leg, attempt } => self.cancel_dial(now, leg, attempt),
             Command::DialOutAccepted { request, leg, conference } => {
-                self.accept_ask(request, leg, conference)
+                self.accept_ask(request, leg, conference);
             }
             Command::DialOutRefused { request, why, .. } => self.refuse_ask(request, &why),
             Command::Hangup { leg, cause } => self.hang_up(now, leg, cause),

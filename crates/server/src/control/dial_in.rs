@@ -10,6 +10,7 @@ use sip::{Body, Flow, InviteId, Message};
 use super::commands::reason_header;
 use super::leg::Leg;
 use super::{Control, Door, Now};
+use crate::config::sip_transport as transport;
 
 /// A call that is turned away before the bridge hears of it.
 struct TurnedAway {
@@ -30,7 +31,7 @@ impl<D: Door> Control<D> {
         id: InviteId,
         request: &Arc<Message>,
         flow: Flow,
-        offer: Option<Bytes>,
+        offer: Option<&Bytes>,
     ) {
         if let Err(turned) = self.offer_leg(now, id, request, flow, offer) {
             self.metrics.sip_rejected.with_label_values(&[turned.label]).inc();
@@ -40,7 +41,11 @@ impl<D: Door> Control<D> {
                     "call turned away"
                 );
             }
-            let mut headers = vec![("Reason".to_owned(), reason_header("SIP", turned.status, &turned.why))];
+            // A stranger learns nothing of our configuration; a known peer's engineer learns what to change.
+            let mut headers = Vec::new();
+            if turned.label != "no_trunk" {
+                headers.push(("Reason".to_owned(), reason_header("SIP", turned.status, &turned.why)));
+            }
             if let Some(seconds) = turned.retry_after {
                 headers.push(("Retry-After".to_owned(), seconds.to_string()));
             }
@@ -54,7 +59,7 @@ impl<D: Door> Control<D> {
         id: InviteId,
         request: &Arc<Message>,
         flow: Flow,
-        offer: Option<Bytes>,
+        offer: Option<&Bytes>,
     ) -> Result<(), TurnedAway> {
         let trunks = Arc::clone(&self.trunks);
         let profile = trunks.identify(flow.remote, None).map_err(|unknown| TurnedAway {
@@ -76,7 +81,7 @@ impl<D: Door> Control<D> {
             retry_after: Some(limit.retry_after),
         })?;
         let leg = self.fresh_leg();
-        let media = match self.open_media(now, profile, offer.as_ref()) {
+        let media = match self.open_media(now, profile, offer) {
             Ok(media) => media,
             Err(refused) => {
                 self.admission.release(&profile.id);
@@ -95,7 +100,8 @@ impl<D: Door> Control<D> {
             invite: Some(id),
             attempt: 0,
             candidate: None,
-            tried: vec![flow.remote],
+            tried: vec![(flow.transport, flow.remote)],
+            contact: Some(self.contact_for(profile, &flow, call.called.as_str())),
             media: Some(media),
             channel: true,
             call_id: call_id.clone(),
@@ -125,12 +131,22 @@ impl<D: Door> Control<D> {
         Ok(())
     }
 
+    /// Our Contact towards this peer: the trunk's paired name where it has one, and that we are a conference (RFC 4579).
+    fn contact_for(&self, profile: &trunk::Profile, flow: &Flow, called: &str) -> String {
+        let same = |peer: &&trunk::Peer| transport(peer.transport) == flow.transport;
+        let peer = profile.peers.iter().find(same).or_else(|| profile.peers.first());
+        let local = self.contact_of(flow);
+        let contact = peer.map(|peer| trunk::shape_contact(profile, peer, &local, Some(called)));
+        contact.map_or_else(String::new, |contact| format!("{contact};isfocus"))
+    }
+
     pub(super) fn answer(&mut self, now: Now, leg: LegId) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let (Some(id), Some(media)) = (entry.invite, entry.media.as_ref()) else { return };
         let body = Body::sdp(media.sdp.clone());
         // When the caller gave up in this very moment, the endpoint says so by its own event.
-        if self.endpoint.accept(now.mono, id, body, &[]).is_err() {
+        let contact = entry.contact.clone().map(|contact| ("Contact".to_owned(), contact));
+        if self.endpoint.accept(now.mono, id, body, contact.as_slice()).is_err() {
             return;
         }
         entry.answered = Some(now.mono);

@@ -9,8 +9,8 @@ use sip::{Body, Failure, FailureKind, Flow, InviteId, OutgoingInvite, Transport}
 use trunk::{Peer, Profile};
 
 use super::leg::Leg;
-use super::trunks::transport;
 use super::{Control, Door, Now};
+use crate::config::sip_transport as transport;
 
 /// Our own reasons for not sending an INVITE.
 struct NotSent {
@@ -28,6 +28,7 @@ impl<D: Door> Control<D> {
             attempt,
             candidate: None,
             tried: Vec::new(),
+            contact: None,
             media: None,
             channel: false,
             call_id: String::new(),
@@ -114,7 +115,7 @@ impl<D: Door> Control<D> {
         self.by_invite.insert(id, leg);
         if let Some(entry) = self.legs.get_mut(&leg) {
             entry.invite = Some(id);
-            entry.tried.push(peer.address);
+            entry.tried.push((transport(peer.transport), peer.address));
             entry.channel = true;
             entry.media = Some(media);
         }
@@ -124,7 +125,10 @@ impl<D: Door> Control<D> {
     /// The best peer of a trunk that this attempt has not tried.
     fn untried_peer<'a>(&self, profile: &'a Profile, leg: LegId) -> Option<&'a Peer> {
         let entry = self.legs.get(&leg)?;
-        self.monitor.in_order(profile).into_iter().find(|peer| !entry.tried.contains(&peer.address))
+        self.monitor
+            .in_order(profile)
+            .into_iter()
+            .find(|peer| !entry.tried.contains(&(transport(peer.transport), peer.address)))
     }
 
     /// The flow to a peer, from the listener that fits.
@@ -219,7 +223,7 @@ impl<D: Door> Control<D> {
         let Some(entry) = self.legs.get(&leg) else { return };
         let attempt = entry.attempt;
         let trunk = entry.trunk.clone();
-        let peer = entry.tried.last().copied();
+        let peer = entry.tried.last().map(|&(_, peer)| peer);
         let candidate = entry.candidate.clone();
         let trunks = Arc::clone(&self.trunks);
         let profile = trunks.get(&trunk);

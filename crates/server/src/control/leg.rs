@@ -22,7 +22,9 @@ pub(super) struct Leg<Io> {
     /// What the current dial-out attempt wants.
     pub candidate: Option<Candidate>,
     /// The peers this attempt has tried; for a dial-in where it came from.
-    pub tried: Vec<SocketAddr>,
+    pub tried: Vec<(sip::Transport, SocketAddr)>,
+    /// Our Contact in the answer to a dial-in.
+    pub contact: Option<String>,
     /// Its media, from the offer on.
     pub media: Option<LegMedia<Io>>,
     /// Whether a channel of the trunk is taken for it.

@@ -88,7 +88,7 @@ impl<D: Door> Control<D> {
     /// Makes the leg's mixer state now that its codec and peer are known, and seats it where it is wanted.
     pub(super) fn provide_seat(&mut self, leg: LegId) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
-        let source = self.trunks.get(&entry.trunk).map_or(Source::Exact, |profile| source_of(profile));
+        let source = self.trunks.get(&entry.trunk).map_or(Source::Exact, source_of);
         let Some(media) = entry.media.as_mut() else { return };
         let (Some(negotiated), Some(mut io)) = (media.negotiated.as_ref(), media.io.take()) else { return };
         D::set_peer(&mut io, peer_of(negotiated, source));
@@ -112,7 +112,7 @@ impl<D: Door> Control<D> {
     pub(super) fn established(&mut self, now: Now, id: InviteId, leg: LegId, answer: Option<Bytes>) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let trunk = entry.trunk.clone();
-        if let Some(&peer) = entry.tried.last() {
+        if let Some(&(_, peer)) = entry.tried.last() {
             self.monitor.handle_live_call(now.mono, &trunk, peer);
         }
         if let Some(media) = entry.media.as_mut()
@@ -154,7 +154,7 @@ impl<D: Door> Control<D> {
             let _ = self.endpoint.accept_reinvite(now.mono, id, Body::sdp(media.sdp.clone()));
             return;
         };
-        let mut local = media.local.clone();
+        let mut local = media.local;
         let same = |sdp: &Bytes| sdp == &media.sdp;
         let described = sdp::answer(&offer, &local, &profile.capabilities()).and_then(|(sdp, negotiated)| {
             if same(&sdp) {
@@ -168,7 +168,7 @@ impl<D: Door> Control<D> {
                 media.local = local;
                 media.sdp = sdp.clone();
                 if self.endpoint.accept_reinvite(now.mono, id, Body::sdp(sdp)).is_ok() {
-                    self.renegotiated(leg, negotiated, source_of(profile));
+                    self.renegotiated(leg, &negotiated, source_of(profile));
                 }
             }
             Err(error) => {
@@ -185,14 +185,14 @@ impl<D: Door> Control<D> {
         let Some(profile) = trunks.get(&entry.trunk) else { return };
         let (Some(media), Some(body)) = (entry.media.as_ref(), body) else { return };
         match sdp::accept_answer(&media.sdp, &body, &profile.capabilities()) {
-            Ok(negotiated) => self.renegotiated(leg, negotiated, source_of(profile)),
+            Ok(negotiated) => self.renegotiated(leg, &negotiated, source_of(profile)),
             Err(error) => {
-                tracing::warn!(%leg, %error, "the SDP answer in the ACK cannot be used; the media stays as it was")
+                tracing::warn!(%leg, %error, "the SDP answer in the ACK cannot be used; the media stays as it was");
             }
         }
     }
 
-    fn renegotiated(&mut self, leg: LegId, negotiated: Negotiated, source: Source) {
+    fn renegotiated(&mut self, leg: LegId, negotiated: &Negotiated, source: Source) {
         let Some(media) = self.legs.get_mut(&leg).and_then(|entry| entry.media.as_mut()) else { return };
         let before = media.negotiated.replace(negotiated.clone());
         let moved = before.as_ref().is_none_or(|before| {
@@ -206,7 +206,7 @@ impl<D: Door> Control<D> {
         let id = mixer_leg(leg);
         let mut commands = Vec::new();
         if recoded {
-            commands.push(mixer::Command::Reconfigure { leg: id, media: media_config(&negotiated) });
+            commands.push(mixer::Command::Reconfigure { leg: id, media: media_config(negotiated) });
         }
         if before.is_none_or(|before| before.direction != negotiated.direction) {
             commands.push(mixer::Command::Direction { leg: id, direction: direction(negotiated.direction) });
@@ -217,7 +217,7 @@ impl<D: Door> Control<D> {
         }
         // A hold with c=0.0.0.0 names no address to send to; the old one stays good for the resume.
         if moved && !negotiated.remote_rtp.ip().is_unspecified() {
-            let peer = peer_of(&negotiated, source);
+            let peer = peer_of(negotiated, source);
             let sent = self.seating.mend(leg, Box::new(move |seat| D::set_peer(&mut seat.io, peer)));
             self.media_out(sent);
         }
@@ -246,7 +246,7 @@ impl<D: Door> Control<D> {
                 self.tell_bridge(now, Event::ClipEnded { leg: LegId(leg.0), token });
             }
             Report::MediaSilent { leg, .. } => {
-                self.tell_bridge(now, Event::MediaSilent { leg: LegId(leg.0) })
+                self.tell_bridge(now, Event::MediaSilent { leg: LegId(leg.0) });
             }
             Report::Returned { leg, seat } => self.returned(now.mono, LegId(leg.0), seat),
             // Stopped clips and conference clips come home to be freed here instead of in the tick.

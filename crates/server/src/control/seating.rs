@@ -100,16 +100,14 @@ impl<Io> Seating<Io> {
         let Some(&target) = self.conferences.get(&conference) else { return Vec::new() };
         let Some(entry) = self.legs.get_mut(&leg) else { return Vec::new() };
         match &mut entry.place {
-            Place::Here { seat, wanted } => match seat.take() {
-                Some(seat) => {
-                    entry.place = Place::Seated { shard: target, conference };
-                    place_seat(entry, target, conference, seat)
-                }
-                None => {
+            Place::Here { seat, wanted } => {
+                let Some(seat) = seat.take() else {
                     *wanted = Some(conference);
-                    Vec::new()
-                }
-            },
+                    return Vec::new();
+                };
+                entry.place = Place::Seated { shard: target, conference };
+                place_seat(entry, target, conference, seat)
+            }
             Place::Seated { shard, conference: at } if *shard == target => {
                 *at = conference;
                 vec![(target, Command::Move { leg: mixer_leg(leg), to: to_mixer(conference) })]
@@ -133,13 +131,11 @@ impl<Io> Seating<Io> {
     /// Sends a command to wherever the leg is, or keeps it until the leg is seated.
     pub(super) fn tell(&mut self, leg: LegId, command: Command<Io>) -> Vec<Sent<Io>> {
         let Some(entry) = self.legs.get_mut(&leg) else { return Vec::new() };
-        match entry.place {
-            Place::Seated { shard, .. } => vec![(shard, command)],
-            _ => {
-                entry.waiting.push(command);
-                Vec::new()
-            }
+        if let Place::Seated { shard, .. } = entry.place {
+            return vec![(shard, command)];
         }
+        entry.waiting.push(command);
+        Vec::new()
     }
 
     /// Changes the seat itself: at once where it is here, else by calling it back for at most two ticks.

@@ -12,7 +12,7 @@ impl<D: Door> Control<D> {
     pub(super) fn handle_sip(&mut self, now: Now, event: Event) {
         match event {
             Event::InviteReceived { id, request, flow, offer } => {
-                self.invite_received(now, id, &request, flow, offer)
+                self.invite_received(now, id, &request, flow, offer.as_ref());
             }
             Event::OptionsAnswered { id, outcome, rtt } => self.ping_answered(now, id, &outcome, rtt),
             Event::Discarded { flow, why, answered } => {
@@ -160,6 +160,11 @@ impl<D: Door> Control<D> {
         let metrics = &self.metrics;
         metrics.rtp_packets.with_label_values(&["in", codec]).inc_by(stats.ingress_packets);
         metrics.rtp_packets.with_label_values(&["out", codec]).inc_by(stats.egress_packets);
+        metrics.rtp_lost.inc_by(u64::try_from(stats.lost).unwrap_or(0));
+        metrics.rtp_late.inc_by(stats.playout.late);
+        metrics.rtp_duplicate.inc_by(stats.playout.duplicate);
+        metrics.rtp_reordered.inc_by(stats.playout.reordered);
+        metrics.rtp_concealed.inc_by(stats.playout.concealed_frames);
         metrics.rtp_strangers.inc_by(D::strangers(&seat.io));
     }
 }
@@ -170,7 +175,7 @@ fn metric_reason(cause: bridge::HangupCause) -> &'static str {
         Cause::Farewell => "attendant",
         Cause::AttendantLimit | Cause::SetupTimeout | Cause::NotConfirmed => "timeout",
         Cause::MediaSilent => "media_timeout",
-        Cause::NobodyLeft | Cause::ConferenceEnded | Cause::ConferenceFull => "host_end",
+        Cause::NobodyLeft | Cause::ConferenceEnded => "host_end",
         Cause::Removed => "kicked",
         Cause::Drain => "drain",
     }

@@ -8,6 +8,7 @@ use sip::{Failure, FailureKind, OptionsId, OutgoingOptions};
 use trunk::{PeerKey, PingOutcome, SendOptions, State};
 
 use super::{Control, Door, Now};
+use crate::config::sip_transport as transport;
 
 /// An OPTIONS under way.
 pub(super) struct Ping {
@@ -80,18 +81,9 @@ impl<D: Door> Control<D> {
         }
     }
 
-    /// The trunks that are Down at this moment.
+    /// The trunks that are Down or drained at this moment.
     pub(super) fn down_trunks(&self) -> Vec<TrunkId> {
         let ids = self.trunks.profiles().iter().map(|profile| &profile.id);
-        ids.filter(|trunk| matches!(self.monitor.state(trunk), State::Down)).cloned().collect()
-    }
-}
-
-/// The trunk layer's word for a transport in the signalling engine's.
-pub(super) fn transport(transport: trunk::Transport) -> sip::Transport {
-    match transport {
-        trunk::Transport::Udp => sip::Transport::Udp,
-        trunk::Transport::Tcp => sip::Transport::Tcp,
-        trunk::Transport::Tls => sip::Transport::Tls,
+        ids.filter(|trunk| self.monitor.is_down(trunk)).cloned().collect()
     }
 }

@@ -56,10 +56,13 @@ pub fn ladder(
         keep_alives.truncate(KEEP_ALIVES);
         blocks.push(finish(title, OTHER, keep_alives));
     }
-    let lifeline = |name: &str, address: SocketAddr| Lifeline { name: name.into(), address: address.to_string() };
+    let lifeline =
+        |name: &str, address: SocketAddr| Lifeline { name: name.into(), address: address.to_string() };
     Ladder {
         title: "Every SIP message of the demo".into(),
-        subtitle: "as it passed the sockets of the operator's SBC and of the Microsoft gateway; dashed: in the RTP".into(),
+        subtitle:
+            "as it passed the sockets of the operator's SBC and of the Microsoft gateway; dashed: in the RTP"
+                .into(),
         lifelines: vec![
             lifeline(operator.name, operator.address),
             lifeline("partyline", bridge),
@@ -71,9 +74,17 @@ pub fn ladder(
 
 const OTHER: Color = Color::hex(0x0065_7280);
 
-fn block(epoch: Instant, note: &CallNote, by_call: &mut BTreeMap<String, Vec<(Instant, Arrow)>>) -> LadderCall {
+fn block(
+    epoch: Instant,
+    note: &CallNote,
+    by_call: &mut BTreeMap<String, Vec<(Instant, Arrow)>>,
+) -> LadderCall {
     let mut arrows = by_call.remove(&note.call_id).unwrap_or_default();
-    let side = arrows.iter().map(|(_, arrow)| if arrow.from == BRIDGE { arrow.to } else { arrow.from }).next().unwrap_or(0);
+    let side = arrows
+        .iter()
+        .map(|(_, arrow)| if arrow.from == BRIDGE { arrow.to } else { arrow.from })
+        .next()
+        .unwrap_or(0);
     for (at, towards_bridge, text) in &note.asides {
         let (from, to) = if *towards_bridge { (side, BRIDGE) } else { (BRIDGE, side) };
         let at_epoch = at.saturating_duration_since(epoch);
@@ -93,7 +104,11 @@ fn arrow(epoch: Instant, column: usize, passed: &Passed, message: &Message) -> A
     let method = message.cseq().map(|cseq| cseq.method.as_str().to_owned()).unwrap_or_default();
     let label = match message.status() {
         Some(status) => format!("{} {} ({method})", status, message.reason().unwrap_or_default()),
-        None => format!("{} {}", message.method().as_str(), message.uri().map(ToString::to_string).unwrap_or_default()),
+        None => format!(
+            "{} {}",
+            message.method().as_str(),
+            message.uri().map(ToString::to_string).unwrap_or_default()
+        ),
     };
     let at = passed.at.saturating_duration_since(epoch);
     Arrow { at, from, to, label, detail: detail(message), dashed: false }
@@ -103,16 +118,33 @@ fn arrow(epoch: Instant, column: usize, passed: &Passed, message: &Message) -> A
 fn detail(message: &Message) -> String {
     let mut parts = Vec::new();
     if message.is_request() && message.method().as_str() == "INVITE" {
-        parts.extend(message.from().map(|from| format!("from {}", from.uri())));
+        let user = |uri: &sip::Uri| uri.user().map(std::borrow::Cow::into_owned);
+        parts.extend(message.from().and_then(|from| user(from.uri())).map(|user| format!("from {user}")));
     }
-    let body = String::from_utf8_lossy(message.body());
-    let line = |prefix: &str| body.lines().find_map(|line| line.strip_prefix(prefix)).map(str::trim);
-    if let (Some(media), Some(address)) = (line("m=audio "), line("c=IN IP4 ").or_else(|| line("c=IN IP6 "))) {
-        parts.push(format!("audio {media} at {address}"));
-    }
+    parts.extend(media(&String::from_utf8_lossy(message.body())));
     parts.extend(message.headers().get("Reason").map(|reason| format!("Reason: {reason}")));
     parts.extend(message.headers().get("Retry-After").map(|after| format!("Retry-After: {after}")));
     parts.join("; ")
+}
+
+/// Where audio is received and in which formats, by name.
+fn media(sdp: &str) -> Option<String> {
+    let line = |prefix: &str| sdp.lines().find_map(|line| line.strip_prefix(prefix)).map(str::trim);
+    let address = line("c=IN IP4 ").or_else(|| line("c=IN IP6 "))?;
+    let mut words = line("m=audio ")?.split_whitespace();
+    let port = words.next()?;
+    let format = |number: &str| {
+        let mapped = line(&format!("a=rtpmap:{number} ")).and_then(|name| name.split('/').next());
+        mapped
+            .unwrap_or(match number {
+                "0" => "PCMU",
+                "8" => "PCMA",
+                _ => "?",
+            })
+            .to_owned()
+    };
+    let formats: Vec<String> = words.skip(1).map(format).collect();
+    Some(format!("audio at {address}:{port}: {}", formats.join(", ")))
 }
 
 #[cfg(test)]
@@ -157,14 +189,15 @@ mod tests {
         );
         assert_eq!(ladder.calls.len(), 2);
         let arrows = &ladder.calls[0].arrows;
-        assert_eq!(arrows.iter().map(|a| (a.from, a.to, a.dashed)).collect::<Vec<_>>(), [
-            (0, 1, false),
-            (0, 1, true),
-            (1, 0, false)
-        ]);
+        assert_eq!(
+            arrows.iter().map(|a| (a.from, a.to, a.dashed)).collect::<Vec<_>>(),
+            [(0, 1, false), (0, 1, true), (1, 0, false)]
+        );
         assert!(arrows[0].label.starts_with("INVITE sip:+496990009100@"), "{}", arrows[0].label);
         assert_eq!(arrows[2].label, "486 Busy Here (INVITE)");
         assert_eq!(arrows[2].detail, "Reason: Q.850;cause=17");
+        let sdp = "v=0\r\nc=IN IP4 127.0.0.2\r\nm=audio 4000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n";
+        assert_eq!(media(sdp).as_deref(), Some("audio at 127.0.0.2:4000: PCMA, telephone-event"));
         assert_eq!(ladder.calls[1].title, "Keep-alive: 1 messages");
         assert_eq!((ladder.calls[1].arrows[0].from, ladder.calls[1].arrows[0].to), (1, 2));
     }

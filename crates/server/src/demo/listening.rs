@@ -265,7 +265,7 @@ mod tests {
     use super::super::{g711::Law, speech::speech};
     use super::*;
 
-    const LENGTH: f32 = 4.0;
+    const LENGTH: f32 = 3.0;
 
     /// Four voices that talk over each other from second 1 on.
     fn together() -> Vec<Vec<f32>> {
@@ -314,7 +314,7 @@ mod tests {
     fn the_other_three_are_heard_in_a_mix_minus_and_the_listener_is_not() {
         let voices = together();
         for law in [Law::Mu, Law::A] {
-            for delay in [0, 301, 640, 2600] {
+            for delay in [0, 301, 2600] {
                 let ear = listen_to(&voices, &mixed(&voices, &[0.0, 1.0, 1.0, 1.0], delay, law));
                 assert_eq!(
                     verdicts(&ear),
@@ -351,7 +351,7 @@ mod tests {
     fn a_talker_cut_off_half_way_is_neither_there_nor_absent() {
         let voices = together();
         let mut heard = mixed(&voices, &[0.0, 1.0, 0.0, 0.0], 480, Law::A);
-        heard.truncate(RATE * 3);
+        heard.truncate(RATE * 5 / 2);
         let ear = listen_to(&voices[1..2], &heard);
         assert_eq!(verdicts(&ear), [None], "{ear:#?}");
     }

@@ -9,8 +9,8 @@ use tokio::time::{sleep, timeout};
 use super::{
     caller::{Call, Doorbell, Exchange},
     cast::{
-        ALICE, BOB, CAROL, DAVE, ERIN, MEETINGS, MICROSOFT_NUMBER, MICROSOFT_TRUNK, OPERATIONS, OPERATOR_NUMBER,
-        OPERATOR_TRUNK, PEOPLE, PLANNING,
+        ALICE, BOB, CAROL, DAVE, ERIN, MEETINGS, MICROSOFT_NUMBER, MICROSOFT_TRUNK, OPERATIONS,
+        OPERATOR_NUMBER, OPERATOR_TRUNK, PEOPLE, PLANNING,
     },
     child::Bridge,
     stage::{Clock, Stage},
@@ -78,8 +78,11 @@ impl Play {
     /// Callers dial, hear the prompt, key the ID and are in the meeting; all at the same time.
     async fn dial_in(&mut self, people: &[usize], meeting: usize) -> anyhow::Result<()> {
         let room = &MEETINGS[meeting];
-        let (side, called) =
-            if meeting == PLANNING { (&self.operator, OPERATOR_NUMBER) } else { (&self.microsoft, MICROSOFT_NUMBER) };
+        let (side, called) = if meeting == PLANNING {
+            (&self.operator, OPERATOR_NUMBER)
+        } else {
+            (&self.microsoft, MICROSOFT_NUMBER)
+        };
         let side_name = side.name;
         let before = self.participants(meeting).await?;
         let ways: Vec<_> = people
@@ -115,7 +118,11 @@ impl Play {
         let joined = self.until_participants(meeting, before + people.len()).await;
         for &person in people {
             let name = PEOPLE[person].name;
-            self.stage.check(format!("{name} is let into {}", room.name), joined.is_ok(), json!({ "keyed": room.id }));
+            self.stage.check(
+                format!("{name} is let into {}", room.name),
+                joined.is_ok(),
+                json!({ "keyed": room.id }),
+            );
             self.stage.enter(person, meeting);
             self.stage.mark_at(person, Instant::now(), "in");
             self.stage.clock.tell(&format!("{name} is in the meeting \"{}\"", room.name));
@@ -126,10 +133,16 @@ impl Play {
     /// The meeting dials somebody out; the organizer's license decides through which trunk.
     async fn dial_out(&mut self, person: usize, meeting: usize) -> anyhow::Result<()> {
         let (role, room) = (&PEOPLE[person], &MEETINGS[meeting]);
-        let (wanted, shown) =
-            if meeting == PLANNING { (OPERATOR_TRUNK, OPERATOR_NUMBER) } else { (MICROSOFT_TRUNK, MICROSOFT_NUMBER) };
+        let (wanted, shown) = if meeting == PLANNING {
+            (OPERATOR_TRUNK, OPERATOR_NUMBER)
+        } else {
+            (MICROSOFT_TRUNK, MICROSOFT_NUMBER)
+        };
         let before = self.participants(meeting).await?;
-        self.stage.clock.tell(&format!("\"{}\" dials {} out to {}; {}'s license: {}", room.name, role.name, role.number, room.organizer, room.license));
+        self.stage.clock.tell(&format!(
+            "\"{}\" dials {} out to {}; {}'s license: {}",
+            room.name, role.name, role.number, room.organizer, room.license
+        ));
         let path = format!("/v1/conferences/{}/dial-out", room.id);
         let body = json!({ "number": role.number }).to_string();
         let (status, answer) = self.bridge.api("POST", &path, Some(&body)).await?;
@@ -137,7 +150,11 @@ impl Play {
         let asked = format!("dial-out of {} to {} ({})", room.organizer, role.number, room.license);
         self.tell_decision(&asked, &decision);
         self.decisions.push((asked, decision));
-        self.stage.check(format!("the API accepts the dial-out to {}", role.name), status == 202, json!({ "status": status, "answer": answer }));
+        self.stage.check(
+            format!("the API accepts the dial-out to {}", role.name),
+            status == 202,
+            json!({ "status": status, "answer": answer }),
+        );
         ensure!(status == 202, "the bridge answered {status} to POST {path}: {answer}");
         let (ringing, trunk, side_name) = tokio::select! {
             ringing = self.operator.bell.ring() => (ringing, self.operator.trunk, self.operator.name),
@@ -146,7 +163,9 @@ impl Play {
         };
         let ringing = ringing.context("the exchange has closed")?;
         let (called, caller) = (ringing.called(), ringing.caller());
-        self.stage.clock.tell(&format!("{}'s telephone rings: the INVITE came to {side_name}, from {caller}", role.name));
+        self.stage
+            .clock
+            .tell(&format!("{}'s telephone rings: the INVITE came to {side_name}, from {caller}", role.name));
         let found = json!({ "trunk": trunk, "expected": wanted, "called": called, "caller_id": caller });
         self.stage.check(
             format!("the call to {} takes the trunk {wanted} and shows {shown}", role.name),
@@ -214,7 +233,8 @@ impl Play {
             let organizer = MEETINGS[meeting].organizer;
             let arguments = ["dial-in", "--called", called, "--trunk", trunk, "--organizer", organizer];
             let decision = self.bridge.explain(&arguments).await?;
-            let asked = format!("dial-in on {called} to a meeting of {organizer} ({})", MEETINGS[meeting].license);
+            let asked =
+                format!("dial-in on {called} to a meeting of {organizer} ({})", MEETINGS[meeting].license);
             let found = decision.pointer("/outcome/admit").is_some();
             let verb = if admitted { "is" } else { "is not" };
             self.stage.check(format!("{asked} {verb} admitted"), found == admitted, decision.clone());
@@ -231,7 +251,10 @@ impl Play {
     }
 
     fn call(&self, person: usize) -> anyhow::Result<&Call> {
-        self.stage.actors[person].call.as_ref().with_context(|| format!("{} is in no call", PEOPLE[person].name))
+        self.stage.actors[person]
+            .call
+            .as_ref()
+            .with_context(|| format!("{} is in no call", PEOPLE[person].name))
     }
 
     async fn participants(&self, meeting: usize) -> anyhow::Result<usize> {
@@ -254,9 +277,9 @@ impl Play {
             }
         };
         let since = Instant::now();
-        timeout(PATIENCE, enough)
-            .await
-            .unwrap_or_else(|_| bail!("the roster did not reach {wanted} within {} s", since.elapsed().as_secs()))
+        timeout(PATIENCE, enough).await.unwrap_or_else(|_| {
+            bail!("the roster did not reach {wanted} within {} s", since.elapsed().as_secs())
+        })
     }
 }
 
@@ -281,7 +304,10 @@ async fn way_in(
     let role = &PEOPLE[person];
     let mut marks = vec![(Instant::now(), "dials")];
     clock.tell(&format!("{} dials {called} through {side} ({})", role.name, exchange.address().ip()));
-    let call = exchange.dial(role.number, role.display, called).await.with_context(|| format!("{} calls", role.name))?;
+    let call = exchange
+        .dial(role.number, role.display, called)
+        .await
+        .with_context(|| format!("{} calls", role.name))?;
     let setup = call.answered() - call.dialed();
     clock.tell(&format!("{} is answered after {} ms, {:?}-law", role.name, setup.as_millis(), call.law()));
     let heard = call.media().hears(PROMPT, PATIENCE).await;
@@ -291,7 +317,11 @@ async fn way_in(
     }
     let now = Instant::now();
     marks.push((now, "keys the ID"));
-    clock.tell(&format!("{} hears the prompt ({:.1} s of it) and keys {id}#", role.name, sounding.as_secs_f32()));
+    clock.tell(&format!(
+        "{} hears the prompt ({:.1} s of it) and keys {id}#",
+        role.name,
+        sounding.as_secs_f32()
+    ));
     call.media().key(&format!("{id}#")).await;
     Ok(WayIn { person, call, marks, prompt: Some((now, Instant::now())), sounding })
 }

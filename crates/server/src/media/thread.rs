@@ -57,7 +57,7 @@ pub struct ShardDoor {
 }
 
 /// How a shard's thread is run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ThreadOptions {
     /// Shard number, for the thread's name.
     pub number: usize,

@@ -56,7 +56,7 @@ pub struct Arrow {
 
 const LEFT: usize = 170;
 const APART: usize = 430;
-const ROW: usize = 30;
+const ROW: usize = 36;
 const HEAD: usize = 128;
 const FONT: &str = "font-family=\"Inter, 'Segoe UI', Helvetica, Arial, sans-serif\"";
 

@@ -6,19 +6,28 @@ use super::{
 use bytes::{BufMut, Bytes, BytesMut};
 use std::{borrow::Cow, fmt};
 
-/// One header: the line as it was received or will be sent, and its value unfolded and trimmed.
+/// One header: the line as it was received or will be sent, and where its value is.
 #[derive(Clone)]
 pub(crate) struct Entry {
     known: Option<HeaderName>,
     /// The line without its final CRLF, folds included.
     line: Bytes,
     name_len: usize,
-    value: Text,
+    value: Value,
+}
+
+/// The value without blanks around it.
+#[derive(Clone)]
+pub(crate) enum Value {
+    /// These bytes of the line, which are UTF-8.
+    Span(usize, usize),
+    /// A copy, because the line has folds or is not UTF-8.
+    Copy(Text),
 }
 
 impl Entry {
-    /// From the wire. `name_len` bytes of `line` are the name, and `value` was cut from the rest.
-    pub(crate) fn received(known: Option<HeaderName>, line: Bytes, name_len: usize, value: Text) -> Self {
+    /// From the wire. `name_len` bytes of `line` are the name.
+    pub(crate) fn received(known: Option<HeaderName>, line: Bytes, name_len: usize, value: Value) -> Self {
         Self { known, line, name_len, value }
     }
 
@@ -30,12 +39,27 @@ impl Entry {
         line.put_slice(b": ");
         let start = line.len();
         line.put_slice(value.as_bytes());
-        let line = line.freeze();
-        Self {
-            known: HeaderName::parse(&name),
-            name_len: name.len(),
-            value: Text::from_checked(line.slice(start..)),
-            line,
+        let span = Value::Span(start, line.len());
+        Self { known: HeaderName::parse(&name), name_len: name.len(), value: span, line: line.freeze() }
+    }
+
+    pub(crate) fn known(&self) -> Option<HeaderName> {
+        self.known
+    }
+
+    fn value(&self) -> &str {
+        match &self.value {
+            Value::Span(from, to) => {
+                self.line.get(*from..*to).and_then(|v| std::str::from_utf8(v).ok()).unwrap_or_default()
+            }
+            Value::Copy(text) => text.as_str(),
+        }
+    }
+
+    fn text(&self) -> Text {
+        match &self.value {
+            Value::Span(from, to) => Text::from_checked(self.line.slice(*from..*to)),
+            Value::Copy(text) => text.clone(),
         }
     }
 
@@ -65,21 +89,29 @@ impl Headers {
 
     /// The first value, unfolded and trimmed; a comma list is not split.
     pub fn get(&self, name: impl AsHeaderName) -> Option<&str> {
-        self.text(name).map(Text::as_str)
+        self.lines(name).next()
     }
 
-    pub(crate) fn text(&self, name: impl AsHeaderName) -> Option<&Text> {
+    pub(crate) fn text(&self, name: impl AsHeaderName) -> Option<Text> {
         self.texts(name).next()
     }
 
     /// Every line's value, as [`Headers::get`], comma lists not split.
     pub fn lines(&self, name: impl AsHeaderName) -> impl Iterator<Item = &str> {
-        self.texts(name).map(Text::as_str)
+        self.named(name).map(Entry::value)
     }
 
-    pub(crate) fn texts(&self, name: impl AsHeaderName) -> impl Iterator<Item = &Text> {
+    pub(crate) fn texts(&self, name: impl AsHeaderName) -> impl Iterator<Item = Text> {
+        self.named(name).map(Entry::text)
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    fn named(&self, name: impl AsHeaderName) -> impl Iterator<Item = &Entry> {
         let known = name.known();
-        self.entries.iter().filter(move |e| e.is(known, name.text())).map(|e| &e.value)
+        self.entries.iter().filter(move |e| e.is(known, name.text()))
     }
 
     /// Every value; comma lists are split where the header is defined as a list.
@@ -98,17 +130,17 @@ impl Headers {
 
     /// Whether the header is there.
     pub fn contains(&self, name: impl AsHeaderName) -> bool {
-        self.text(name).is_some()
+        self.named(name).next().is_some()
     }
 
     /// How many lines there are of this header.
     pub fn count(&self, name: impl AsHeaderName) -> usize {
-        self.texts(name).count()
+        self.named(name).count()
     }
 
     /// Name as written and value of each line, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries.iter().map(|e| (e.name(), e.value.as_str()))
+        self.entries.iter().map(|e| (e.name(), e.value()))
     }
 
     /// How many header lines there are.
@@ -180,7 +212,7 @@ impl Headers {
         let mut said = false;
         for entry in &self.entries {
             if entry.known == Some(HeaderName::ContentLength) {
-                if said || entry.value.as_str().parse() != Ok(length) {
+                if said || entry.value().parse() != Ok(length) {
                     continue;
                 }
                 said = true;

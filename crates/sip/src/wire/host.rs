@@ -19,15 +19,15 @@ pub enum Host {
 impl Host {
     /// Reads a host without port.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        match Self::split_port(&Text::from(text))? {
+        let raw = Text::from(text);
+        match Self::split_port(&raw, raw.as_str())? {
             (host, None) => Ok(host),
             _ => Err(SyntaxError("a host has no port here")),
         }
     }
 
-    /// Reads `host [":" port]`. Blanks around the colon are an error here; Via removes them first.
-    pub(crate) fn split_port(text: &Text) -> Result<(Self, Option<u16>), SyntaxError> {
-        let all = text.as_str();
+    /// Reads `host [":" port]` in `all`, a part of `raw`. Blanks around the colon are an error here; Via removes them first.
+    pub(crate) fn split_port(raw: &Text, all: &str) -> Result<(Self, Option<u16>), SyntaxError> {
         if let Some(inner) = all.strip_prefix('[') {
             let (address, rest) =
                 inner.split_once(']').ok_or(SyntaxError("an IPv6 reference is never closed"))?;
@@ -49,7 +49,7 @@ impl Host {
         if !syntax::is_host_name(name.as_bytes()) {
             return Err(SyntaxError("the host is neither a name nor an address"));
         }
-        Ok((Self::Name(text.part(name)), port))
+        Ok((Self::Name(raw.part(name)), port))
     }
 
     /// The address, if it is one.

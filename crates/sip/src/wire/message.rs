@@ -129,17 +129,22 @@ impl Message {
     /// The topmost Via.
     pub fn via_top(&self) -> Option<Via> {
         let text = self.headers.text(HeaderName::Via)?;
-        Via::from_text(&text.part(CommaList::new(text.as_str()).next()?)).ok()
+        Via::parse_in(&text, CommaList::new(text.as_str()).next()?).ok()
     }
 
     /// The From.
     pub fn from(&self) -> Option<NameAddr> {
-        NameAddr::from_text(self.headers.text(HeaderName::From)?).ok()
+        self.address(HeaderName::From)
     }
 
     /// The To.
     pub fn to(&self) -> Option<NameAddr> {
-        NameAddr::from_text(self.headers.text(HeaderName::To)?).ok()
+        self.address(HeaderName::To)
+    }
+
+    fn address(&self, name: HeaderName) -> Option<NameAddr> {
+        let text = self.headers.text(name)?;
+        NameAddr::parse_in(&text, text.as_str()).ok()
     }
 
     /// The Call-ID.
@@ -174,10 +179,10 @@ impl Message {
         for text in self.headers.texts(name) {
             if split {
                 for value in CommaList::new(text.as_str()) {
-                    found.push(NameAddr::from_text(&text.part(value))?);
+                    found.push(NameAddr::parse_in(&text, value)?);
                 }
             } else {
-                found.push(NameAddr::from_text(text)?);
+                found.push(NameAddr::parse_in(&text, text.as_str())?);
             }
         }
         Ok(found)

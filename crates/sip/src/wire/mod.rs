@@ -8,6 +8,7 @@
 //! Headers keep their received bytes and are echoed exactly. `rsip` lends the vocabulary (methods, reason phrases);
 //! why it does not read the wire is shown by the tests in `rsip_defects`.
 
+mod head;
 mod headers;
 mod host;
 pub mod limits;
@@ -25,6 +26,7 @@ mod text;
 mod uri;
 mod via;
 
+pub(crate) use head::stream_length;
 pub use headers::Headers;
 pub use host::{Host, HostPort};
 pub use message::Message;
@@ -32,7 +34,6 @@ pub use method::{KnownMethod, Method};
 pub use name::{AsHeaderName, HeaderName};
 pub use name_addr::NameAddr;
 pub use params::Params;
-pub(crate) use parse::stream_length;
 pub use parse::{Framing, Malformed};
 pub use status::StatusCode;
 pub use syntax::SyntaxError;

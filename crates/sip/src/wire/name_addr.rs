@@ -52,12 +52,13 @@ impl NameAddr {
 
     /// Reads one value; a comma list must be split first.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        Self::from_text(&Text::from(text))
+        let raw = Text::from(text);
+        Self::parse_in(&raw, raw.as_str())
     }
 
-    pub(crate) fn from_text(whole: &Text) -> Result<Self, SyntaxError> {
-        let text = trim(whole.as_str());
-        let raw = whole.part(text);
+    /// Reads `text`, which is a part of `whole`.
+    pub(crate) fn parse_in(whole: &Text, text: &str) -> Result<Self, SyntaxError> {
+        let text = trim(text);
         let (display, rest) = if text.starts_with('"') {
             let end = quoted_len(text.as_bytes()).ok_or(SyntaxError("a quoted string is never closed"))?;
             let (display, rest) = text.split_at_checked(end).ok_or(SyntaxError("a quoted string is cut"))?;
@@ -68,7 +69,7 @@ impl NameAddr {
                     let (words, rest) = text.split_at_checked(at).ok_or(SyntaxError("a name is cut"))?;
                     (Some(trim(words)).filter(|w| !w.is_empty()), rest)
                 }
-                _ => return Self::addr_spec(text, raw),
+                _ => return Self::addr_spec(whole, text),
             }
         };
         if let Some(words) = display.filter(|d| !d.starts_with('"')) {
@@ -78,22 +79,22 @@ impl NameAddr {
         let (uri, params) = inner.split_once('>').ok_or(SyntaxError("an angle bracket is never closed"))?;
         Ok(Self {
             display: display.map(|d| unquoted(d).into_owned()).filter(|d| !d.is_empty()),
-            uri: Uri::from_text(raw.part(uri))?,
-            params: Params::from_text(&raw.part(params))?,
-            raw,
+            uri: Uri::parse_in(whole, uri)?,
+            params: Params::parse_in(whole, params)?,
+            raw: whole.part(text),
         })
     }
 
     /// Without brackets: semicolons start header parameters, and a comma or question mark is not allowed
     /// (RFC 3261 section 20.10), because the reader cannot know whose it is.
-    fn addr_spec(text: &str, raw: Text) -> Result<Self, SyntaxError> {
+    fn addr_spec(whole: &Text, text: &str) -> Result<Self, SyntaxError> {
         let (uri, params) = text.split_at_checked(text.find(';').unwrap_or(text.len())).unwrap_or((text, ""));
         if uri.contains([',', '?']) {
             return Err(SyntaxError("a URI with a comma or question mark needs angle brackets"));
         }
-        let uri = Uri::from_text(raw.part(trim(uri)))?;
-        let params = Params::from_text(&raw.part(params))?;
-        Ok(Self { display: None, uri, params, raw })
+        let uri = Uri::parse_in(whole, trim(uri))?;
+        let params = Params::parse_in(whole, params)?;
+        Ok(Self { display: None, uri, params, raw: whole.part(text) })
     }
 
     /// The display name without quotes; `None` when there is none or it is empty.

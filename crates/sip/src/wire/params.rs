@@ -1,6 +1,6 @@
 use super::{
     SyntaxError, Text,
-    syntax::{find_outside, is_token, quoted, trim, unquoted},
+    syntax::{find_semicolon, is_token, quoted, trim, unquoted},
 };
 use std::{borrow::Cow, fmt};
 
@@ -14,15 +14,17 @@ impl Params {
     /// Reads what follows the first part of a header value: nothing, or `;` and parameters.
     /// Refuses empty parameters, names that are no tokens, and quoted strings that never end.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        Self::from_text(&Text::from(text))
+        let raw = Text::from(text);
+        Self::parse_in(&raw, raw.as_str())
     }
 
-    pub(crate) fn from_text(raw: &Text) -> Result<Self, SyntaxError> {
-        let text = trim(raw.as_str());
+    /// `text` is a part of `raw`.
+    pub(crate) fn parse_in(raw: &Text, text: &str) -> Result<Self, SyntaxError> {
+        let text = trim(text);
         if !text.is_empty() {
             let mut rest = text.strip_prefix(';').ok_or(SyntaxError("parameters start with a semicolon"))?;
             loop {
-                let end = find_outside(rest.as_bytes(), false, |b| b == b';')?;
+                let end = find_semicolon(rest.as_bytes())?;
                 check(rest.get(..end.unwrap_or(rest.len())).unwrap_or_default())?;
                 match end {
                     Some(end) => rest = rest.get(end + 1..).unwrap_or_default(),
@@ -127,7 +129,7 @@ impl<'a> Iterator for Pieces<'a> {
 
     fn next(&mut self) -> Option<&'a str> {
         let text = self.rest.strip_prefix(';')?;
-        let end = find_outside(text.as_bytes(), false, |b| b == b';').ok().flatten().unwrap_or(text.len());
+        let end = find_semicolon(text.as_bytes()).ok().flatten().unwrap_or(text.len());
         let (piece, rest) = text.split_at_checked(end)?;
         self.rest = rest;
         Some(piece)

@@ -2,11 +2,12 @@
 //! needs, decides whether it can be trusted.
 
 use super::{
-    CSeq, HeaderName, Headers, Message, Method, NameAddr, StatusCode, Text, Uri,
-    headers::Entry,
+    CSeq, HeaderName, Headers, Message, Method, StatusCode, Text, Uri,
+    head::{Fault, Lines, bad, bare_controls, lines, name_and_value, unfolded, without_controls},
+    headers::{Entry, Value},
     limits,
     message::Start,
-    syntax::{self, CommaList},
+    syntax,
 };
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -44,17 +45,6 @@ impl Message {
     pub fn parse(bytes: Bytes, framing: Framing) -> Result<Self, Malformed> {
         parse(&bytes, framing)
     }
-}
-
-/// The first thing found wrong. Later ones are not looked for.
-#[derive(Clone, Copy)]
-struct Fault {
-    status: u16,
-    why: &'static str,
-}
-
-const fn bad(why: &'static str) -> Fault {
-    Fault { status: 400, why }
 }
 
 fn parse(bytes: &Bytes, framing: Framing) -> Result<Message, Malformed> {
@@ -95,60 +85,6 @@ fn refusal(message: Message, fault: Fault) -> Malformed {
     }
 }
 
-/// Byte ranges of the head.
-struct Lines {
-    start: Option<(usize, usize)>,
-    /// Each header with its folds, without the last CRLF.
-    headers: Vec<(usize, usize, bool)>,
-    body: usize,
-    /// There are line ends that are not CR LF.
-    stray: bool,
-}
-
-fn lines(head: &[u8], note: &mut impl FnMut(Fault)) -> Lines {
-    let mut found = Lines { start: None, headers: Vec::with_capacity(24), body: head.len(), stray: false };
-    let mut at = 0;
-    // RFC 3261 section 7.5: CRLFs before the first line are ignored.
-    while head.get(at..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
-        at += 2;
-    }
-    let mut ended = false;
-    while let Some(length) = memchr::memchr(b'\n', head.get(at..).unwrap_or_default()) {
-        let feed = at + length;
-        let end = if length > 0 && head.get(feed - 1) == Some(&b'\r') { feed - 1 } else { feed };
-        if end == feed || head.get(at..end).is_some_and(|line| memchr::memchr(b'\r', line).is_some()) {
-            note(bad("a line does not end with CR LF"));
-            found.stray = true;
-        }
-        let line = (at, end);
-        at = feed + 1;
-        if line.0 == line.1 {
-            found.body = at;
-            ended = true;
-            break;
-        }
-        let folded = matches!(head.get(line.0), Some(b' ' | b'\t'));
-        let full = found.headers.len() == limits::HEADERS;
-        if found.start.is_none() {
-            found.start = Some(line);
-        } else if folded {
-            match found.headers.last_mut() {
-                Some(last) => *last = (last.0, line.1, true),
-                None => note(bad("the first header line is folded")),
-            }
-        } else if full {
-            note(Fault { status: 513, why: "more than 256 headers" });
-            break;
-        } else {
-            found.headers.push((line.0, line.1, false));
-        }
-    }
-    if !ended {
-        note(bad("the empty line after the headers is missing"));
-    }
-    found
-}
-
 fn start_line(bytes: &Bytes, (from, to): (usize, usize), note: &mut impl FnMut(Fault)) -> Option<Start> {
     let line = bytes.get(from..to)?;
     if let Some(rest) = strip_response(line) {
@@ -170,7 +106,7 @@ fn start_line(bytes: &Bytes, (from, to): (usize, usize), note: &mut impl FnMut(F
         note(Fault { status: 414, why: "Request-URI longer than 2048 bytes" });
     }
     let whole = Text::from_checked(bytes.slice(from..to));
-    let uri = match Uri::from_text(whole.part(uri)) {
+    let uri = match Uri::parse_in(&whole, uri) {
         Ok(uri) if uri.has_headers() => {
             note(bad("the Request-URI has headers"));
             uri
@@ -210,8 +146,6 @@ fn headers(bytes: &Bytes, lines: &Lines, note: &mut impl FnMut(Fault)) -> Header
     let last = lines.headers.last().map_or(0, |h| h.1);
     let region = bytes.get(first..last).unwrap_or_default();
     let utf8 = std::str::from_utf8(region).is_ok();
-    let controls =
-        lines.stray || region.iter().any(|&b| (b < b' ' && !matches!(b, b'\r' | b'\n' | b'\t')) || b == 0x7f);
     let mut entries = Vec::with_capacity(lines.headers.len());
     for &(from, to, folded) in &lines.headers {
         if to - from > limits::HEADER {
@@ -219,7 +153,7 @@ fn headers(bytes: &Bytes, lines: &Lines, note: &mut impl FnMut(Fault)) -> Header
             continue;
         }
         let mut line = bytes.slice(from..to);
-        if controls && bare_controls(&line).next().is_some() {
+        if lines.suspect && bare_controls(&line).next().is_some() {
             note(bad("control characters in a header"));
             line = without_controls(&line);
         }
@@ -231,89 +165,41 @@ fn headers(bytes: &Bytes, lines: &Lines, note: &mut impl FnMut(Fault)) -> Header
     Headers::from_entries(entries)
 }
 
-/// Where `line` has a control character that may not stand there. Controls are legal only behind a backslash in a quoted
-/// string (RFC 3261 section 25.1, quoted-pair), and then not CR or LF, which stand in folds only.
-fn bare_controls(line: &[u8]) -> impl Iterator<Item = usize> {
-    let mut escaped = false;
-    let mut quoted = false;
-    let mut fold_until = 0;
-    line.iter().enumerate().filter_map(move |(at, &b)| {
-        let was_escaped = std::mem::take(&mut escaped);
-        match b {
-            b'"' if !was_escaped => quoted = !quoted,
-            b'\\' if quoted && !was_escaped => escaped = true,
-            b'\r' if matches!(line.get(at + 1..at + 3), Some(b"\n " | b"\n\t")) => fold_until = at + 2,
-            _ => {}
-        }
-        let legal = b == b'\t' || at < fold_until || (was_escaped && !matches!(b, b'\r' | b'\n'));
-        ((b < b' ' || b == 0x7f) && !legal).then_some(at)
-    })
-}
-
-/// The line with blanks for these characters: a refused request is echoed into its refusal, and must not carry line ends
-/// that another reader could believe in.
-fn without_controls(line: &Bytes) -> Bytes {
-    let mut safe = line.to_vec();
-    for at in bare_controls(line) {
-        if let Some(byte) = safe.get_mut(at) {
-            *byte = b' ';
-        }
-    }
-    safe.into()
-}
-
 fn entry(line: Bytes, folded: bool, utf8: bool) -> Option<Entry> {
     let (name_len, value_at) = name_and_value(&line)?;
     let name = std::str::from_utf8(line.get(..name_len)?).ok()?;
     let known = HeaderName::parse(name);
-    let raw = line.slice(value_at..);
-    let value = match (folded, utf8) {
-        (false, true) => Text::from_checked(trimmed(&raw)),
-        _ => Text::from(unfolded(&String::from_utf8_lossy(&raw))),
+    let raw = line.get(value_at..)?;
+    let value = if utf8 && !folded {
+        let blank = |b: &u8| !matches!(b, b' ' | b'\t');
+        let from = raw.iter().position(blank).unwrap_or(raw.len());
+        let to = raw.iter().rposition(blank).map_or(from, |last| last + 1);
+        Value::Span(value_at + from, value_at + to)
+    } else {
+        Value::Copy(Text::from(unfolded(&String::from_utf8_lossy(raw))))
     };
     Some(Entry::received(known, line, name_len, value))
 }
 
-fn trimmed(raw: &Bytes) -> Bytes {
-    let blank = |b: &u8| !matches!(b, b' ' | b'\t');
-    let from = raw.iter().position(blank).unwrap_or(raw.len());
-    let to = raw.iter().rposition(blank).map_or(from, |last| last + 1);
-    raw.slice(from..to)
-}
-
-/// Each fold with the blanks around it becomes one blank (RFC 3261 section 7.3.1).
-fn unfolded(raw: &str) -> String {
-    let mut out = String::with_capacity(raw.len());
-    for line in raw.split("\r\n") {
-        let line = syntax::trim(line);
-        if !line.is_empty() {
-            if !out.is_empty() {
-                out.push(' ');
-            }
-            out.push_str(line);
-        }
-    }
-    out
-}
-
 fn check(message: &mut Message, framing: Framing, note: &mut impl FnMut(Fault)) {
-    for &name in HeaderName::ALL.iter().filter(|name| name.is_single()) {
-        if name != HeaderName::ContentLength && message.headers.count(name) > 1 {
+    let mut seen = 0u128;
+    for name in message.headers.entries().iter().filter_map(Entry::known).filter(|name| name.is_single()) {
+        let bit = 1 << name as u32;
+        if seen & bit != 0 && name != HeaderName::ContentLength {
             note(bad("a header that may occur once occurs twice"));
         }
+        seen |= bit;
     }
-    let vias: usize = message.headers.lines(HeaderName::Via).map(|line| CommaList::new(line).count()).sum();
-    if vias > limits::VIAS {
+    if too_many_vias(&message.headers) {
         note(Fault { status: 483, why: "more than 70 Vias" });
     }
-    let text = |name| message.headers.text(name);
     if message.via_top().is_none() {
         note(bad("Via is missing or malformed"));
     }
-    if text(HeaderName::From).is_none_or(|from| NameAddr::from_text(from).is_err()) {
+    if message.from().is_none() {
         note(bad("From is missing or malformed"));
     }
-    if text(HeaderName::To).is_none_or(|to| NameAddr::from_text(to).is_err()) {
+    if message.to().is_none() {
         note(bad("To is missing or malformed"));
     }
     if !message.call_id().is_some_and(is_call_id) {
@@ -331,39 +217,11 @@ fn check(message: &mut Message, framing: Framing, note: &mut impl FnMut(Fault)) 
     check_length(message, framing, note);
 }
 
-/// The body length that a stream's head states, for the framer: read by the same code that reads the message, so that
-/// the two cannot disagree about where it ends.
-pub(crate) fn stream_length(head: &[u8]) -> Result<usize, &'static str> {
-    let mut fault = None;
-    let lines = lines(head, &mut |found: Fault| {
-        fault.get_or_insert(found.why);
-    });
-    if let Some(why) = fault {
-        return Err(why);
-    }
-    let mut stated = None;
-    for &(from, to, _) in &lines.headers {
-        let line = head.get(from..to).unwrap_or_default();
-        let Some((name_len, value_at)) = name_and_value(line) else { continue };
-        let name = std::str::from_utf8(line.get(..name_len).unwrap_or_default()).unwrap_or_default();
-        if HeaderName::parse(name) == Some(HeaderName::ContentLength) {
-            let value = unfolded(&String::from_utf8_lossy(line.get(value_at..).unwrap_or_default()));
-            let length = syntax::number(&value, u32::MAX - 1).ok_or("Content-Length is not a number")?;
-            if *stated.get_or_insert(length) != length {
-                return Err("Content-Length headers disagree");
-            }
-        }
-    }
-    stated.map(|length| length as usize).ok_or("a stream needs a Content-Length")
-}
-
-/// Length of the header's name, and where its value starts.
-fn name_and_value(line: &[u8]) -> Option<(usize, usize)> {
-    let name_len = line.iter().position(|&b| !syntax::is_token_byte(b)).filter(|&n| n > 0)?;
-    let after = line.get(name_len..)?;
-    // Blanks and even folds are legal before the colon (HCOLON); they must not hide the header's name from us.
-    let colon = after.iter().position(|b| !matches!(b, b' ' | b'\t' | b'\r' | b'\n'))?;
-    (after.get(colon) == Some(&b':')).then_some((name_len, name_len + colon + 1))
+fn too_many_vias(headers: &Headers) -> bool {
+    // Commas may stand in quoted strings, so this is never too few.
+    let at_most = |line: &str| 1 + memchr::memchr_iter(b',', line.as_bytes()).count();
+    headers.lines(HeaderName::Via).map(at_most).sum::<usize>() > limits::VIAS
+        && headers.all(HeaderName::Via).count() > limits::VIAS
 }
 
 fn is_call_id(id: &str) -> bool {

@@ -189,6 +189,14 @@ pub(crate) fn find_outside(
     if inside { Err(SyntaxError("an angle bracket is never closed")) } else { Ok(None) }
 }
 
+/// The first semicolon outside quoted strings.
+pub(crate) fn find_semicolon(text: &[u8]) -> Result<Option<usize>, SyntaxError> {
+    match memchr::memchr2(b';', b'"', text) {
+        Some(at) if text.get(at) == Some(&b'"') => find_outside(text, false, |b| b == b';'),
+        found => Ok(found),
+    }
+}
+
 /// The values of a comma list, as ranges of trimmed text. Commas in quoted strings and in `<...>` do not count.
 /// Empty values are skipped. When a quote or bracket never closes, the rest is one value, and its own parser complains.
 #[derive(Clone, Debug)]
@@ -204,6 +212,9 @@ impl<'a> CommaList<'a> {
 
     fn range(&mut self) -> Option<Range<usize>> {
         let rest = self.text.get(self.at..).filter(|r| !r.is_empty())?;
+        if memchr::memchr(b',', rest.as_bytes()).is_none() {
+            return Some(std::mem::replace(&mut self.at, self.text.len())..self.text.len());
+        }
         let end = match find_outside(rest.as_bytes(), true, |b| b == b',') {
             Ok(Some(comma)) => self.at + comma,
             Ok(None) | Err(_) => self.text.len(),

@@ -48,7 +48,8 @@ pub struct Uri {
 impl Uri {
     /// Reads a whole URI. Blanks, controls, broken escapes and a second `@` are errors.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        Self::from_text(Text::from(text))
+        let raw = Text::from(text);
+        Self::parse_in(&raw, raw.as_str())
     }
 
     /// A sip URI from its parts. Characters that may not stand in a user are escaped.
@@ -71,23 +72,23 @@ impl Uri {
         }
     }
 
-    pub(crate) fn from_text(raw: Text) -> Result<Self, SyntaxError> {
-        let text = raw.as_str();
+    /// Reads `text`, which is a part of `whole`.
+    pub(crate) fn parse_in(whole: &Text, text: &str) -> Result<Self, SyntaxError> {
         let (scheme, rest) = text.split_once(':').ok_or(SyntaxError("a URI has no scheme"))?;
         let scheme = match scheme {
             s if s.eq_ignore_ascii_case("sip") => Scheme::Sip,
             s if s.eq_ignore_ascii_case("sips") => Scheme::Sips,
             s if s.eq_ignore_ascii_case("tel") => Scheme::Tel,
             s if is_token(s.as_bytes()) && s.starts_with(|c: char| c.is_ascii_alphabetic()) => {
-                Scheme::Other(raw.part(s))
+                Scheme::Other(whole.part(s))
             }
             _ => return Err(SyntaxError("the scheme of a URI is no token")),
         };
-        let rest = raw.part(rest);
+        let raw = whole.part(text);
         match scheme {
-            Scheme::Sip | Scheme::Sips => Self::sip_parts(raw, scheme, &rest),
-            Scheme::Tel => Self::tel_parts(raw, &rest),
-            Scheme::Other(_) => Self::opaque(raw, scheme, &rest),
+            Scheme::Sip | Scheme::Sips => Self::sip_parts(raw, scheme, whole, rest),
+            Scheme::Tel => Self::tel_parts(raw, whole, rest),
+            Scheme::Other(_) => Self::opaque(raw, scheme, rest),
         }
     }
 
@@ -104,8 +105,7 @@ impl Uri {
         }
     }
 
-    fn sip_parts(raw: Text, scheme: Scheme, rest: &Text) -> Result<Self, SyntaxError> {
-        let text = rest.as_str();
+    fn sip_parts(raw: Text, scheme: Scheme, whole: &Text, text: &str) -> Result<Self, SyntaxError> {
         let (userinfo, after) = match text.split_once('@') {
             Some((userinfo, after)) => (Some(userinfo), after),
             None => (None, text),
@@ -127,24 +127,23 @@ impl Uri {
         let (before_headers, headers) = after.split_once('?').unwrap_or((after, ""));
         let params_at = before_headers.find(';').unwrap_or(before_headers.len());
         let (hostport, params) = before_headers.split_at_checked(params_at).unwrap_or((before_headers, ""));
-        let (host, port) = Host::split_port(&rest.part(hostport))?;
+        let (host, port) = Host::split_port(whole, hostport)?;
         check_params(params)?;
         if !is_uri_text(headers.as_bytes()) {
             return Err(SyntaxError("a URI header has characters that must be escaped"));
         }
         Ok(Self {
             scheme,
-            user: user.map(|u| rest.part(u)),
-            password: password.map(|p| rest.part(p)),
+            user: user.map(|u| whole.part(u)),
+            password: password.map(|p| whole.part(p)),
             target: Some(HostPort { host, port }),
-            params: Params::from_uri_text(rest.part(params)),
-            headers: rest.part(headers),
+            params: Params::from_uri_text(whole.part(params)),
+            headers: whole.part(headers),
             raw,
         })
     }
 
-    fn tel_parts(raw: Text, rest: &Text) -> Result<Self, SyntaxError> {
-        let text = rest.as_str();
+    fn tel_parts(raw: Text, whole: &Text, text: &str) -> Result<Self, SyntaxError> {
         let (number, params) =
             text.split_at_checked(text.find(';').unwrap_or(text.len())).unwrap_or((text, ""));
         let dialable = |b: u8| b.is_ascii_hexdigit() || matches!(b, b'*' | b'#' | b'-' | b'.' | b'(' | b')');
@@ -157,18 +156,18 @@ impl Uri {
         check_params(params)?;
         Ok(Self {
             scheme: Scheme::Tel,
-            user: Some(rest.part(number)),
+            user: Some(whole.part(number)),
             password: None,
             target: None,
-            params: Params::from_uri_text(rest.part(params)),
+            params: Params::from_uri_text(whole.part(params)),
             headers: Text::default(),
             raw,
         })
     }
 
-    fn opaque(raw: Text, scheme: Scheme, rest: &Text) -> Result<Self, SyntaxError> {
+    fn opaque(raw: Text, scheme: Scheme, rest: &str) -> Result<Self, SyntaxError> {
         let good = |b: u8| b > b' ' && b != 0x7f && !matches!(b, b'<' | b'>' | b'"');
-        if rest.is_empty() || !rest.as_bytes().iter().all(|&b| good(b)) {
+        if rest.is_empty() || !rest.bytes().all(good) {
             return Err(SyntaxError("a URI has blanks or nothing after its scheme"));
         }
         Ok(Self {

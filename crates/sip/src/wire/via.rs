@@ -26,12 +26,14 @@ impl Via {
 
     /// Reads one value; a comma list must be split first.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        Self::from_text(&Text::from(text))
+        let raw = Text::from(text);
+        Self::parse_in(&raw, raw.as_str())
     }
 
-    pub(crate) fn from_text(raw: &Text) -> Result<Self, SyntaxError> {
+    /// Reads `text`, which is a part of `raw`.
+    pub(crate) fn parse_in(raw: &Text, text: &str) -> Result<Self, SyntaxError> {
         const BAD: SyntaxError = SyntaxError("a Via is SIP/2.0/TRANSPORT host;parameters");
-        let text = trim(raw.as_str());
+        let text = trim(text);
         let (name, rest) = text.split_once('/').ok_or(BAD)?;
         let (version, rest) = rest.split_once('/').ok_or(BAD)?;
         let rest = rest.trim_start_matches([' ', '\t']);
@@ -47,14 +49,15 @@ impl Via {
             if sent_by.split(':').any(|part| trim(part).contains([' ', '\t'])) {
                 return Err(SyntaxError("two hosts in one Via"));
             }
-            Host::split_port(&Text::from(joined))?
+            let joined = Text::from(joined);
+            Host::split_port(&joined, joined.as_str())?
         } else {
-            Host::split_port(&raw.part(sent_by))?
+            Host::split_port(raw, sent_by)?
         };
         Ok(Self {
             transport: raw.part(transport),
             sent_by: HostPort { host, port },
-            params: Params::from_text(&raw.part(params))?,
+            params: Params::parse_in(raw, params)?,
         })
     }
 

@@ -71,6 +71,7 @@ fn a_number_that_is_not_ours_is_refused_with_one_final_record() {
         };
         assert_eq!(*status, expected);
         assert_eq!(record.end.as_ref().unwrap().result, CallResult::Refused);
+        assert_eq!(record.decision.len(), 1);
     }
     world.assert_empty();
 }
@@ -478,4 +479,66 @@ fn a_flood_of_digits_stays_bounded() {
             .iter()
             .any(|command| matches!(command, Command::PlayAll { sound: s, .. } if *s == sound))
     );
+}
+
+#[test]
+fn a_key_before_any_other_media_is_heard() {
+    let mut world = World::new();
+    let leg = world.offer("acme-1", OPERATOR_NUMBER);
+    world.tell(Event::UsageDurable { leg });
+    world.press(leg, "111111111#");
+    assert!(world.is_in_conference(leg));
+}
+
+#[test]
+fn the_end_of_an_older_prompt_changes_nothing() {
+    let mut world = World::new();
+    let leg = world.greeted("acme-1", OPERATOR_NUMBER);
+    let greeting = world.bridge.calls[&leg].clip.unwrap();
+    world.press(leg, "123456789#123456789#123456789#");
+    world.tell(Event::ClipEnded { leg, token: greeting });
+    world.tell(Event::ClipEnded { leg, token: u64::MAX });
+    assert_eq!(world.state(leg), Some("attended"), "the goodbye is still being said");
+    world.prompt_ends(leg);
+    assert_eq!(world.state(leg), None);
+}
+
+#[test]
+fn a_pound_that_comes_late_still_belongs_to_its_entry() {
+    let mut world = World::new();
+    let leg = world.greeted("acme-1", OPERATOR_NUMBER);
+    world.press(leg, "1234");
+    world.pass(6 * SECOND);
+    world.take();
+    world.press(leg, "#");
+    assert!(world.take().is_empty(), "the explanation goes on");
+    world.press(leg, "#");
+    assert!(matches!(&world.take()[..], [Command::StopPlay { .. }]));
+}
+
+#[test]
+fn a_smaller_capacity_counts_for_whoever_comes_next() {
+    let mut world = World::new();
+    world.joined("111111111");
+    let smaller = r#"meeting = [{ conference_id = "111111111", organizer = "megan", capacity = 1 }]"#;
+    world.tell(Event::DirectoryChanged(Arc::new(meetings(smaller).unwrap())));
+    let late = world.greeted("acme-1", OPERATOR_NUMBER);
+    world.press(late, "111111111");
+    assert_eq!(world.heard(late), [ConferenceFull, Goodbye]);
+}
+
+#[test]
+fn an_id_that_was_given_to_another_organizer_leads_to_another_conference() {
+    let mut world = World::new();
+    let old = world.joined("111111111");
+    let reused = r#"meeting = [{ conference_id = "111111111", organizer = "adele" }]"#;
+    world.tell(Event::DirectoryChanged(Arc::new(meetings(reused).unwrap())));
+    let new = world.joined("111111111");
+    assert_eq!(world.bridge.conferences(), 2);
+    world.bye(old);
+    let second = world.joined("111111111");
+    assert_eq!(world.bridge.conferences(), 1);
+    world.bye(new);
+    world.bye(second);
+    world.assert_empty();
 }

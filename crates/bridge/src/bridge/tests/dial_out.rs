@@ -282,6 +282,13 @@ fn when_the_last_participant_leaves_nobody_is_called_any_more() {
     assert!(commands.iter().any(|command| {
         matches!(command, Command::Hangup { leg, cause: HangupCause::NobodyLeft } if *leg == ringing)
     }));
+    let record = commands.into_iter().rev().find_map(|command| match command {
+        Command::Usage(record) if record.call_type == CallType::ConfOut => Some(*record),
+        _ => None,
+    });
+    let record = record.unwrap();
+    assert_eq!(record.attempts[0].failure, Some("cancelled"));
+    assert_eq!(record.end.unwrap().result, CallResult::Cancelled);
     world.assert_empty();
     world.tell(Event::LegAnswered { leg: ringing, attempt: 1 });
     assert!(world.take().is_empty(), "an answer that crossed the CANCEL");

@@ -175,3 +175,19 @@ fn a_snapshot_is_plain_json() {
     assert_eq!(json["conferences"][0]["callees"][0]["destination"], super::CALLEE);
     assert_eq!(json["legs"][1]["state"], "dialing");
 }
+
+#[test]
+fn a_cancel_that_crosses_the_answer_leaves_nothing_to_bill() {
+    for (by, result) in [(EndedBy::Cancel, CallResult::Cancelled), (EndedBy::Media, CallResult::Failed)] {
+        let mut world = World::new();
+        let leg = world.offer("acme-1", OPERATOR_NUMBER);
+        world.tell(Event::UsageDurable { leg });
+        world.pass(Duration::from_millis(100));
+        world.tell(Event::LegEnded { leg, end: ended(by) });
+        let record = world.final_record().unwrap();
+        let end = record.end.unwrap();
+        assert_eq!((end.result, end.duration_ms, end.billed_seconds), (result, 0, 0));
+        assert_eq!(record.answer_time, None);
+        world.assert_empty();
+    }
+}

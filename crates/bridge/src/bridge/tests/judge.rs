@@ -3,7 +3,7 @@
 use crate::command::Command;
 use crate::event::Event;
 use crate::id::{ConferenceId, LegId};
-use crate::usage::{Record, RecordKind};
+use crate::usage::{CallResult, Record, RecordKind};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Default)]
@@ -104,7 +104,9 @@ impl Judge {
             }
             RecordKind::Final => {
                 let end = record.end.as_ref().expect("a final record has an end");
-                assert_eq!(record.answer_time.is_some(), leg.answered, "{record:?}");
+                let unanswered = matches!(end.result, CallResult::Cancelled | CallResult::Failed);
+                assert_eq!(record.answer_time.is_some(), leg.answered && !unanswered, "{record:?}");
+                assert!(record.answer_time.is_some() || end.duration_ms == 0);
                 assert_eq!(end.duration_ms > 0, end.billed_seconds > 0);
                 assert!(end.billed_seconds * 1000 >= end.duration_ms);
                 assert!(end.in_conference_ms <= end.duration_ms);

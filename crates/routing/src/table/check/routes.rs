@@ -223,7 +223,8 @@ impl<'a> Check<'a> {
             for (position, usage) in usages.iter().enumerate() {
                 for &route in by_usage.get(usage).into_iter().flatten() {
                     if reached.insert(route) {
-                        steps.push(Step { usage: position as u32, route });
+                        let pattern = self.table.routes[route as usize].pattern.clone();
+                        steps.push(Step { pattern, usage: position as u32, route });
                     }
                 }
             }

@@ -1,0 +1,109 @@
+//! The target delay: how much later than the fastest packets the slow ones come, and so how long to wait for them.
+
+use crate::units::Samples;
+
+/// The longest we wait for jitter. A packet later than that is lost: conversation suffers more from delay than from gaps.
+pub(crate) const MAX_TARGET: i64 = 8 * 120;
+
+/// The shortest we wait; it covers the shell's own wake-up jitter.
+const MIN_TARGET: i64 = 8 * 3;
+
+/// What a stream is trusted with before anything is known of it.
+const FIRST_TARGET: i64 = 8 * 10;
+
+/// A baseline is the fastest transit of the last one to two windows, so that it follows a drifting clock and a changed route.
+const WINDOW: i64 = 8_000 * 5;
+
+/// The estimate falls by 1/2^9 per packet: at 20 ms it halves in seven seconds.
+const DECAY: u32 = 9;
+
+/// Transit here is arrival minus the media time of the packet's last sample, in samples of an unknown common offset: only
+/// differences mean anything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delay {
+    fastest: [i64; 2],
+    window_end: i64,
+    /// In 1/1024 samples, so that the slow decay does not stop at small values.
+    deviation: i64,
+}
+
+impl Delay {
+    pub(crate) fn new() -> Self {
+        Self { fastest: [0; 2], window_end: 0, deviation: FIRST_TARGET << 10 }
+    }
+
+    /// A stream begins, or its timestamps jumped: the baseline starts over, the jitter learnt so far stays.
+    pub(crate) fn restart(&mut self, arrival: i64, transit: i64) {
+        self.fastest = [transit; 2];
+        self.window_end = arrival.saturating_add(WINDOW);
+    }
+
+    /// A packet arrived.
+    pub(crate) fn observe(&mut self, arrival: i64, transit: i64) {
+        if arrival >= self.window_end {
+            self.fastest = [self.fastest[1], transit];
+            self.window_end = arrival.saturating_add(WINDOW);
+        }
+        self.fastest[1] = self.fastest[1].min(transit);
+        let late = self.deviation_of(transit).clamp(0, MAX_TARGET) << 10;
+        self.deviation =
+            if late > self.deviation { late } else { self.deviation - (self.deviation >> DECAY) };
+    }
+
+    /// The transit of the fastest packets.
+    pub(crate) fn baseline(&self) -> i64 {
+        self.fastest[0].min(self.fastest[1])
+    }
+
+    /// How much slower than the fastest.
+    pub(crate) fn deviation_of(&self, transit: i64) -> i64 {
+        transit.saturating_sub(self.baseline())
+    }
+
+    /// How long to wait beyond the fastest packets.
+    pub(crate) fn target(&self) -> Samples {
+        Samples::new((self.deviation >> 10).clamp(MIN_TARGET, MAX_TARGET))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds packets every 20 ms with the given lateness (in samples) and returns the target in milliseconds.
+    fn after(delay: &mut Delay, from: i64, packets: i64, late: impl Fn(i64) -> i64) -> i64 {
+        for n in from..from + packets {
+            delay.observe(n * 160, late(n));
+        }
+        delay.target().to_i64() / 8
+    }
+
+    #[test]
+    fn the_target_grows_at_once_is_bounded_and_falls_back_when_it_is_calm() {
+        let mut delay = Delay::new();
+        delay.restart(0, 0);
+        assert_eq!(after(&mut delay, 0, 100, |_| 0), 8, "calm from the first");
+        assert_eq!(after(&mut delay, 100, 100, |n| (n % 5) * 200), 100, "jitter of 100 ms");
+        assert_eq!(after(&mut delay, 200, 10, |n| (n % 2) * 80_000), 120, "the bound");
+        assert!(after(&mut delay, 210, 1500, |_| 0) < 10, "calm for 30 s");
+    }
+
+    #[test]
+    fn a_slower_route_becomes_the_baseline_and_is_not_taken_for_jitter() {
+        let mut delay = Delay::new();
+        delay.restart(0, 0);
+        after(&mut delay, 0, 100, |_| 0);
+        after(&mut delay, 100, 600, |_| 400);
+        assert_eq!(delay.baseline(), 400);
+    }
+
+    #[test]
+    fn a_drift_of_200_ppm_over_eight_hours_does_not_look_like_jitter() {
+        for sign in [1, -1] {
+            let mut delay = Delay::new();
+            delay.restart(0, 0);
+            let millis = after(&mut delay, 0, 8 * 3600 * 50, |n| sign * n * 160 / 5_000);
+            assert!(millis <= 4, "{millis} ms");
+        }
+    }
+}

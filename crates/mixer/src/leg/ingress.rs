@@ -1,0 +1,242 @@
+//! What arrives for one leg: told apart by payload type, put into the jitter buffer, counted.
+
+use std::time::{Duration, Instant};
+
+use super::{Direction, MediaConfig};
+use crate::frame::Frame;
+use crate::g711::G711;
+use crate::jitter::{Buffer, Pull};
+use crate::rtp::{Detector, EventPayload, Packet, Reception, ReceptionBlock, Source, Verdict};
+use crate::units::{PayloadType, Samples, Ssrc};
+
+/// What a datagram turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ingress {
+    /// Audio, given to the jitter buffer.
+    Audio,
+    /// A telephone event.
+    Event,
+    /// Comfort noise: the sender pauses on purpose (RFC 3389).
+    ComfortNoise,
+    /// RTCP.
+    Rtcp,
+    /// It may begin a new stream; one packet is not enough to say so (RFC 3550 appendix A.1).
+    Probation,
+    /// RTP of a payload type that nobody agreed on: dropped and counted.
+    UnknownPayloadType,
+    /// The leg is on hold: dropped and counted.
+    OnHold,
+    /// Neither RTP nor RTCP: dropped and counted. Garbage never ends a leg.
+    Malformed,
+}
+
+/// What kinds of packets arrived, besides audio.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IngressCounts {
+    /// Telephone-event packets.
+    pub events: u64,
+    /// Comfort-noise packets.
+    pub comfort_noise: u64,
+    /// Packets dropped because one is not enough to begin a new stream.
+    pub probation: u64,
+    /// Packets of a payload type that nobody agreed on.
+    pub unknown_payload_type: u64,
+    /// Packets that came on hold.
+    pub on_hold: u64,
+    /// Datagrams that were neither RTP nor RTCP.
+    pub malformed: u64,
+    /// RTCP packets.
+    pub rtcp: u64,
+    /// How often another stream took over.
+    pub stream_changes: u64,
+}
+
+/// The incoming side of a leg.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    /// RTP packets taken, of any kind.
+    pub(super) packets: u64,
+    /// Payload bytes of them.
+    pub(super) octets: u64,
+    pub(super) counts: IngressCounts,
+    pub(super) buffer: Buffer,
+    source: Source,
+    reception: Option<Reception>,
+    detector: Detector,
+    event_ssrc: Option<Ssrc>,
+    /// When anything arrived last; set at the first tick if nothing did.
+    heard: Option<Instant>,
+    silence_reported: bool,
+}
+
+/// What a packet meant, besides its class.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    pub(super) ingress: Ingress,
+    /// The event code of a press that begins.
+    pub(super) pressed: Option<u8>,
+}
+
+impl Incoming {
+    pub(super) fn new() -> Self {
+        Self {
+            packets: 0,
+            octets: 0,
+            counts: IngressCounts::default(),
+            buffer: Buffer::new(),
+            source: Source::default(),
+            reception: None,
+            detector: Detector::default(),
+            event_ssrc: None,
+            heard: None,
+            silence_reported: false,
+        }
+    }
+
+    /// The far end's stream.
+    pub(super) fn ssrc(&self) -> Option<Ssrc> {
+        self.source.ssrc()
+    }
+
+    /// Packets lost since the stream began.
+    pub(super) fn lost(&self) -> i64 {
+        self.reception.map_or(0, |reception| reception.lost())
+    }
+
+    /// Interarrival jitter.
+    pub(super) fn jitter(&self) -> Samples {
+        self.reception.map_or(Samples::ZERO, |reception| reception.jitter())
+    }
+
+    /// The block of the next receiver report.
+    pub(super) fn report_block(&mut self) -> Option<ReceptionBlock> {
+        self.reception.as_mut().map(Reception::report)
+    }
+
+    /// True while the far end holds a key.
+    pub(super) fn is_key_held(&self, now: Instant) -> bool {
+        self.detector.is_held(now)
+    }
+
+    /// Something arrived that shows the far end is alive; true when its silence had been reported.
+    pub(super) fn alive(&mut self, arrival: Instant) -> bool {
+        self.heard = Some(arrival);
+        std::mem::take(&mut self.silence_reported)
+    }
+
+    /// Hold begins or ended: the silence of before does not count.
+    pub(super) fn restart_silence(&mut self, now: Instant) {
+        self.heard = Some(now);
+        self.silence_reported = false;
+    }
+
+    /// How long nothing has arrived, said once, when that is longer than `bound`.
+    pub(super) fn silence(&mut self, now: Instant, bound: Duration) -> Option<Duration> {
+        let silent = now.saturating_duration_since(*self.heard.get_or_insert(now));
+        if silent < bound || self.silence_reported {
+            return None;
+        }
+        self.silence_reported = true;
+        Some(silent)
+    }
+
+    /// One RTP packet.
+    pub(super) fn handle_packet(
+        &mut self,
+        arrival: Instant,
+        packet: &Packet<'_>,
+        media: MediaConfig,
+        direction: Direction,
+    ) -> Taken {
+        let kind = packet.payload_type();
+        let mut pressed = None;
+        let ingress = if !direction.receives() {
+            self.counts.on_hold += 1;
+            Ingress::OnHold
+        } else if Some(kind) == media.event_pt {
+            match EventPayload::parse(packet.payload()) {
+                Some(payload) => {
+                    pressed = self.handle_event(arrival, packet, payload);
+                    Ingress::Event
+                }
+                None => Ingress::Malformed,
+            }
+        } else if let Some(law) = law_of(kind, media) {
+            self.handle_audio(arrival, packet, law)
+        } else if kind == PayloadType::COMFORT_NOISE {
+            self.handle_other(arrival, packet, true);
+            self.counts.comfort_noise += 1;
+            Ingress::ComfortNoise
+        } else {
+            self.counts.unknown_payload_type += 1;
+            Ingress::UnknownPayloadType
+        };
+        match ingress {
+            Ingress::Audio | Ingress::Event | Ingress::ComfortNoise => {
+                self.packets += 1;
+                self.octets += packet.payload().len() as u64;
+            }
+            Ingress::Probation => self.counts.probation += 1,
+            Ingress::Malformed => self.counts.malformed += 1,
+            Ingress::Rtcp | Ingress::UnknownPayloadType | Ingress::OnHold => {}
+        }
+        Taken { ingress, pressed }
+    }
+
+    /// The 20 ms of this tick; true when they may be mixed.
+    pub(super) fn pull(&mut self, now: Instant, frame: &mut Frame) -> bool {
+        matches!(self.buffer.pull(now, frame), Pull::Frame | Pull::Missing)
+    }
+
+    fn handle_audio(&mut self, arrival: Instant, packet: &Packet<'_>, law: G711) -> Ingress {
+        let (ssrc, sequence, timestamp) = (packet.ssrc(), packet.sequence(), packet.timestamp());
+        let length = Samples::new(packet.payload().len() as i64).to_duration();
+        match self.source.handle_audio(ssrc, sequence, arrival, length) {
+            Verdict::Probation => return Ingress::Probation,
+            Verdict::Current => {
+                if let Some(reception) = &mut self.reception {
+                    reception.handle_packet(sequence, timestamp, arrival, true);
+                }
+            }
+            Verdict::Switched => {
+                self.buffer.restart();
+                self.reception = Some(Reception::new(ssrc, sequence, timestamp, arrival));
+                self.counts.stream_changes = self.source.switches();
+            }
+        }
+        if self.event_ssrc == Some(ssrc) {
+            self.detector.handle_audio();
+        }
+        self.buffer.push(sequence, timestamp, law, packet.payload(), arrival);
+        Ingress::Audio
+    }
+
+    /// Gives the event code of a press that begins.
+    fn handle_event(&mut self, arrival: Instant, packet: &Packet<'_>, payload: EventPayload) -> Option<u8> {
+        self.handle_other(arrival, packet, false);
+        self.counts.events += 1;
+        self.event_ssrc = Some(packet.ssrc());
+        self.detector.handle_event(arrival, packet.marker(), packet.timestamp(), payload)
+    }
+
+    /// A packet beside the audio: it takes a sequence number of its stream, and the pause it makes is no loss.
+    fn handle_other(&mut self, arrival: Instant, packet: &Packet<'_>, timed: bool) {
+        let (ssrc, sequence) = (packet.ssrc(), packet.sequence());
+        self.source.handle_other(ssrc, sequence, arrival);
+        if let Some(reception) = self.reception.as_mut().filter(|reception| reception.ssrc() == ssrc) {
+            reception.handle_packet(sequence, packet.timestamp(), arrival, timed);
+            self.buffer.pause();
+        }
+    }
+}
+
+/// The law of an audio payload type: the agreed one, or a static one. A peer may change between the two laws in mid-stream, and
+/// some do right after the answer.
+fn law_of(kind: PayloadType, media: MediaConfig) -> Option<G711> {
+    match kind {
+        kind if kind == media.audio_pt => Some(media.codec),
+        PayloadType::PCMU => Some(G711::Pcmu),
+        PayloadType::PCMA => Some(G711::Pcma),
+        _ => None,
+    }
+}

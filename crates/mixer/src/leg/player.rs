@@ -1,0 +1,93 @@
+//! Clips waiting to be heard, one after the other, and the place in the first one.
+
+use std::collections::VecDeque;
+
+use crate::frame::{Clip, Frame};
+use crate::units::LegId;
+
+/// Clips that can wait in one place, for one leg or for one conference.
+pub const CLIPS: usize = 32;
+
+/// A queue of clips of fixed size.
+#[derive(Debug)]
+pub(crate) struct Player {
+    queue: VecDeque<Item>,
+    next: usize,
+}
+
+#[derive(Debug)]
+struct Item {
+    clip: Clip,
+    except: Option<LegId>,
+}
+
+impl Default for Player {
+    fn default() -> Self {
+        Self { queue: VecDeque::with_capacity(CLIPS), next: 0 }
+    }
+}
+
+impl Player {
+    /// Adds a clip; gives it back when there is no room.
+    pub(crate) fn push(&mut self, clip: Clip, except: Option<LegId>) -> Result<(), Clip> {
+        if self.queue.len() == CLIPS {
+            return Err(clip);
+        }
+        self.queue.push_back(Item { clip, except });
+        Ok(())
+    }
+
+    /// The frame of this tick and who is not to hear it; the place moves on. Take the ended clips first.
+    pub(crate) fn frame(&mut self) -> Option<(&Frame, Option<LegId>)> {
+        let item = self.queue.front()?;
+        let frame = item.clip.frames.get(self.next)?;
+        self.next += 1;
+        Some((frame, item.except))
+    }
+
+    /// The first clip, if it has been played to its end.
+    pub(crate) fn take_ended(&mut self) -> Option<Clip> {
+        let ended = self.queue.front().is_some_and(|item| self.next >= item.clip.frames.len());
+        if ended { self.take() } else { None }
+    }
+
+    /// The first clip, wherever it is.
+    pub(crate) fn take(&mut self) -> Option<Clip> {
+        self.next = 0;
+        self.queue.pop_front().map(|item| item.clip)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clip(token: u64, frames: usize) -> Clip {
+        Clip { token, frames: vec![Frame([token as i16; 160]); frames].into() }
+    }
+
+    #[test]
+    fn clips_are_played_one_after_the_other_and_come_back_when_they_ended() {
+        let mut player = Player::default();
+        for (token, frames) in [(1, 2), (2, 0), (3, 1)] {
+            player.push(clip(token, frames), None).expect("room");
+        }
+        let mut heard = Vec::new();
+        let mut ended = Vec::new();
+        for _ in 0..5 {
+            while let Some(clip) = player.take_ended() {
+                ended.push((heard.len(), clip.token));
+            }
+            heard.extend(player.frame().map(|(frame, _)| frame.0[0]));
+        }
+        assert_eq!(heard, [1, 1, 3]);
+        assert_eq!(ended, [(2, 1), (2, 2), (3, 3)]);
+    }
+
+    #[test]
+    fn a_clip_without_room_comes_back_at_once() {
+        let mut player = Player::default();
+        assert!((0..CLIPS as u64).all(|token| player.push(clip(token, 1), None).is_ok()));
+        assert_eq!(player.push(clip(99, 1), None).expect_err("full").token, 99);
+    }
+}

@@ -1,0 +1,310 @@
+//! RTCP of one leg, off the hot path: sender and receiver reports with our CNAME at least every five seconds, what the far end
+//! reports about us, and the goodbye (RFC 3550 section 6). Built and parsed with `rtc-rtcp`.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::{Bytes, BytesMut};
+use rtc_rtcp::goodbye::Goodbye;
+use rtc_rtcp::receiver_report::ReceiverReport;
+use rtc_rtcp::reception_report::ReceptionReport;
+use rtc_rtcp::sender_report::SenderReport;
+use rtc_rtcp::source_description::{
+    SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem,
+};
+use rtc_shared::marshal::{Marshal, Unmarshal};
+
+use super::reception::ReceptionBlock;
+use crate::units::{RtpTime, Ssrc};
+
+/// The longest CNAME of an SDES item (RFC 3550 section 6.5).
+const MAX_CNAME: usize = 255;
+
+/// When the first report is due after the leg began to exist.
+const FIRST: Duration = Duration::from_millis(500);
+
+/// Between two reports: 2.5 s plus up to 1.4 s that differs from leg to leg and from time to time, so that a thousand legs do not
+/// report at once (RFC 3550 section 6.2) and that a shell which asks once a second still sends every five.
+const INTERVAL: Duration = Duration::from_millis(2_500);
+const SPREAD_MILLIS: u32 = 1_400;
+
+/// What we sent so far, for a sender report.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// Packets.
+    pub packets: u64,
+    /// Payload bytes.
+    pub octets: u64,
+    /// Our media clock at the time of the report.
+    pub timestamp: RtpTime,
+}
+
+/// What the far end reports about the stream that we send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FarEnd {
+    /// Loss on the way to it since its last report, in 1/256.
+    pub fraction_lost: u8,
+    /// Interarrival jitter that it sees, in clock ticks.
+    pub jitter: u32,
+    /// Round trip without its own holding time (RFC 3550 section 6.4.1, DLSR).
+    pub round_trip: Option<Duration>,
+    /// It said goodbye.
+    pub gone: bool,
+}
+
+/// RTCP of one leg.
+#[derive(Clone, Copy, Debug)]
+pub struct Rtcp {
+    ssrc: Ssrc,
+    due: Option<Instant>,
+    spread: u32,
+    /// The middle 32 bits of the NTP time in our latest sender reports, and when they left.
+    sent: [Option<(u32, Instant)>; 2],
+    /// The middle 32 bits of the far end's latest sender report, and when it came.
+    heard: Option<(u32, Instant)>,
+    far_end: FarEnd,
+}
+
+impl Rtcp {
+    /// For the stream `ssrc` that we send.
+    pub fn new(ssrc: Ssrc) -> Self {
+        Self {
+            ssrc,
+            due: None,
+            spread: ssrc.to_wire(),
+            sent: [None; 2],
+            heard: None,
+            far_end: FarEnd::default(),
+        }
+    }
+
+    /// What the far end reports.
+    pub fn far_end(&self) -> FarEnd {
+        self.far_end
+    }
+
+    /// A compound packet arrived; false when nothing in it could be read. Whatever it says, it only changes figures: a forged
+    /// goodbye ends nothing.
+    pub fn handle_packet(&mut self, arrival: Instant, datagram: &[u8]) -> bool {
+        let mut understood = false;
+        for (kind, packet) in packets(datagram) {
+            let mut bytes = Bytes::copy_from_slice(packet);
+            understood |= match kind {
+                200 => SenderReport::unmarshal(&mut bytes).is_ok_and(|report| {
+                    self.heard = Some(((report.ntp_time >> 16) as u32, arrival));
+                    self.handle_blocks(arrival, &report.reports);
+                    true
+                }),
+                201 => ReceiverReport::unmarshal(&mut bytes).is_ok_and(|report| {
+                    self.handle_blocks(arrival, &report.reports);
+                    true
+                }),
+                203 => Goodbye::unmarshal(&mut bytes).is_ok_and(|_| {
+                    self.far_end.gone = true;
+                    true
+                }),
+                _ => true, // SDES, APP, feedback, XR: nothing in them that we act on
+            };
+        }
+        understood
+    }
+
+    /// True when a report is due at `now`.
+    pub fn is_due(&mut self, now: Instant) -> bool {
+        now >= *self.due.get_or_insert(now + FIRST)
+    }
+
+    /// The report for `now`, a compound packet. It is a sender report once we have sent anything (RFC 3550 section 6.4).
+    pub fn report(
+        &mut self,
+        now: Instant,
+        wall: SystemTime,
+        cname: &str,
+        sent: Sent,
+        block: Option<ReceptionBlock>,
+    ) -> Bytes {
+        self.spread = self.spread.wrapping_mul(1_664_525).wrapping_add(1_013_904_223); // Numerical Recipes' generator
+        let spread = Duration::from_millis(u64::from((self.spread >> 16) % SPREAD_MILLIS));
+        self.due = Some(now + INTERVAL + spread);
+        let reports = block.into_iter().map(|block| self.report_block(now, block)).collect();
+        let mut packet = BytesMut::new();
+        if sent.packets > 0 {
+            let ntp = ntp_time(wall);
+            self.sent = [Some(((ntp >> 16) as u32, now)), self.sent[0]];
+            append(
+                &mut packet,
+                &SenderReport {
+                    ssrc: self.ssrc.to_wire(),
+                    ntp_time: ntp,
+                    rtp_time: sent.timestamp.to_wire(),
+                    packet_count: sent.packets as u32,
+                    octet_count: sent.octets as u32,
+                    reports,
+                    profile_extensions: Bytes::new(),
+                },
+            );
+        } else {
+            append(&mut packet, &self.receiver_report(reports));
+        }
+        append(&mut packet, &self.description(cname));
+        packet.freeze()
+    }
+
+    /// The goodbye, a compound packet (RFC 3550 section 6.6).
+    pub fn goodbye(&self, cname: &str) -> Bytes {
+        let mut packet = BytesMut::new();
+        append(&mut packet, &self.receiver_report(Vec::new()));
+        append(&mut packet, &self.description(cname));
+        append(&mut packet, &Goodbye { sources: vec![self.ssrc.to_wire()], reason: Bytes::new() });
+        packet.freeze()
+    }
+
+    fn handle_blocks(&mut self, arrival: Instant, blocks: &[ReceptionReport]) {
+        let Some(block) = blocks.iter().find(|block| block.ssrc == self.ssrc.to_wire()) else { return };
+        self.far_end.fraction_lost = block.fraction_lost;
+        self.far_end.jitter = block.jitter;
+        let answered = self.sent.iter().flatten().find(|(ntp, _)| *ntp == block.last_sender_report);
+        if let Some((_, left)) = answered {
+            let held = Duration::from_nanos((u64::from(block.delay) * 1_000_000_000) >> 16);
+            self.far_end.round_trip = arrival.saturating_duration_since(*left).checked_sub(held);
+        }
+    }
+
+    fn report_block(&self, now: Instant, block: ReceptionBlock) -> ReceptionReport {
+        let (last_sender_report, delay) = self.heard.map_or((0, 0), |(ntp, at)| {
+            let since = now.saturating_duration_since(at).as_nanos();
+            (ntp, u32::try_from((since << 16) / 1_000_000_000).unwrap_or(u32::MAX))
+        });
+        ReceptionReport {
+            ssrc: block.ssrc.to_wire(),
+            fraction_lost: block.fraction_lost,
+            total_lost: block.total_lost,
+            last_sequence_number: block.highest,
+            jitter: block.jitter,
+            last_sender_report,
+            delay,
+        }
+    }
+
+    fn receiver_report(&self, reports: Vec<ReceptionReport>) -> ReceiverReport {
+        ReceiverReport { ssrc: self.ssrc.to_wire(), reports, profile_extensions: Bytes::new() }
+    }
+
+    fn description(&self, cname: &str) -> SourceDescription {
+        let text = Bytes::copy_from_slice(&cname.as_bytes()[..cname.len().min(MAX_CNAME)]);
+        SourceDescription {
+            chunks: vec![SourceDescriptionChunk {
+                source: self.ssrc.to_wire(),
+                items: vec![SourceDescriptionItem { sdes_type: SdesType::SdesCname, text }],
+            }],
+        }
+    }
+}
+
+/// Splits a compound packet by the lengths in its headers; each packet comes with its type. What does not fit ends it.
+fn packets(mut datagram: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let [first, kind, high, low] = *datagram.first_chunk::<4>()?;
+        let length = (usize::from(u16::from_be_bytes([high, low])) + 1) * 4;
+        if first >> 6 != 2 {
+            return None;
+        }
+        let (packet, rest) = datagram.split_at_checked(length)?;
+        datagram = rest;
+        Some((kind, packet))
+    })
+}
+
+fn append(to: &mut BytesMut, packet: &impl Marshal) {
+    match packet.marshal() {
+        Ok(bytes) => to.extend_from_slice(&bytes),
+        // The lists have one element, the text is bounded: nothing of ours can be too long.
+        Err(error) => debug_assert!(false, "an RTCP packet of our own making was refused: {error}"),
+    }
+}
+
+/// NTP time: seconds since 1900 in 32.32 fixed point (RFC 3550 section 4).
+fn ntp_time(wall: SystemTime) -> u64 {
+    let since_1970 = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = since_1970.as_secs().wrapping_add(2_208_988_800);
+    let fraction = (u64::from(since_1970.subsec_nanos()) << 32) / 1_000_000_000;
+    (seconds << 32) | fraction
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block() -> ReceptionBlock {
+        ReceptionBlock { ssrc: Ssrc::new(9), fraction_lost: 12, total_lost: 34, highest: 70_000, jitter: 5 }
+    }
+
+    fn sent(packets: u64) -> Sent {
+        Sent { packets, octets: packets * 160, timestamp: RtpTime::new(8_000) }
+    }
+
+    #[test]
+    fn a_report_comes_at_least_every_five_seconds_with_our_cname() {
+        let start = crate::testing::epoch();
+        for ssrc in [1, 77, 0xffff_ffff] {
+            let mut rtcp = Rtcp::new(Ssrc::new(ssrc));
+            let mut last = start;
+            // Asked once a second, as the shell does.
+            for second in 0..120 {
+                let now = start + Duration::from_secs(second);
+                if rtcp.is_due(now) {
+                    let packet = rtcp.report(now, UNIX_EPOCH, "bridge@example.org", sent(second), None);
+                    assert!(packet.windows(18).any(|text| text == b"bridge@example.org"));
+                    assert!(now - last <= Duration::from_secs(5));
+                    last = now;
+                }
+            }
+            assert!(last > start + Duration::from_secs(110));
+        }
+    }
+
+    #[test]
+    fn a_listener_sends_receiver_reports_and_a_sender_sender_reports() {
+        let now = crate::testing::epoch();
+        let mut rtcp = Rtcp::new(Ssrc::new(5));
+        assert_eq!(rtcp.report(now, UNIX_EPOCH, "c", sent(0), Some(block()))[1], 201);
+        let wall = UNIX_EPOCH + Duration::from_millis(1_500);
+        let bytes = rtcp.report(now, wall, "c", sent(50), Some(block()));
+        let report = SenderReport::unmarshal(&mut bytes.clone()).expect("a sender report first");
+        assert_eq!(
+            (report.ssrc, report.packet_count, report.octet_count, report.rtp_time),
+            (5, 50, 8_000, 8_000)
+        );
+        assert_eq!(report.ntp_time, (2_208_988_801 << 32) | (1 << 31));
+        assert_eq!((report.reports[0].ssrc, report.reports[0].total_lost), (9, 34));
+        assert_eq!(report.reports[0].last_sequence_number, 70_000);
+    }
+
+    #[test]
+    fn the_round_trip_is_measured_between_two_legs() {
+        let start = crate::testing::epoch();
+        let (mut ours, mut theirs) = (Rtcp::new(Ssrc::new(5)), Rtcp::new(Ssrc::new(9)));
+        let report = ours.report(start, UNIX_EPOCH + Duration::from_secs(7), "a", sent(1), Some(block()));
+        assert!(theirs.handle_packet(start + Duration::from_millis(40), &report));
+        let about_us = ReceptionBlock { ssrc: Ssrc::new(5), ..block() };
+        let answer =
+            theirs.report(start + Duration::from_millis(1_040), UNIX_EPOCH, "b", sent(1), Some(about_us));
+        assert!(ours.handle_packet(start + Duration::from_millis(1_070), &answer));
+        let far_end = ours.far_end();
+        let round_trip = far_end.round_trip.expect("measured");
+        assert!(round_trip.abs_diff(Duration::from_millis(70)) < Duration::from_millis(1), "{round_trip:?}");
+        assert_eq!((far_end.fraction_lost, far_end.jitter, far_end.gone), (12, 5, false));
+    }
+
+    #[test]
+    fn a_goodbye_is_heard_and_garbage_is_not_understood() {
+        let now = crate::testing::epoch();
+        let (mut ours, theirs) = (Rtcp::new(Ssrc::new(5)), Rtcp::new(Ssrc::new(9)));
+        assert!(ours.handle_packet(now, &theirs.goodbye("b")));
+        assert!(ours.far_end().gone);
+        for garbage in
+            [&[][..], &[0x80], &[0x80, 200, 0, 0], &[0x80, 200, 0xff, 0xff, 1], &[0, 201, 0, 1, 0, 0, 0, 0]]
+        {
+            assert!(!Rtcp::new(Ssrc::new(1)).handle_packet(now, garbage), "{garbage:?}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The mixer from outside, on virtual time: shards, phones made of packets, and the allocation guard armed throughout.
+
+mod canary;
+mod jitter;
+mod media;
+mod mix;
+mod moving;
+mod phone;
+mod telephone_events;
+
+#[global_allocator]
+static ALLOCATOR: mixer::guard::GuardedAllocator = mixer::guard::GuardedAllocator;
