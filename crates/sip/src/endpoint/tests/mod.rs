@@ -1,5 +1,11 @@
 //! The endpoint under a virtual clock: pairs of endpoints over a lossy link, and hand-written peers.
 
+mod auth;
+mod called;
+mod calling;
 mod calls;
+mod lossy;
+mod midcall;
 mod pair;
 mod peer;
+mod refusals;

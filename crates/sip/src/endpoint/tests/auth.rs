@@ -1,0 +1,159 @@
+//! Digest authentication of our requests.
+
+use super::pair::{ANSWER, OFFER};
+use super::peer::*;
+use crate::endpoint::*;
+
+const MD5: &str = "Digest realm=\"operator.example\", nonce=\"n1\", qop=\"auth\", algorithm=MD5";
+const SHA: &str = "Digest realm=\"operator.example\", nonce=\"s1\", qop=\"auth\", algorithm=SHA-256";
+
+fn outgoing(peer: &Peer, realm: Option<&str>) -> OutgoingInvite {
+    let credentials = Credentials {
+        username: "bridge".to_owned(),
+        password: "secret".to_owned(),
+        realm: realm.map(str::to_owned),
+    };
+    OutgoingInvite { credentials: Some(credentials), ..peer.outgoing() }
+}
+
+fn number<'a>(value: &'a str, name: &str) -> &'a str {
+    let start = value.find(&format!("{name}=")).expect("the parameter") + name.len() + 1;
+    value[start..].split(',').next().unwrap_or_default().trim_matches('"')
+}
+
+#[test]
+fn a_407_is_answered_with_a_new_invite_and_the_dialog_stays_signed() {
+    let mut peer = Peer::udp();
+    let id = peer.us.invite(peer.now, outgoing(&peer, Some("operator.example")));
+    let first = peer.sent_one();
+    assert!(!first.headers().contains("Proxy-Authorization"));
+    peer.answer(&first, 407, "proxy", &format!("Proxy-Authenticate: {SHA}\nProxy-Authenticate: {MD5}"), b"");
+    let sent = peer.sent();
+    assert_eq!(sent.iter().map(word).collect::<Vec<_>>(), ["ACK", "INVITE"]);
+    let second = &sent[1];
+    for name in ["From", "To", "Call-ID", "P-Asserted-Identity", "Contact"] {
+        assert_eq!(header(second, name), header(&first, name), "{name}");
+    }
+    assert_eq!(header(second, "CSeq"), "2 INVITE");
+    assert_ne!(header(second, "Via"), header(&first, "Via"));
+    assert_eq!(second.body(), OFFER);
+    let credentials = header(second, "Proxy-Authorization");
+    assert!(credentials.starts_with("Digest username=\"bridge\", realm=\"operator.example\", nonce=\"n1\""));
+    assert!(credentials.contains("uri=\"sip:+15550123@192.0.2.9;user=phone\""), "{credentials}");
+    assert_eq!((number(credentials, "nc"), number(credentials, "algorithm")), ("00000001", "MD5"));
+    assert_eq!(number(credentials, "response").len(), 32);
+
+    peer.answer(second, 200, "bob", "", ANSWER);
+    let ack = peer.sent_one();
+    assert_eq!(header(&ack, "Proxy-Authorization"), credentials, "the ACK repeats the INVITE's");
+    peer.us.reinvite(peer.now, id, Body::sdp(OFFER)).expect("sent");
+    let reinvite = peer.sent_one();
+    assert_eq!(number(header(&reinvite, "Proxy-Authorization"), "nc"), "00000002");
+    peer.answer(&reinvite, 200, "bob", "", ANSWER);
+    peer.sent();
+    peer.us.hangup(peer.now, id, None).expect("up");
+    let bye = peer.sent_one();
+    assert_eq!(number(header(&bye, "Proxy-Authorization"), "nc"), "00000003");
+    assert_eq!(header(&bye, "CSeq"), "4 BYE");
+    // The nonce has aged: once more with the new one.
+    let stale = MD5.replace("n1", "n2") + ", stale=true";
+    peer.answer(&bye, 407, "bob", &format!("Proxy-Authenticate: {stale}"), b"");
+    let bye = peer.sent_one();
+    assert_eq!(
+        (header(&bye, "CSeq"), number(header(&bye, "Proxy-Authorization"), "nc")),
+        ("5 BYE", "00000001")
+    );
+    assert_eq!(number(header(&bye, "Proxy-Authorization"), "nonce"), "n2");
+    assert_eq!(peer.events.iter().filter(|event| matches!(event, Event::Failed { .. })).count(), 0);
+    peer.drain();
+}
+
+#[test]
+fn a_second_challenge_that_is_not_stale_means_a_wrong_password() {
+    let mut peer = Peer::udp();
+    peer.us.invite(peer.now, outgoing(&peer, None));
+    for nonce in ["n1", "n2"] {
+        let invite = peer.sent().pop().expect("an INVITE");
+        peer.answer(&invite, 401, "bob", &format!("WWW-Authenticate: {}", MD5.replace("n1", nonce)), b"");
+    }
+    assert_eq!((peer.failure().kind, peer.failure().status), (FailureKind::Response, 401));
+    assert_eq!(peer.failure().reason, "the credentials were refused");
+    assert_eq!(peer.sent_words(), ["ACK"]);
+    peer.drain();
+}
+
+#[test]
+fn stale_nonces_are_followed_but_not_forever() {
+    let mut peer = Peer::udp();
+    peer.us.invite(peer.now, outgoing(&peer, None));
+    for round in 0..4 {
+        let invite = peer.sent().pop().expect("an INVITE");
+        assert_eq!(header(&invite, "CSeq"), format!("{} INVITE", round + 1));
+        peer.answer(&invite, 401, "bob", &format!("WWW-Authenticate: {MD5}, stale=true"), b"");
+    }
+    assert_eq!(peer.failure().status, 401);
+}
+
+#[test]
+fn a_foreign_realm_never_sees_the_credentials() {
+    let mut peer = Peer::udp();
+    peer.us.invite(peer.now, outgoing(&peer, Some("operator.example")));
+    let invite = peer.sent_one();
+    let foreign = MD5.replace("operator", "evil");
+    peer.answer(&invite, 401, "bob", &format!("WWW-Authenticate: {foreign}"), b"");
+    assert_eq!(peer.sent_words(), ["ACK"]);
+    assert_eq!(peer.failure().status, 401);
+    assert!(peer.failure().reason.contains("realm"), "{}", peer.failure().reason);
+
+    // Without a configured realm the first that asks is taken, and from then on no other.
+    let id = peer.us.invite(peer.now, outgoing(&peer, None));
+    let invite = peer.sent_one();
+    peer.answer(&invite, 401, "bob", &format!("WWW-Authenticate: {MD5}"), b"");
+    let invite = peer.sent().pop().expect("an INVITE");
+    peer.answer(&invite, 200, "bob", "", ANSWER);
+    peer.sent();
+    peer.us.reinvite(peer.now, id, Body::sdp(OFFER)).expect("sent");
+    let reinvite = peer.sent_one();
+    peer.answer(&reinvite, 401, "bob", &format!("WWW-Authenticate: {foreign}"), b"");
+    assert_eq!(peer.sent_words(), ["ACK"]);
+    assert!(matches!(peer.last(), Event::ReinviteFailed { status: 401, .. }));
+    peer.us.hangup(peer.now, id, None).expect("up");
+    let bye = peer.sent_one();
+    peer.answer(&bye, 401, "bob", &format!("WWW-Authenticate: {foreign}"), b"");
+    assert!(peer.sent().is_empty());
+    peer.drain();
+}
+
+#[test]
+fn without_credentials_a_challenge_is_the_final_answer() {
+    let mut peer = Peer::udp();
+    let (_, invite) = peer.invite();
+    peer.answer(&invite, 407, "bob", &format!("Proxy-Authenticate: {MD5}"), b"");
+    assert_eq!((peer.failure().kind, peer.failure().status), (FailureKind::Response, 407));
+    assert!(peer.failure().reason.contains("credentials"));
+
+    // A dialog that the peer began has no credentials at all.
+    let (id, _) = peer.called_in();
+    peer.us.hangup(peer.now, id, None).expect("up");
+    let bye = peer.sent().pop().expect("a BYE");
+    peer.answer(&bye, 401, "bob", &format!("WWW-Authenticate: {MD5}"), b"");
+    assert!(peer.sent().is_empty());
+    peer.drain();
+}
+
+#[test]
+fn a_challenged_reinvite_is_sent_again_signed() {
+    let mut peer = Peer::udp();
+    let id = peer.us.invite(peer.now, outgoing(&peer, None));
+    let invite = peer.sent_one();
+    peer.answer(&invite, 200, "bob", "", ANSWER);
+    peer.sent();
+    peer.us.reinvite(peer.now, id, Body::sdp(OFFER)).expect("sent");
+    let reinvite = peer.sent_one();
+    peer.answer(&reinvite, 401, "bob", &format!("WWW-Authenticate: {MD5}"), b"");
+    let again = peer.sent().pop().expect("an INVITE");
+    assert_eq!(header(&again, "CSeq"), "3 INVITE");
+    assert!(again.headers().contains("Authorization"));
+    peer.answer(&again, 200, "bob", "", ANSWER);
+    assert!(matches!(peer.last(), Event::ReinviteAnswered { body: Some(_), .. }));
+}
