@@ -130,9 +130,14 @@ fn read(keyed: &str) -> Result<(bool, String), NumberError> {
     for parameter in parts {
         check_parameter(parameter, international)?;
     }
-    let rest = if international { rest.replacen("(0)", "", 1) } else { rest.to_owned() };
     let mut digits = String::with_capacity(rest.len());
-    for found in rest.chars() {
+    let mut rest = rest;
+    while let Some(found) = rest.chars().next() {
+        if international && rest.starts_with("(0)") && drops_its_zero(&digits) {
+            rest = &rest[3..];
+            continue;
+        }
+        rest = &rest[found.len_utf8()..];
         match found {
             '0'..='9' => digits.push(found),
             ' ' | '-' | '.' | '(' | ')' | '/' => {}
@@ -140,6 +145,12 @@ fn read(keyed: &str) -> Result<(bool, String), NumberError> {
         }
     }
     if digits.is_empty() { Err(NumberError::Empty) } else { Ok((international, digits)) }
+}
+
+/// `+49 (0)30`: after a country code, the zero in parentheses is for callers inside the country. Italy and its
+/// neighbours keep theirs.
+fn drops_its_zero(country_code: &str) -> bool {
+    (1..=3).contains(&country_code.len()) && !["39", "378", "379"].contains(&country_code)
 }
 
 /// RFC 3966 section 5: `isub`, `npdi` and the like may be ignored; an extension or a foreign context may not.
@@ -333,6 +344,8 @@ mod tests {
         for (country_code, keyed, number) in [
             ("49", "+49 30 123456", "+4930123456"),
             ("49", "+49 (0)30 123456", "+4930123456"),
+            ("49", "+49(0)30 (0)123", "+49300123"),
+            ("39", "+39 (0)6 1234567", "+39061234567"),
             ("49", "tel:+49-30-123456", "+4930123456"),
             ("49", "TEL:+49.30.123456;npdi;isub=1", "+4930123456"),
             ("49", "0049 30 123456", "+4930123456"),

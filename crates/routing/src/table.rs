@@ -54,7 +54,8 @@ pub struct Table {
     pub(crate) trunk_index: HashMap<TrunkId, u32>,
     /// Microsoft's trunks, as listed.
     pub(crate) microsoft: Vec<u32>,
-    /// The numbers of each tenant's own, and those shared by all.
+    /// What can be offered to callers: of each tenant's own numbers in service, and of those shared by all, the first
+    /// of each owner class and kind. No license tells two of one class apart.
     pub(crate) dedicated: HashMap<TenantId, Vec<u32>>,
     pub(crate) shared: Vec<u32>,
     /// Each operator's trunks, as listed.

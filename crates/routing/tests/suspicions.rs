@@ -146,6 +146,8 @@ fn an_organizer_whose_license_leaves_no_number_is_named() {
     assert_eq!(
         lints(&format!("{route}{other}license = \"{occ}\"\npolicy = \"P\"\n")),
         [
+            "policy \"P\" [foreign-route]: it applies to organizers of initech, but route \"R\" shows +4930200001, which \
+             is not theirs; it is passed by",
             "organizer \"o\" [organizer-without-number]: no number in service that Operator Connect Conferencing \
              includes serves initech, so nobody can dial in",
             "organizer \"o\" [no-dial-out]: no route of policy \"P\" leads to an operator this organizer may use, so its \

@@ -18,6 +18,9 @@ use crate::pattern::Prefix;
 use crate::service_number::ServiceNumber;
 use crate::table::{Bridge, Grant, LeadsTo, Organizer, Policy, Route, Step, Table};
 
+/// Enough attempts for any callee's patience; a policy of thousands of matching routes stays as quick as others.
+const MAX_CANDIDATES: usize = 16;
+
 /// The dial-out half of a request.
 pub(super) struct Ask<'a> {
     pub(super) organizer: &'a OrganizerId,
@@ -116,7 +119,10 @@ impl Found<'_> {
         if self.up.iter().any(known) || self.down.iter().any(known) {
             return;
         }
-        if candidate.down { self.down.push(candidate) } else { self.up.push(candidate) }
+        let list = if candidate.down { &mut self.down } else { &mut self.up };
+        if list.len() < MAX_CANDIDATES {
+            list.push(candidate);
+        }
     }
 }
 
@@ -131,6 +137,12 @@ impl<'a> Search<'a> {
         let mut found = Found::default();
         let beginning = Prefix::of(self.dialed.as_str());
         for step in &policy.steps {
+            if found.up.len() == MAX_CANDIDATES {
+                trace.detail(Rule::O4, || {
+                    format!("{MAX_CANDIDATES} candidates are enough, no further route is read")
+                });
+                break;
+            }
             self.walk(policy, step, beginning, &mut found, trace);
         }
         let Some((rule, route)) = found.matched else {
