@@ -31,7 +31,7 @@ impl fmt::Display for Lint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LintKind {
-    /// A route whose pattern matches no number that can be dialled.
+    /// A route whose pattern matches no number that can be dialed.
     Unreachable,
     /// A route whose numbers are all matched by a route that comes before it in the same usage.
     Shadowed,
@@ -41,6 +41,8 @@ pub enum LintKind {
     UnusedUsage,
     /// A policy that applies to no organizer.
     UnusedPolicy,
+    /// A route whose source number is another tenant's, under a policy that applies here.
+    ForeignRoute,
     /// A number, caller ID included, that is suspended.
     Suspended,
     /// A number on which no call can arrive, because its owner has no trunk.
@@ -64,6 +66,7 @@ impl LintKind {
             Self::Unanchored => "unanchored",
             Self::UnusedUsage => "unused-usage",
             Self::UnusedPolicy => "unused-policy",
+            Self::ForeignRoute => "foreign-route",
             Self::Suspended => "suspended",
             Self::NumberWithoutTrunk => "number-without-trunk",
             Self::NoDefaultNumber => "no-default-number",
@@ -79,7 +82,9 @@ pub fn lint(table: &Table) -> Vec<Lint> {
     let mut found = Vec::new();
     routes::lint(table, &mut found);
     people::lint(table, &mut found);
-    found.sort_by_key(|lint| (lint.span.start, lint.kind));
+    found.sort_by(|a, b| {
+        (a.span.start, a.kind, &a.subject, &a.text).cmp(&(b.span.start, b.kind, &b.subject, &b.text))
+    });
     found
 }
 

@@ -1,7 +1,7 @@
-//! E.164 numbers, and the only place where digits are normalised.
+//! E.164 numbers, and the only place where digits are normalized.
 //!
 //! Inside partyline a number is always [`E164`]: `+` and 1 to 15 digits. What people key and what peers send becomes
-//! one here, under a [`DialPlan`]. Which numbers are never dialled ([`E164::never_dialed`]) is also known here.
+//! one here, under a [`DialPlan`]. Which numbers are never dialed ([`E164::never_dialed`]) is also known here.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Borrow;
@@ -65,7 +65,7 @@ impl E164 {
         digits.split_at(length.min(digits.len()))
     }
 
-    /// Why this number is never dialled from a conference, if so: emergency numbers need the caller's own place and
+    /// Why this number is never dialed from a conference, if so: emergency numbers need the caller's own place and
     /// line, and short numbers mean something else in every network.
     pub fn never_dialed(&self) -> Option<&'static str> {
         let (country_code, national) = self.split();
@@ -87,7 +87,7 @@ impl E164 {
         }
         // Commission Decision 2007/116/EC: 116 and three digits, services of social value.
         if national.len() == 6 && national.starts_with("116") {
-            return Some("it is a harmonised short number (116 ...)");
+            return Some("it is a harmonized short number (116 ...)");
         }
         None
     }
@@ -130,9 +130,14 @@ fn read(keyed: &str) -> Result<(bool, String), NumberError> {
     for parameter in parts {
         check_parameter(parameter, international)?;
     }
-    let rest = if international { rest.replacen("(0)", "", 1) } else { rest.to_owned() };
     let mut digits = String::with_capacity(rest.len());
-    for found in rest.chars() {
+    let mut rest = rest;
+    while let Some(found) = rest.chars().next() {
+        if international && rest.starts_with("(0)") && drops_its_zero(&digits) {
+            rest = &rest[3..];
+            continue;
+        }
+        rest = &rest[found.len_utf8()..];
         match found {
             '0'..='9' => digits.push(found),
             ' ' | '-' | '.' | '(' | ')' | '/' => {}
@@ -140,6 +145,12 @@ fn read(keyed: &str) -> Result<(bool, String), NumberError> {
         }
     }
     if digits.is_empty() { Err(NumberError::Empty) } else { Ok((international, digits)) }
+}
+
+/// `+49 (0)30`: after a country code, the zero in parentheses is for callers inside the country. Italy and its
+/// neighbors keep theirs.
+fn drops_its_zero(country_code: &str) -> bool {
+    (1..=3).contains(&country_code.len()) && !["39", "378", "379"].contains(&country_code)
 }
 
 /// RFC 3966 section 5: `isub`, `npdi` and the like may be ignored; an extension or a foreign context may not.
@@ -249,14 +260,14 @@ pub enum NumberError {
     /// A character that belongs to no number.
     #[error("{0:?} belongs to no number; use digits, a leading + and the separators space - . ( ) /")]
     Junk(char),
-    /// `;ext=` cannot be dialled.
-    #[error("an extension cannot be dialled; give the number without ;ext")]
+    /// `;ext=` cannot be dialed.
+    #[error("an extension cannot be dialed; give the number without ;ext")]
     Extension,
     /// `tel:` with a `phone-context` is only meaningful in that context.
     #[error("a number with a phone-context is local; give it with + and country code")]
     LocalContext,
     /// Six digits or fewer, keyed without a prefix.
-    #[error("it is a short number; short and emergency numbers are never dialled")]
+    #[error("it is a short number; short and emergency numbers are never dialed")]
     Short,
     /// Digits without prefix where the plan needs one.
     #[error("it has no prefix; begin with + and the country code, or with the national prefix")]
@@ -267,8 +278,8 @@ pub enum NumberError {
     /// A country code has 1 to 3 digits.
     #[error("a country code is 1 to 3 digits and does not begin with 0, such as \"49\"")]
     BadCountryCode,
-    /// A dialling prefix has at most 4 digits.
-    #[error("a dialling prefix is 1 to 4 digits, such as \"00\"; only the national one may be empty")]
+    /// A dialing prefix has at most 4 digits.
+    #[error("a dialing prefix is 1 to 4 digits, such as \"00\"; only the national one may be empty")]
     BadPrefix,
 }
 
@@ -333,6 +344,8 @@ mod tests {
         for (country_code, keyed, number) in [
             ("49", "+49 30 123456", "+4930123456"),
             ("49", "+49 (0)30 123456", "+4930123456"),
+            ("49", "+49(0)30 (0)123", "+49300123"),
+            ("39", "+39 (0)6 1234567", "+39061234567"),
             ("49", "tel:+49-30-123456", "+4930123456"),
             ("49", "TEL:+49.30.123456;npdi;isub=1", "+4930123456"),
             ("49", "0049 30 123456", "+4930123456"),

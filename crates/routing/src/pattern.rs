@@ -1,7 +1,7 @@
 //! A voice route's number pattern: .NET syntax as administrators know it, matched by a linear-time engine.
 //!
 //! What .NET has and this engine has not is refused by name when the table is built, as is what both would read
-//! differently: a pattern that loads means the same here as it does at Microsoft. A pattern is applied to the dialled
+//! differently: a pattern that loads means the same here as it does at Microsoft. A pattern is applied to the dialed
 //! number with its `+`, anywhere in it unless anchored. Matching is linear in the number's length, so that no pattern
 //! can stall a decision.
 
@@ -214,7 +214,7 @@ impl<'a> Scan<'a> {
                 Err(r"no contiguous-match anchor (\G); a pattern is applied once, write ^ or leave it out"
                     .into())
             }
-            Some('Z') => Err(r"no \Z anchor; a dialled number has no line end, write $".into()),
+            Some('Z') => Err(r"no \Z anchor; a dialed number has no line end, write $".into()),
             Some('c') => Err(r"no control-character escape (\c.); a number has none".into()),
             Some('e') => Err(r"no escape-character escape (\e); a number has none".into()),
             Some(other) => self.escape_anywhere(other, other == 'b' || other == 'B'),
@@ -226,7 +226,7 @@ impl<'a> Scan<'a> {
     fn escape_anywhere(&mut self, escaped: char, boundary: bool) -> Result<(), String> {
         match escaped {
             'p' | 'P' => {
-                Err(r"no Unicode category (\p{..}); a dialled number is + and digits, write [0-9]".into())
+                Err(r"no Unicode category (\p{..}); a dialed number is + and digits, write [0-9]".into())
             }
             '<' | '>' => Err(format!(
                 "no \\{escaped}: .NET reads it as the character, this engine as a word boundary; leave it out"
@@ -334,6 +334,7 @@ impl<'a> Scan<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn matches(pattern: &str, dialed: &str) -> bool {
         let pattern = Pattern::compile(pattern).expect("a pattern");
@@ -445,6 +446,41 @@ mod tests {
         ] {
             let error = Pattern::compile(pattern).expect_err(pattern);
             assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    /// A drawn pattern: pieces side by side, alternatives, groups and repetitions of what numbers are made of.
+    fn drawn() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            r"\+", "1", "4", "9", r"\d", "[0-4]", "[^4]", ".", "^", "$", r"\b", r"\D", "42", r"^\+", r"\z",
+        ]);
+        piece.prop_map(str::to_owned).prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 1..4).prop_map(|pieces| pieces.concat()),
+                (inner.clone(), inner.clone()).prop_map(|(one, other)| format!("{one}|{other}")),
+                inner.clone().prop_map(|group| format!("({group})")),
+                (inner, prop::sample::select(vec!["*", "+", "?", "{2}", "{1,3}", "*?"]))
+                    .prop_map(|(group, count)| format!("(?:{group}){count}")),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn table_and_prefix_agree_with_the_regex_engine(
+            text in drawn(),
+            numbers in prop::collection::vec("[+][1-9][01249]{0,14}", 20),
+        ) {
+            let pattern = Pattern::compile(&text).expect("a pattern");
+            let regex = regex(&text).expect("a pattern");
+            for number in numbers {
+                let dialed: E164 = number.parse().expect("a number");
+                let expected = regex.is_match(number.as_bytes());
+                prop_assert_eq!(pattern.matches(&dialed), expected, "{} on {}", text, number);
+                prop_assert!(!expected || pattern.prefix().begins(Prefix::of(&number)), "the prefix of {}", text);
+            }
         }
     }
 }

@@ -54,17 +54,18 @@ pub struct Table {
     pub(crate) trunk_index: HashMap<TrunkId, u32>,
     /// Microsoft's trunks, as listed.
     pub(crate) microsoft: Vec<u32>,
-    /// The numbers of each tenant's own, and those shared by all.
+    /// What can be offered to callers: of each tenant's own numbers in service, and of those shared by all, the first
+    /// of each owner class and kind. No license tells two of one class apart.
     pub(crate) dedicated: HashMap<TenantId, Vec<u32>>,
     pub(crate) shared: Vec<u32>,
     /// Each operator's trunks, as listed.
     pub(crate) operators: HashMap<OperatorId, Vec<u32>>,
 }
 
-/// An organisation's bridge.
+/// An organization's bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bridge {
-    /// The organisation.
+    /// The organization.
     pub tenant: TenantId,
     /// For people.
     pub name: Option<String>,
@@ -83,7 +84,7 @@ pub struct Bridge {
 pub struct Organizer {
     /// Unique in the deployment.
     pub id: OrganizerId,
-    /// The organisation.
+    /// The organization.
     pub tenant: TenantId,
     /// The entitlement.
     pub license: License,
@@ -229,7 +230,7 @@ pub(crate) fn is_charged(license: License, number: &ServiceNumber) -> bool {
 }
 
 impl Organizer {
-    /// Whether the number belongs to this organizer's organisation, alone or among others.
+    /// Whether the number belongs to this organizer's organization, alone or among others.
     pub(crate) fn shares(&self, tenancy: &Tenancy) -> bool {
         tenancy.serves(&self.tenant)
     }

@@ -4,6 +4,7 @@ use routing::{
     Candidate, Decision, E164, Initiator, LegRequest, OrganizerId, Outcome, Table, TableSource, TrunkId,
     TrunkRef, decide, explain,
 };
+use std::fmt::Write;
 
 fn trunks() -> Vec<TrunkRef> {
     [
@@ -125,7 +126,7 @@ fn an_explanation_names_every_route_and_why_it_was_left_out() {
     assert_eq!(
         steps,
         [
-            "O1: \"+43 1 1234567\" is +4311234567, which may be dialled",
+            "O1: \"+43 1 1234567\" is +4311234567, which may be dialed",
             "O2: Member may dial out of cecil's meeting",
             "O4: policy \"Gateways\" applies, granted to the organizer",
             "O5: route \"Everything\": trunk ms-1 is left out, Operator Connect Conferencing dials through operators only",
@@ -135,4 +136,39 @@ fn an_explanation_names_every_route_and_why_it_was_left_out() {
             "O5: route \"Everything\" matches +4311234567; operator:acme carries it, showing +4930200001",
         ]
     );
+}
+
+#[test]
+fn a_policy_of_many_matching_routes_gives_sixteen_candidates_and_no_more() {
+    let mut document =
+        String::from("[[bridge]]\ntenant = \"t\"\n[[organizer]]\nid = \"o\"\ntenant = \"t\"\n");
+    document += "license = \"operator-connect-conferencing\"\npolicy = \"p\"\n[[policy]]\nname = \"p\"\npstn_usages = [\"u\"]\n";
+    for index in 10..60 {
+        let _ = write!(document, "[[number]]\nnumber = \"+49302000{index}\"\nowner = \"operator:acme\"\n");
+        let _ = write!(
+            document,
+            "[[route]]\nname = \"r{index}\"\nnumber_pattern = '.*'\npstn_usages = [\"u\"]\n"
+        );
+        let _ = writeln!(document, "bridge_source_phone_number = \"+49302000{index}\"");
+    }
+    let table = Table::build(&TableSource::from_toml(&document).expect("TOML"), &trunks()).expect("a table");
+    let organizer = OrganizerId::new("o");
+    let candidates = |down: &dyn Fn(&TrunkId) -> bool| {
+        let request = LegRequest::DialOut {
+            organizer: &organizer,
+            dialed: "+4311234567",
+            initiator: Initiator::Member,
+            down,
+        };
+        let decision = decide(&table, &request);
+        assert_eq!(explain(&table, &request).outcome, decision.outcome);
+        match decision.outcome {
+            Outcome::Candidates(candidates) => candidates,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(candidates(&|_| false).len(), 16);
+    let some = candidates(&|trunk| trunk.as_str() == "acme-1");
+    assert_eq!(some.iter().filter(|candidate| !candidate.down).count(), 16);
+    assert_eq!(some.iter().filter(|candidate| candidate.down).count(), 16, "and those that are down follow");
 }

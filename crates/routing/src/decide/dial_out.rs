@@ -18,6 +18,9 @@ use crate::pattern::Prefix;
 use crate::service_number::ServiceNumber;
 use crate::table::{Bridge, Grant, LeadsTo, Organizer, Policy, Route, Step, Table};
 
+/// Enough attempts for any callee's patience; a policy of thousands of matching routes stays as quick as others.
+const MAX_CANDIDATES: usize = 16;
+
 /// The dial-out half of a request.
 pub(super) struct Ask<'a> {
     pub(super) organizer: &'a OrganizerId,
@@ -34,7 +37,7 @@ pub(super) fn decide(table: &Table, ask: &Ask<'_>, trace: &mut Trace) -> Result<
     let organizer = table.organizer(ask.organizer).ok_or_else(unknown)?;
     let bridge = table.bridge(&organizer.tenant).ok_or_else(unknown)?;
     let dialed = destination(bridge, ask.dialed)?;
-    trace.detail(Rule::O1, || format!("{:?} is {dialed}, which may be dialled", ask.dialed));
+    trace.detail(Rule::O1, || format!("{:?} is {dialed}, which may be dialed", ask.dialed));
     may_initiate(organizer, ask.initiator)?;
     trace.detail(Rule::O2, || format!("{:?} may dial out of {}'s meeting", ask.initiator, organizer.id));
     let search = Search { table, organizer, bridge, dialed, down: ask.down };
@@ -51,7 +54,7 @@ pub(super) fn decide(table: &Table, ask: &Ask<'_>, trace: &mut Trace) -> Result<
     }
 }
 
-/// O1: what was keyed, as a number that may be dialled.
+/// O1: what was keyed, as a number that may be dialed.
 fn destination(bridge: &Bridge, keyed: &str) -> Result<E164, Refusal> {
     let shown: String = keyed.chars().take(40).collect();
     let number = E164::normalize(keyed, &bridge.dial_plan).map_err(|error| {
@@ -59,18 +62,18 @@ fn destination(bridge: &Bridge, keyed: &str) -> Result<E164, Refusal> {
             NumberError::Short => RefusalKind::NeverDialed,
             _ => RefusalKind::BadNumber,
         };
-        refusal(Rule::O1, kind, format!("{shown:?} cannot be dialled: {error}"))
+        refusal(Rule::O1, kind, format!("{shown:?} cannot be dialed: {error}"))
     })?;
     match number.never_dialed() {
         Some(reason) => {
-            let text = format!("{number} is never dialled from a conference: {reason}");
+            let text = format!("{number} is never dialed from a conference: {reason}");
             Err(refusal(Rule::O1, RefusalKind::NeverDialed, text))
         }
         None => Ok(number),
     }
 }
 
-/// O2: somebody of the organisation must be there, and somebody nobody can name needs the organizer's leave.
+/// O2: somebody of the organization must be there, and somebody nobody can name needs the organizer's leave.
 fn may_initiate(organizer: &Organizer, initiator: Initiator) -> Result<(), Refusal> {
     let (member_present, stranger) = match initiator {
         Initiator::Member => (true, false),
@@ -116,7 +119,10 @@ impl Found<'_> {
         if self.up.iter().any(known) || self.down.iter().any(known) {
             return;
         }
-        if candidate.down { self.down.push(candidate) } else { self.up.push(candidate) }
+        let list = if candidate.down { &mut self.down } else { &mut self.up };
+        if list.len() < MAX_CANDIDATES {
+            list.push(candidate);
+        }
     }
 }
 
@@ -131,6 +137,12 @@ impl<'a> Search<'a> {
         let mut found = Found::default();
         let beginning = Prefix::of(self.dialed.as_str());
         for step in &policy.steps {
+            if found.up.len() == MAX_CANDIDATES {
+                trace.detail(Rule::O4, || {
+                    format!("{MAX_CANDIDATES} candidates are enough, no further route is read")
+                });
+                break;
+            }
             self.walk(policy, step, beginning, &mut found, trace);
         }
         let Some((rule, route)) = found.matched else {

@@ -2,9 +2,10 @@
 
 use super::{Lint, LintKind, add};
 use crate::automaton::{Automaton, Search};
+use crate::ids::TenantId;
 use crate::pattern::Prefix;
 use crate::table::{LeadsTo, Route, Table};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Automata larger than this, in bytes, are not looked into.
 const MAX_AUTOMATON: usize = 1 << 20;
@@ -20,7 +21,7 @@ pub(super) fn lint(table: &Table, found: &mut Vec<Lint>) {
             && number.suspended
         {
             let text =
-                format!("{} is suspended, so whatever this route matches is not dialled", number.number);
+                format!("{} is suspended, so whatever this route matches is not dialed", number.number);
             add(found, LintKind::Suspended, &route.place, subject(route), text);
         }
     }
@@ -65,8 +66,8 @@ impl Automata {
 fn pattern(route: &Route, automata: &mut Automata, found: &mut Vec<Lint>) -> bool {
     let text = route.pattern.text();
     if automata.any(text) == Search::Never {
-        let advice = if text.contains('+') { "" } else { "; the dialled number begins with + (write \\+)" };
-        let text = format!("{text} matches no number that can be dialled{advice}");
+        let advice = if text.contains('+') { "" } else { "; the dialed number begins with + (write \\+)" };
+        let text = format!("{text} matches no number that can be dialed{advice}");
         add(found, LintKind::Unreachable, &route.place, subject(route), text);
         return true;
     }
@@ -160,16 +161,30 @@ fn usages(table: &Table, found: &mut Vec<Lint>) {
 }
 
 fn policies(table: &Table, found: &mut Vec<Lint>) {
-    let applied: HashSet<u32> = table
+    let applied: BTreeSet<(u32, &TenantId)> = table
         .organizers
         .values()
-        .filter_map(|organizer| organizer.policy.as_ref())
-        .map(|(policy, _)| *policy)
+        .filter_map(|organizer| Some((organizer.policy.as_ref()?.0, &organizer.tenant)))
         .collect();
+    let used: HashSet<u32> = applied.iter().map(|(policy, _)| *policy).collect();
     for (index, policy) in table.policies.iter().enumerate() {
-        if !applied.contains(&(index as u32)) {
+        if !used.contains(&(index as u32)) {
             let text = "it applies to no organizer; grant it to a user, a group or all";
             add(found, LintKind::UnusedPolicy, &policy.place, format!("policy {:?}", policy.name), text);
+        }
+    }
+    for (policy, tenant) in applied {
+        let policy = &table.policies[policy as usize];
+        for route in policy.steps.iter().map(|step| &table.routes[step.route as usize]) {
+            if let LeadsTo::Source { number, .. } = &route.leads_to
+                && !number.tenancy.serves(tenant)
+            {
+                let text = format!(
+                    "it applies to organizers of {tenant}, but route {:?} shows {}, which is not theirs; it is passed by",
+                    route.name, number.number
+                );
+                add(found, LintKind::ForeignRoute, &policy.place, format!("policy {:?}", policy.name), text);
+            }
         }
     }
 }

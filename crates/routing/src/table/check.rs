@@ -125,7 +125,7 @@ impl<'a> Check<'a> {
         for bridge in &self.source.bridges {
             let tenant = bridge.tenant.get_ref();
             if tenant.is_empty() {
-                self.wrong(&bridge.tenant, "bridge.tenant".to_owned(), "the organisation's name");
+                self.wrong(&bridge.tenant, "bridge.tenant".to_owned(), "the organization's name");
             } else if !self.tenants.insert(tenant) {
                 self.wrong(&bridge.tenant, "bridge.tenant".to_owned(), "one bridge per tenant");
             }
@@ -148,15 +148,23 @@ impl<'a> Check<'a> {
                 self.wrong(&source.number, "number.number".to_owned(), "each number once");
                 continue;
             }
-            match &number.tenancy {
-                Tenancy::Dedicated(tenant) => {
-                    self.table.dedicated.entry(tenant.clone()).or_default().push(index);
-                }
-                Tenancy::Shared => self.table.shared.push(index),
-            }
+            self.offer(&number, index);
             self.table.number_index.insert(number.number.clone(), index);
             self.table.numbers.push(Arc::new(number));
             self.table.number_places.push(source.number.span());
+        }
+    }
+
+    /// Notes the number for callers who dialed one their organizer's license does not include.
+    fn offer(&mut self, number: &ServiceNumber, index: u32) {
+        let offered = match &number.tenancy {
+            Tenancy::Dedicated(tenant) => self.table.dedicated.entry(tenant.clone()).or_default(),
+            Tenancy::Shared => &mut self.table.shared,
+        };
+        let class = |number: &ServiceNumber| (number.owner == Owner::Microsoft, number.kind);
+        let known = offered.iter().any(|&other| class(&self.table.numbers[other as usize]) == class(number));
+        if !known && !number.suspended {
+            offered.push(index);
         }
     }
 

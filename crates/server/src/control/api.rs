@@ -102,6 +102,9 @@ impl<D: Door> Control<D> {
 
     /// Shows every meeting that has changed again.
     pub(super) fn publish(&mut self) {
+        if self.changed.is_empty() {
+            return;
+        }
         for conference in std::mem::take(&mut self.changed) {
             let Some(snapshot) = self.bridge.conference(conference) else { continue };
             let Some(known) = self.meetings.get_mut(&conference) else { continue };
@@ -117,6 +120,8 @@ impl<D: Door> Control<D> {
 
     /// A meeting is over.
     pub(super) fn withdraw(&mut self, conference: ConferenceId) {
+        // Nothing to show any more, but the gauges change.
+        self.changed.insert(conference);
         if let Some(Some(conference_id)) = self.meetings.remove(&conference) {
             self.outputs.push_back(Output::Publish { conference_id, shown: None });
         }

@@ -248,7 +248,12 @@ impl<D: Door> Control<D> {
             Report::MediaSilent { leg, .. } => {
                 self.tell_bridge(now, Event::MediaSilent { leg: LegId(leg.0) });
             }
-            Report::Returned { leg, seat } => self.returned(now.mono, LegId(leg.0), seat),
+            Report::Returned { leg, seat } => {
+                let leg = LegId(leg.0);
+                if self.returned(now.mono, leg, seat) {
+                    self.lost_seat(now, leg);
+                }
+            }
             // Stopped clips and conference clips come home to be freed here instead of in the tick.
             Report::ClipEnded { .. }
             | Report::ConferenceClipEnded { .. }
@@ -257,12 +262,26 @@ impl<D: Door> Control<D> {
         }
     }
 
-    fn returned(&mut self, now: Instant, leg: LegId, seat: Box<Seat<D::Io>>) {
+    /// `true` when the leg is up and has no seat any more.
+    fn returned(&mut self, now: Instant, leg: LegId, seat: Box<Seat<D::Io>>) -> bool {
         let (returned, sent) = self.seating.returned(leg, seat);
         self.media_out(sent);
         if let Returned::Retired(seat) = returned {
+            let up = self.legs.contains_key(&leg);
             self.retired(now, leg, Some(seat));
+            return up;
         }
+        false
+    }
+
+    /// A seat that came home although its leg is up has lost its conference: the leg cannot hear any more.
+    fn lost_seat(&mut self, now: Now, leg: LegId) {
+        let Some(id) = self.legs.get(&leg).and_then(|entry| entry.invite) else { return };
+        tracing::error!(%leg, "the leg's conference is gone while the leg is up: ending the leg");
+        let _ = self.endpoint.hangup(now.mono, id, Some("Q.850;cause=41;text=\"media lost\""));
+        let end =
+            LegEnd { by: EndedBy::Media, sip_status: 0, q850: Some(41), reason: "media lost".to_owned() };
+        self.tell_bridge(now, Event::LegEnded { leg, end });
     }
 
     /// The leg is over: everything of it is given back. `cause` is ours, where we ended it.

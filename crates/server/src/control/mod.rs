@@ -117,6 +117,17 @@ pub enum Input<Io> {
     DrainNow,
 }
 
+/// Why control wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// A timer of the signalling engine.
+    Sip(sip::TimerReason),
+    /// A timer of the bridge.
+    Bridge(bridge::Reason),
+    /// A timer of a trunk.
+    Trunk(trunk::TimerReason),
+}
+
 /// What control wants done.
 pub enum Output<Io> {
     /// Send a SIP message.
@@ -310,10 +321,10 @@ impl<D: Door> Control<D> {
     }
 
     /// When to call [`Control::handle_timeout`], and what for.
-    pub fn poll_timeout(&self) -> Option<(Instant, String)> {
-        let sip = self.endpoint.poll_timeout().map(|(at, why)| (at, format!("{why:?}")));
-        let bridge = self.bridge.poll_timeout().map(|(at, why)| (at, format!("{why:?}")));
-        let trunk = self.monitor.poll_timeout().map(|(at, why)| (at, format!("{why:?}")));
+    pub fn poll_timeout(&self) -> Option<(Instant, Wake)> {
+        let sip = self.endpoint.poll_timeout().map(|(at, why)| (at, Wake::Sip(why)));
+        let bridge = self.bridge.poll_timeout().map(|(at, why)| (at, Wake::Bridge(why)));
+        let trunk = self.monitor.poll_timeout().map(|(at, why)| (at, Wake::Trunk(why)));
         [sip, bridge, trunk].into_iter().flatten().min_by_key(|&(at, _)| at)
     }
 

@@ -34,18 +34,12 @@ pub(super) fn lines(head: &[u8], note: &mut impl FnMut(Fault)) -> Lines {
     while head.get(at..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
         at += 2;
     }
-    let rest = head.get(at..).unwrap_or_default();
-    let length = memchr::memmem::find(rest, b"\r\n\r\n").map_or(rest.len(), |end| end + 4);
-    let suspect = is_suspect(rest.get(..length).unwrap_or_default());
-    let mut found = Lines { start: None, headers: Vec::with_capacity(24), body: head.len(), suspect };
+    let first = at;
+    let mut found = Lines { start: None, headers: Vec::with_capacity(24), body: head.len(), suspect: false };
     let mut ended = false;
     while let Some(length) = memchr::memchr(b'\n', head.get(at..).unwrap_or_default()) {
         let feed = at + length;
         let end = if length > 0 && head.get(feed - 1) == Some(&b'\r') { feed - 1 } else { feed };
-        let stray = |line| memchr::memchr(b'\r', line).is_some();
-        if suspect && (end == feed || head.get(at..end).is_some_and(stray)) {
-            note(bad("a line does not end with CR LF"));
-        }
         let line = (at, end);
         at = feed + 1;
         if line.0 == line.1 {
@@ -69,20 +63,31 @@ pub(super) fn lines(head: &[u8], note: &mut impl FnMut(Fault)) -> Lines {
             found.headers.push((line.0, line.1, false));
         }
     }
+    let read = head.get(first..at).unwrap_or_default();
+    found.suspect = is_suspect(read);
+    if found.suspect && has_stray_line_end(read) {
+        note(bad("a line does not end with CR LF"));
+    }
     if !ended {
         note(bad("the empty line after the headers is missing"));
     }
     found
 }
 
-/// Whether a head has control characters besides TAB and CR LF. No branches: this loop is made of vector instructions.
+/// Whether there are control characters besides TAB, CR LF. Without branches, so that it is compiled to vector instructions.
 fn is_suspect(head: &[u8]) -> bool {
-    let control =
-        |b: u8| u8::from((b < b' ') & (b != b'\t') & (b != b'\r') & (b != b'\n')) | u8::from(b == 0x7f);
-    let controls = head.iter().fold(0, |any, &b| any | control(b));
-    let pairs = head.iter().zip(head.get(1..).unwrap_or_default());
-    let stray = pairs.fold(0, |any, (&a, &b)| any | (u8::from(a == b'\r') ^ u8::from(b == b'\n')));
-    (controls | stray) != 0 || head.first() == Some(&b'\n')
+    let next = head.get(1..).unwrap_or_default();
+    let wrong = head.iter().zip(next).fold(0, |any, (&a, &b)| {
+        let control = (a < b' ' && a != b'\t' && a != b'\r' && a != b'\n') || a == 0x7f;
+        any | u8::from(control) | u8::from((a == b'\r') != (b == b'\n'))
+    });
+    wrong != 0 || head.first() == Some(&b'\n')
+}
+
+fn has_stray_line_end(head: &[u8]) -> bool {
+    let behind_cr = |at: usize| at > 0 && head.get(at - 1) == Some(&b'\r');
+    memchr::memchr_iter(b'\n', head).any(|at| !behind_cr(at))
+        || memchr::memchr_iter(b'\r', head).any(|at| head.get(at + 1) != Some(&b'\n'))
 }
 
 /// Where `line` has a control character that may not stand there. Controls are legal only behind a backslash in a quoted
@@ -145,8 +150,8 @@ pub(crate) fn stream_length(head: &[u8]) -> Result<usize, &'static str> {
     for &(from, to, _) in &lines.headers {
         let line = head.get(from..to).unwrap_or_default();
         let Some((name_len, value_at)) = name_and_value(line) else { continue };
-        let name = std::str::from_utf8(line.get(..name_len).unwrap_or_default()).unwrap_or_default();
-        if HeaderName::parse(name) == Some(HeaderName::ContentLength) {
+        if HeaderName::from_bytes(line.get(..name_len).unwrap_or_default()) == Some(HeaderName::ContentLength)
+        {
             let value = unfolded(&String::from_utf8_lossy(line.get(value_at..).unwrap_or_default()));
             let length = syntax::number(&value, u32::MAX - 1).ok_or("Content-Length is not a number")?;
             if *stated.get_or_insert(length) != length {

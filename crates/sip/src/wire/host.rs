@@ -37,7 +37,7 @@ impl Host {
             };
             return Ok((Self::V6(v6(address)?), port));
         }
-        let (name, port) = match all.split_once(':') {
+        let (name, port) = match syntax::split_byte(all, b':') {
             Some((name, digits)) => (name, Some(port(digits)?)),
             None => (all, None),
         };

@@ -20,6 +20,16 @@ macro_rules! names {
                 match self { $(Self::$variant => $text,)* }
             }
 
+            /// The name, if it is spelled as the RFC spells it, as almost everybody does.
+            #[allow(non_upper_case_globals)] // the variants' own names
+            fn exact(text: &[u8]) -> Option<Self> {
+                $(const $variant: &[u8] = $text.as_bytes();)*
+                match text {
+                    $($variant => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+
             fn from_letter(letter: u8) -> Option<Self> {
                 match letter.to_ascii_lowercase() {
                     $($letter => Some(Self::$short),)*
@@ -120,11 +130,17 @@ names! {
 impl HeaderName {
     /// The name that `text` stands for: long or compact form, any case.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = text.as_bytes();
-        match bytes {
+        Self::from_bytes(text.as_bytes())
+    }
+
+    pub(crate) fn from_bytes(text: &[u8]) -> Option<Self> {
+        match text {
             [] => None,
             [letter] => Self::from_letter(*letter),
-            [first, ..] => candidates(*first).iter().copied().find(|name| same(name.as_str(), text)),
+            [first, ..] => {
+                let same = |name: &Self| name.as_str().as_bytes().eq_ignore_ascii_case(text);
+                Self::exact(text).or_else(|| candidates(*first).iter().copied().find(same))
+            }
         }
     }
 
@@ -215,11 +231,6 @@ impl AsHeaderName for &str {
     fn text(&self) -> &str {
         self
     }
-}
-
-/// Almost everybody writes the names as the RFC does; comparing without case costs more.
-fn same(name: &str, text: &str) -> bool {
-    name.len() == text.len() && (name == text || name.eq_ignore_ascii_case(text))
 }
 
 /// The known names that begin with this letter; the most frequent first.

@@ -1,6 +1,6 @@
 use super::{
     Params, SyntaxError, Text, Uri,
-    syntax::{find_outside, is_token, quoted, quoted_len, trim, unquoted},
+    syntax::{break_at, find_outside, is_token, quoted, quoted_len, split_byte, trim, unquoted},
 };
 use std::{fmt, str::FromStr};
 
@@ -63,6 +63,8 @@ impl NameAddr {
             let end = quoted_len(text.as_bytes()).ok_or(SyntaxError("a quoted string is never closed"))?;
             let (display, rest) = text.split_at_checked(end).ok_or(SyntaxError("a quoted string is cut"))?;
             (Some(display), trim(rest))
+        } else if text.starts_with('<') {
+            (None, text)
         } else {
             match find_outside(text.as_bytes(), false, |b| b == b'<' || b == b';')? {
                 Some(at) if text.as_bytes().get(at) == Some(&b'<') => {
@@ -76,7 +78,7 @@ impl NameAddr {
             check_words(words)?;
         }
         let inner = rest.strip_prefix('<').ok_or(SyntaxError("a display name needs <uri> after it"))?;
-        let (uri, params) = inner.split_once('>').ok_or(SyntaxError("an angle bracket is never closed"))?;
+        let (uri, params) = split_byte(inner, b'>').ok_or(SyntaxError("an angle bracket is never closed"))?;
         Ok(Self {
             display: display.map(|d| unquoted(d).into_owned()).filter(|d| !d.is_empty()),
             uri: Uri::parse_in(whole, uri)?,
@@ -88,7 +90,7 @@ impl NameAddr {
     /// Without brackets: semicolons start header parameters, and a comma or question mark is not allowed
     /// (RFC 3261 section 20.10), because the reader cannot know whose it is.
     fn addr_spec(whole: &Text, text: &str) -> Result<Self, SyntaxError> {
-        let (uri, params) = text.split_at_checked(text.find(';').unwrap_or(text.len())).unwrap_or((text, ""));
+        let (uri, params) = break_at(text, b';');
         if uri.contains([',', '?']) {
             return Err(SyntaxError("a URI with a comma or question mark needs angle brackets"));
         }

@@ -1,6 +1,6 @@
 use super::{
     SyntaxError, Text,
-    syntax::{find_semicolon, is_token, quoted, trim, unquoted},
+    syntax::{find_semicolon, is_token, quoted, split_byte, trim, unquoted},
 };
 use std::{borrow::Cow, fmt};
 
@@ -53,7 +53,7 @@ impl Params {
     /// Name and value (as written, quotes included) in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         Pieces { rest: self.raw.as_str() }.filter(|p| !p.is_empty()).map(|piece| {
-            match piece.split_once('=') {
+            match split_byte(piece, b'=') {
                 Some((name, value)) => (trim(name), Some(trim(value))),
                 None => (trim(piece), None),
             }
@@ -137,11 +137,11 @@ impl<'a> Iterator for Pieces<'a> {
 }
 
 fn piece_name(piece: &str) -> &str {
-    trim(piece.split_once('=').map_or(piece, |(name, _)| name))
+    trim(split_byte(piece, b'=').map_or(piece, |(name, _)| name))
 }
 
 fn check(piece: &str) -> Result<(), SyntaxError> {
-    let (name, value) = match piece.split_once('=') {
+    let (name, value) = match split_byte(piece, b'=') {
         Some((name, value)) => (trim(name), Some(trim(value))),
         None => (trim(piece), None),
     };

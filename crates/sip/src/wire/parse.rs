@@ -167,8 +167,7 @@ fn headers(bytes: &Bytes, lines: &Lines, note: &mut impl FnMut(Fault)) -> Header
 
 fn entry(line: Bytes, folded: bool, utf8: bool) -> Option<Entry> {
     let (name_len, value_at) = name_and_value(&line)?;
-    let name = std::str::from_utf8(line.get(..name_len)?).ok()?;
-    let known = HeaderName::parse(name);
+    let known = HeaderName::from_bytes(line.get(..name_len)?);
     let raw = line.get(value_at..)?;
     let value = if utf8 && !folded {
         let blank = |b: &u8| !matches!(b, b' ' | b'\t');

@@ -113,8 +113,26 @@ pub(crate) fn number(text: &str, max: u32) -> Option<u32> {
     (value <= max).then_some(value)
 }
 
+/// `text` before and after the first `byte`, which is ASCII. Faster than the standard library's search for a `char`.
+pub(crate) fn split_byte(text: &str, byte: u8) -> Option<(&str, &str)> {
+    // What is searched for is mostly a few bytes away.
+    let at = text.bytes().position(|b| b == byte)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// `text` before the first `byte` and from it on; the second is empty where there is none.
+pub(crate) fn break_at(text: &str, byte: u8) -> (&str, &str) {
+    let at = memchr::memchr(byte, text.as_bytes()).unwrap_or(text.len());
+    text.split_at_checked(at).unwrap_or((text, ""))
+}
+
 /// Blanks of RFC 3261 `LWS` once folding is undone.
 pub(crate) fn trim(text: &str) -> &str {
+    let blank = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
+    let bytes = text.as_bytes();
+    if !blank(bytes.first()) && !blank(bytes.last()) {
+        return text;
+    }
     text.trim_matches([' ', '\t'])
 }
 

@@ -1,6 +1,6 @@
 use super::{
     Host, HostPort, Params, SyntaxError, Text,
-    syntax::{is_token, is_uri_text, is_user, percent_decoded},
+    syntax::{break_at, is_token, is_uri_text, is_user, percent_decoded, split_byte},
 };
 use std::{borrow::Cow, fmt, fmt::Write as _, str::FromStr};
 
@@ -74,7 +74,7 @@ impl Uri {
 
     /// Reads `text`, which is a part of `whole`.
     pub(crate) fn parse_in(whole: &Text, text: &str) -> Result<Self, SyntaxError> {
-        let (scheme, rest) = text.split_once(':').ok_or(SyntaxError("a URI has no scheme"))?;
+        let (scheme, rest) = split_byte(text, b':').ok_or(SyntaxError("a URI has no scheme"))?;
         let scheme = match scheme {
             s if s.eq_ignore_ascii_case("sip") => Scheme::Sip,
             s if s.eq_ignore_ascii_case("sips") => Scheme::Sips,
@@ -106,14 +106,14 @@ impl Uri {
     }
 
     fn sip_parts(raw: Text, scheme: Scheme, whole: &Text, text: &str) -> Result<Self, SyntaxError> {
-        let (userinfo, after) = match text.split_once('@') {
+        let (userinfo, after) = match split_byte(text, b'@') {
             Some((userinfo, after)) => (Some(userinfo), after),
             None => (None, text),
         };
         let (user, password) = match userinfo {
             None => (None, None),
             // A colon inside the user must be escaped, so the first one starts the password.
-            Some(info) => match info.split_once(':') {
+            Some(info) => match split_byte(info, b':') {
                 Some((user, password)) => (Some(user), Some(password)),
                 None => (Some(info), None),
             },
@@ -124,9 +124,8 @@ impl Uri {
         if !is_user(userinfo.unwrap_or_default().as_bytes()) {
             return Err(SyntaxError("the user part has characters that must be escaped"));
         }
-        let (before_headers, headers) = after.split_once('?').unwrap_or((after, ""));
-        let params_at = before_headers.find(';').unwrap_or(before_headers.len());
-        let (hostport, params) = before_headers.split_at_checked(params_at).unwrap_or((before_headers, ""));
+        let (before_headers, headers) = split_byte(after, b'?').unwrap_or((after, ""));
+        let (hostport, params) = break_at(before_headers, b';');
         let (host, port) = Host::split_port(whole, hostport)?;
         check_params(params)?;
         if !is_uri_text(headers.as_bytes()) {
@@ -144,8 +143,7 @@ impl Uri {
     }
 
     fn tel_parts(raw: Text, whole: &Text, text: &str) -> Result<Self, SyntaxError> {
-        let (number, params) =
-            text.split_at_checked(text.find(';').unwrap_or(text.len())).unwrap_or((text, ""));
+        let (number, params) = break_at(text, b';');
         let dialable = |b: u8| b.is_ascii_hexdigit() || matches!(b, b'*' | b'#' | b'-' | b'.' | b'(' | b')');
         let digits = number.strip_prefix('+').unwrap_or(number);
         if !digits.bytes().all(dialable)
@@ -331,7 +329,13 @@ impl Uri {
 
 fn check_params(params: &str) -> Result<(), SyntaxError> {
     let Some(params) = params.strip_prefix(';') else { return Ok(()) };
-    let named = params.split(';').all(|p| !p.split_once('=').map_or(p, |(name, _)| name).is_empty());
+    let mut rest = Some(params);
+    let mut named = true;
+    while let Some(text) = rest {
+        let (first, after) = break_at(text, b';');
+        named &= !first.is_empty() && !first.starts_with('=');
+        rest = after.get(1..);
+    }
     if !named {
         return Err(SyntaxError("a URI parameter is empty"));
     }

@@ -1,6 +1,6 @@
 use super::{
     Host, HostPort, Method, Params, SyntaxError, Text,
-    syntax::{is_token, number, trim},
+    syntax::{break_at, is_token, number, split_byte, trim},
 };
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -34,16 +34,16 @@ impl Via {
     pub(crate) fn parse_in(raw: &Text, text: &str) -> Result<Self, SyntaxError> {
         const BAD: SyntaxError = SyntaxError("a Via is SIP/2.0/TRANSPORT host;parameters");
         let text = trim(text);
-        let (name, rest) = text.split_once('/').ok_or(BAD)?;
-        let (version, rest) = rest.split_once('/').ok_or(BAD)?;
+        let (name, rest) = split_byte(text, b'/').ok_or(BAD)?;
+        let (version, rest) = split_byte(rest, b'/').ok_or(BAD)?;
         let rest = rest.trim_start_matches([' ', '\t']);
         let (transport, rest) = rest.split_once([' ', '\t']).ok_or(BAD)?;
         if ![trim(name), trim(version), transport].iter().all(|part| is_token(part.as_bytes())) {
             return Err(BAD);
         }
-        let (sent_by, params) = rest.split_at_checked(rest.find(';').unwrap_or(rest.len())).ok_or(BAD)?;
+        let (sent_by, params) = break_at(rest, b';');
         let sent_by = trim(sent_by);
-        let (host, port) = if sent_by.contains([' ', '\t']) {
+        let (host, port) = if sent_by.bytes().any(|b| matches!(b, b' ' | b'\t')) {
             // `host : port` with blanks around the colon is legal here and nowhere else.
             let joined: String = sent_by.split([' ', '\t']).collect();
             if sent_by.split(':').any(|part| trim(part).contains([' ', '\t'])) {
