@@ -5,6 +5,25 @@
 //! [`Endpoint::hangup`], ... *Engine to world*: [`Endpoint::poll_transmit`], [`Endpoint::poll_event`] until `None` after
 //! every call of the other kinds, then [`Endpoint::poll_timeout`] for the next wake-up and its reason.
 //!
+//! ```
+//! # use std::time::Instant;
+//! # use sip::{Endpoint, EndpointConfig, Event, Flow, Transport};
+//! let mut endpoint = Endpoint::new(EndpointConfig::default(), [7; 32]);
+//! let (local, remote) = (([192, 0, 2, 1], 5060).into(), ([192, 0, 2, 9], 5060).into());
+//! let flow = Flow { transport: Transport::Udp, local, remote, connection: 0 };
+//! let invite = b"INVITE sip:+15550100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\n\
+//!     From: <sip:bob@192.0.2.9>;tag=b\r\nTo: <sip:+15550100@192.0.2.1>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\
+//!     Contact: <sip:bob@192.0.2.9>\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+//! let now = Instant::now();
+//! endpoint.handle_input(now, flow, invite.as_slice().into());
+//! let Some(Event::InviteReceived { id, .. }) = endpoint.poll_event() else { panic!("a call") };
+//! endpoint.reject(now, id, 404, None, &[]).unwrap();
+//! let sent: Vec<_> = std::iter::from_fn(|| endpoint.poll_transmit()).collect();
+//! assert!(sent[0].bytes.starts_with(b"SIP/2.0 100") && sent[1].bytes.starts_with(b"SIP/2.0 404"));
+//! let (when, why) = endpoint.poll_timeout().expect("timer G repeats the 404 until its ACK");
+//! assert_eq!((when - now, why), (std::time::Duration::from_millis(500), sip::TimerReason::TimerG));
+//! ```
+//!
 //! Nothing a peer sends makes it panic; what it cannot use becomes an answer where the RFC asks for one, and an
 //! [`Event::Discarded`] always.
 
