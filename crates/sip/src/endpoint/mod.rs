@@ -176,10 +176,10 @@ impl Endpoint {
     /// answer on it end as a 503 would (RFC 3261 sections 8.1.3.1 and 17.1.4); dialogs live on and use a new
     /// connection when they next have something to say.
     pub fn handle_flow_failed(&mut self, now: Instant, flow: &Flow, why: &str) {
-        for usage in self.usages.values_mut() {
-            usage.lose_connection(flow);
+        if flow.connection != 0 {
+            self.usages.values_mut().for_each(|usage| usage.lose_connection(flow));
+            self.servers_lose_connection(flow);
         }
-        self.servers_lose_connection(flow);
         let mut hit: Vec<u64> = self
             .clients
             .iter()
