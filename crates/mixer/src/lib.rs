@@ -5,6 +5,8 @@
 
 pub mod clock;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod g711;
 pub mod guard;
 pub mod jitter;
