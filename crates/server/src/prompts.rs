@@ -120,26 +120,23 @@ fn read_wav(path: &Path) -> Result<Vec<i16>, String> {
 fn decimate(samples: &[i16], ratio: usize) -> Vec<i16> {
     let half = 24 * ratio;
     let cut = 3600.0 / f64::from(RATE * ratio as u32);
-    let taps: Vec<f64> = (0..=2 * half)
+    let taps: Vec<f32> = (0..=2 * half)
         .map(|index| {
             let x = index as f64 - half as f64;
             let sinc = if x == 0.0 { 2.0 * cut } else { (2.0 * PI * cut * x).sin() / (PI * x) };
             let window = 0.5 + 0.5 * (PI * x / (half as f64 + 1.0)).cos();
-            sinc * window
+            (sinc * window) as f32
         })
         .collect();
-    (0..samples.len())
+    let mut padded = vec![0.0_f32; half];
+    padded.extend(samples.iter().map(|&sample| f32::from(sample)));
+    padded.resize(padded.len() + half + 1, 0.0);
+    padded
+        .windows(taps.len())
         .step_by(ratio)
-        .map(|center| {
-            let sum: f64 = taps
-                .iter()
-                .enumerate()
-                .filter_map(|(tap, weight)| {
-                    let at = (center + tap).checked_sub(half)?;
-                    samples.get(at).map(|&sample| weight * f64::from(sample))
-                })
-                .sum();
-            sum.round().clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
+        .map(|window| {
+            let sum: f32 = taps.iter().zip(window).map(|(weight, sample)| weight * sample).sum();
+            sum.round().clamp(f32::from(i16::MIN), f32::from(i16::MAX)) as i16
         })
         .collect()
 }
