@@ -14,6 +14,7 @@ pub mod rtp;
 pub mod units;
 
 mod conference;
+mod decimate;
 mod fanout;
 mod leg;
 mod port;
@@ -25,6 +26,7 @@ mod testing;
 
 pub use clock::Clock;
 pub use conference::{Conference, MixConfig, Sabotage};
+pub use decimate::decimate;
 pub use frame::{Clip, FRAME, Frame, TICK};
 pub use g711::G711;
 pub use leg::{CLIPS, Direction, Ingress, IngressCounts, Leg, LegConfig, LegStats, MediaConfig};
