@@ -55,6 +55,7 @@ use crate::dialog::DialogKey;
 use crate::transaction::key::{ClientKey, MergeKey, ServerKey};
 use crate::transaction::queue::{TimerOwner, TimerQueue};
 use crate::transaction::{TimerReason, Timers};
+use crate::wire::Via;
 use clients::Client;
 use servers::Server;
 use usage::Usage;
@@ -233,9 +234,10 @@ impl Endpoint {
     /// A new Via with a fresh branch; `rport` asks for the answer to come back where the request left (RFC 3581).
     fn new_via(&mut self, flow: &Flow) -> String {
         format!(
-            "SIP/2.0/{} {};branch=z9hG4bK{};rport",
+            "SIP/2.0/{} {};branch={}{};rport",
             flow.transport.via_token(),
             self.host(flow),
+            Via::MAGIC_COOKIE,
             self.token()
         )
     }
