@@ -4,5 +4,6 @@
 #[global_allocator]
 static ALLOCATOR: mixer::guard::GuardedAllocator = mixer::guard::GuardedAllocator;
 
+mod attendant;
 mod cast;
 mod meeting;

@@ -154,7 +154,7 @@ fn parse(at: Duration, bytes: &[u8]) -> Option<Packet> {
 }
 
 /// The amplitude of one frequency (Goertzel's algorithm).
-fn goertzel(samples: &[i16], frequency: u32) -> f64 {
+pub(crate) fn goertzel(samples: &[i16], frequency: u32) -> f64 {
     let angle = TAU * f64::from(frequency) / 8000.0;
     let coefficient = 2.0 * angle.cos();
     let (mut one, mut two) = (0.0, 0.0);

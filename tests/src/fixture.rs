@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::network::Impairment;
 use crate::people::SiteId;
+use crate::prompts::Voice;
 
 /// The SBC of the operator `rhein`.
 pub const OPERATOR: SiteId = SiteId(0);
@@ -74,8 +75,8 @@ pub struct Setup {
     pub tables: &'static str,
     /// `[attendant]` lines.
     pub attendant: &'static str,
-    /// Play the recorded prompts instead of short silences.
-    pub recorded_prompts: bool,
+    /// What the bridge says.
+    pub voice: Voice,
     /// Break the mix on purpose.
     pub sabotage: Option<mixer::Sabotage>,
 }
@@ -95,7 +96,7 @@ impl Default for Setup {
             operator_lines: "",
             tables: "",
             attendant: "",
-            recorded_prompts: false,
+            voice: Voice::Marked,
             sabotage: None,
         }
     }

@@ -13,6 +13,7 @@ pub mod media;
 pub mod mouth;
 pub mod network;
 pub mod people;
+pub mod prompts;
 pub mod raw;
 pub mod sdp;
 pub mod sockets;

@@ -20,6 +20,7 @@ use crate::fixture::{BRIDGE, SITES, Setup};
 use crate::media::SimShard;
 use crate::network::{Datagram, Lane, Network};
 use crate::people::{Received, Site, SiteId, first_line};
+use crate::prompts::Voice;
 use crate::sockets::{Arrived, SimDoor, SimIo, Sockets};
 
 /// Phones send every 20 ms, a little after the first shard's tick.
@@ -376,11 +377,12 @@ fn flow(lane: Lane, local: SocketAddr, remote: SocketAddr) -> Flow {
 /// As the shell puts them together.
 fn parts(config: &Config, setup: &Setup, metrics: Metrics, sockets: Sockets) -> Parts<SimDoor> {
     let media = &config.media;
-    let prompts = if setup.recorded_prompts {
-        let (folder, map) = &media.prompts;
-        Prompts::load(folder, map.as_deref()).expect("the committed prompts load")
-    } else {
-        Prompts::silent()
+    let prompts = match setup.voice {
+        Voice::Marked => crate::prompts::marked(),
+        Voice::Recorded => {
+            let (folder, map) = &media.prompts;
+            Arc::new(Prompts::load(folder, map.as_deref()).expect("the committed prompts load"))
+        }
     };
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&setup.seed.to_be_bytes());
@@ -394,7 +396,7 @@ fn parts(config: &Config, setup: &Setup, metrics: Metrics, sockets: Sockets) -> 
             ..sip::EndpointConfig::default()
         },
         locals: Locals { listeners: config.listeners.clone(), advertise: config.advertise.clone() },
-        prompts: Arc::new(prompts),
+        prompts,
         metrics,
         door: SimDoor::new(media.address, media.ports, sockets),
         shards: 2,
