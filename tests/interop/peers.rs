@@ -104,7 +104,7 @@ impl Sipp {
 
     /// Waits until the scenario is over; everything must have gone as it says. Returns what was heard.
     pub(crate) async fn finished(mut self) -> Vec<f32> {
-        let status = self.program.ended(Duration::from_secs(60)).await;
+        let status = self.program.ended(Duration::from_mins(1)).await;
         assert!(
             status.is_some_and(|status| status.success()),
             "SIPp ended with {status:?}:\n{}",
@@ -230,9 +230,8 @@ impl Phone {
                 seen.push_str(&String::from_utf8_lossy(&piece[..length]));
             }
         };
-        if timeout(PATIENCE, waiting).await.is_err() {
-            panic!("no {event} from baresip, but:\n{seen}\n{}", self.program.log());
-        }
+        let came = timeout(PATIENCE, waiting).await.is_ok();
+        assert!(came, "no {event} from baresip, but:\n{seen}\n{}", self.program.log());
     }
 
     /// Ends it; what it heard.
