@@ -7,3 +7,4 @@ static ALLOCATOR: mixer::guard::GuardedAllocator = mixer::guard::GuardedAllocato
 mod attendant;
 mod cast;
 mod meeting;
+mod signalling;
