@@ -65,7 +65,7 @@ fn routing(criterion: &mut Criterion) {
     let numbers: Vec<E164> =
         (0..NUMBERS).map(|number| format!("+4930{number:06}").parse().expect("a number")).collect();
     let up = |_: &TrunkId| false;
-    // A stride that visits every organizer and number, never two neighbours: caches as cold as in service.
+    // A stride that visits every organizer and number, never two neighbors: caches as cold as in service.
     let mut turn = 0usize;
 
     let mut group = criterion.benchmark_group("routing, 100,000 numbers, 10,000 routes, 1,000 policies");

@@ -59,7 +59,7 @@ fn message(c: &mut Criterion) {
     group.bench_function("parse and typed headers", |b| b.iter(|| typed(&parse(black_box(&bytes)))));
     group.bench_function("write", |b| b.iter(|| black_box(&parsed).to_bytes()));
     group.bench_function("respond", |b| {
-        b.iter(|| Message::response_to(black_box(&parsed), 180, None).to_bytes())
+        b.iter(|| Message::response_to(black_box(&parsed), 180, None).to_bytes());
     });
     group.finish();
 }
@@ -77,7 +77,7 @@ fn description(c: &mut Criterion) {
         direction: Direction::SendRecv,
     };
     c.bench_function("sip/sdp answer", |b| {
-        b.iter(|| sdp::answer(black_box(&offer), &local, &caps).expect("acceptable"))
+        b.iter(|| sdp::answer(black_box(&offer), &local, &caps).expect("acceptable"));
     });
 }
 

@@ -214,9 +214,7 @@ impl Leg {
             playout: buffer.stats(),
             lost: self.incoming.lost(),
             jitter: self.incoming.jitter().to_duration(),
-            playout_delay: self
-                .last_tick
-                .map_or(Duration::ZERO, |now| buffer.playout_delay(now).to_duration()),
+            playout_delay: buffer.playout_delay().to_duration(),
             target_delay: buffer.target_delay().to_duration(),
             level: self.voice.level(),
             egress_packets: packets,

@@ -1,4 +1,4 @@
-//! A pattern laid out over the alphabet of dialled numbers: `+`, then digits, then the end.
+//! A pattern laid out over the alphabet of dialed numbers: `+`, then digits, then the end.
 //!
 //! A number has eleven kinds of step (ten digits and the end), so that a pattern's automaton is a small table and
 //! matching is one look-up per digit. Because all numbers form a small language, two automata walked side by side
@@ -20,7 +20,7 @@ const DEAD: u16 = 0;
 /// It has matched, whatever follows.
 const MATCHED: u16 = 1;
 
-/// The lengths of number that lint considers, in digits. Shorter ones are never dialled.
+/// The lengths of number that lint considers, in digits. Shorter ones are never dialed.
 const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 /// A walk longer than this, in pairs of states, is given up.
 const MAX_WALK: usize = 100_000;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub enum LegRequest<'a> {
     /// A caller keyed a conference ID: may this number serve that organizer's meeting?
     DialIn {
-        /// The number the caller dialled.
+        /// The number the caller dialed.
         called: &'a E164,
         /// The trunk the INVITE came on.
         trunk: &'a TrunkId,
@@ -24,7 +24,7 @@ pub enum LegRequest<'a> {
     DialOut {
         /// Whose meeting it is; its license and policy decide, no matter who dials.
         organizer: &'a OrganizerId,
-        /// The number as keyed; normalised here with the tenant's dial plan.
+        /// The number as keyed; normalized here with the tenant's dial plan.
         dialed: &'a str,
         /// Who asked.
         initiator: Initiator,
@@ -36,16 +36,16 @@ pub enum LegRequest<'a> {
 /// Who asked for a dial-out (rule O2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Initiator {
-    /// An authenticated user of the organizer's own organisation.
+    /// An authenticated user of the organizer's own organization.
     Member,
-    /// An authenticated user of another organisation.
+    /// An authenticated user of another organization.
     Guest {
-        /// Whether an authenticated member of the organizer's organisation is in the meeting.
+        /// Whether an authenticated member of the organizer's organization is in the meeting.
         member_present: bool,
     },
     /// Nobody we can name: a phone caller or an unauthenticated participant.
     Anonymous {
-        /// Whether an authenticated member of the organizer's organisation is in the meeting.
+        /// Whether an authenticated member of the organizer's organization is in the meeting.
         member_present: bool,
     },
 }
@@ -90,8 +90,8 @@ impl Rule {
             Self::D9 => "minutes that are charged to credits need credits",
             Self::D10 => "a locked or full meeting takes nobody",
             Self::D11 => "otherwise the caller is let in",
-            Self::O1 => "some destinations are never dialled",
-            Self::O2 => "somebody of the organizer's organisation must be there, and strangers need leave",
+            Self::O1 => "some destinations are never dialed",
+            Self::O2 => "somebody of the organizer's organization must be there, and strangers need leave",
             Self::O3 => "without a conferencing license the bridge does not dial",
             Self::O4 => "a route with a bridge source number goes through the operator who provides it",
             Self::O5 => "a route with a gateway list goes through these gateways",
@@ -153,7 +153,7 @@ impl Decision {
 pub enum Outcome {
     /// Dial-in: the number may serve this organizer's meeting.
     Admit {
-        /// The number that was dialled.
+        /// The number that was dialed.
         number: Arc<ServiceNumber>,
         /// Who bills the leg: the number's owner.
         biller: Biller,
@@ -217,7 +217,7 @@ pub enum RefusalKind {
     Credits,
     /// What was keyed is no number (O1).
     BadNumber,
-    /// Emergency and short numbers are never dialled (O1).
+    /// Emergency and short numbers are never dialed (O1).
     NeverDialed,
     /// This initiator may not dial out now (O2).
     Initiator,

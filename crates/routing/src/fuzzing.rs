@@ -9,7 +9,7 @@ use crate::source::TableSource;
 use crate::table::{Table, TrunkRef};
 use crate::{decide, explain, lint};
 
-/// A document, a zero byte, and what is dialled in every meeting of the table that the document makes. Promises: no
+/// A document, a zero byte, and what is dialed in every meeting of the table that the document makes. Promises: no
 /// panic whatever the bytes; the explanation decides as the decision; an Operator Connect Conferencing organizer is
 /// never carried by anybody but an operator.
 pub fn routing_table(bytes: &[u8]) {

@@ -64,7 +64,7 @@ name! {
     OperatorId
 }
 name! {
-    /// An organisation; it owns one conferencing bridge.
+    /// An organization; it owns one conferencing bridge.
     TenantId
 }
 name! {

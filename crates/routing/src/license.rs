@@ -80,9 +80,9 @@ impl FromStr for License {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LegDirection {
-    /// A caller dialled one of the bridge's service numbers.
+    /// A caller dialed one of the bridge's service numbers.
     DialIn,
-    /// The conference dialled somebody.
+    /// The conference dialed somebody.
     DialOut,
 }
 

@@ -31,7 +31,7 @@ impl fmt::Display for Lint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LintKind {
-    /// A route whose pattern matches no number that can be dialled.
+    /// A route whose pattern matches no number that can be dialed.
     Unreachable,
     /// A route whose numbers are all matched by a route that comes before it in the same usage.
     Shadowed,

@@ -1,7 +1,7 @@
-//! E.164 numbers, and the only place where digits are normalised.
+//! E.164 numbers, and the only place where digits are normalized.
 //!
 //! Inside partyline a number is always [`E164`]: `+` and 1 to 15 digits. What people key and what peers send becomes
-//! one here, under a [`DialPlan`]. Which numbers are never dialled ([`E164::never_dialed`]) is also known here.
+//! one here, under a [`DialPlan`]. Which numbers are never dialed ([`E164::never_dialed`]) is also known here.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Borrow;
@@ -65,7 +65,7 @@ impl E164 {
         digits.split_at(length.min(digits.len()))
     }
 
-    /// Why this number is never dialled from a conference, if so: emergency numbers need the caller's own place and
+    /// Why this number is never dialed from a conference, if so: emergency numbers need the caller's own place and
     /// line, and short numbers mean something else in every network.
     pub fn never_dialed(&self) -> Option<&'static str> {
         let (country_code, national) = self.split();
@@ -87,7 +87,7 @@ impl E164 {
         }
         // Commission Decision 2007/116/EC: 116 and three digits, services of social value.
         if national.len() == 6 && national.starts_with("116") {
-            return Some("it is a harmonised short number (116 ...)");
+            return Some("it is a harmonized short number (116 ...)");
         }
         None
     }
@@ -148,7 +148,7 @@ fn read(keyed: &str) -> Result<(bool, String), NumberError> {
 }
 
 /// `+49 (0)30`: after a country code, the zero in parentheses is for callers inside the country. Italy and its
-/// neighbours keep theirs.
+/// neighbors keep theirs.
 fn drops_its_zero(country_code: &str) -> bool {
     (1..=3).contains(&country_code.len()) && !["39", "378", "379"].contains(&country_code)
 }
@@ -260,14 +260,14 @@ pub enum NumberError {
     /// A character that belongs to no number.
     #[error("{0:?} belongs to no number; use digits, a leading + and the separators space - . ( ) /")]
     Junk(char),
-    /// `;ext=` cannot be dialled.
-    #[error("an extension cannot be dialled; give the number without ;ext")]
+    /// `;ext=` cannot be dialed.
+    #[error("an extension cannot be dialed; give the number without ;ext")]
     Extension,
     /// `tel:` with a `phone-context` is only meaningful in that context.
     #[error("a number with a phone-context is local; give it with + and country code")]
     LocalContext,
     /// Six digits or fewer, keyed without a prefix.
-    #[error("it is a short number; short and emergency numbers are never dialled")]
+    #[error("it is a short number; short and emergency numbers are never dialed")]
     Short,
     /// Digits without prefix where the plan needs one.
     #[error("it has no prefix; begin with + and the country code, or with the national prefix")]
@@ -278,8 +278,8 @@ pub enum NumberError {
     /// A country code has 1 to 3 digits.
     #[error("a country code is 1 to 3 digits and does not begin with 0, such as \"49\"")]
     BadCountryCode,
-    /// A dialling prefix has at most 4 digits.
-    #[error("a dialling prefix is 1 to 4 digits, such as \"00\"; only the national one may be empty")]
+    /// A dialing prefix has at most 4 digits.
+    #[error("a dialing prefix is 1 to 4 digits, such as \"00\"; only the national one may be empty")]
     BadPrefix,
 }
 

@@ -21,7 +21,7 @@ pub enum Provider {
     Microsoft,
     /// A third-party operator's SBC.
     Operator(OperatorId),
-    /// The organisation's own SBC (Direct Routing) with a carrier of its own.
+    /// The organization's own SBC (Direct Routing) with a carrier of its own.
     Customer,
 }
 
@@ -33,7 +33,7 @@ pub enum Biller {
     Microsoft,
     /// The operator.
     Operator(OperatorId),
-    /// The organisation's own carrier.
+    /// The organization's own carrier.
     Customer,
 }
 

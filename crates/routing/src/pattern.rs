@@ -1,7 +1,7 @@
 //! A voice route's number pattern: .NET syntax as administrators know it, matched by a linear-time engine.
 //!
 //! What .NET has and this engine has not is refused by name when the table is built, as is what both would read
-//! differently: a pattern that loads means the same here as it does at Microsoft. A pattern is applied to the dialled
+//! differently: a pattern that loads means the same here as it does at Microsoft. A pattern is applied to the dialed
 //! number with its `+`, anywhere in it unless anchored. Matching is linear in the number's length, so that no pattern
 //! can stall a decision.
 
@@ -214,7 +214,7 @@ impl<'a> Scan<'a> {
                 Err(r"no contiguous-match anchor (\G); a pattern is applied once, write ^ or leave it out"
                     .into())
             }
-            Some('Z') => Err(r"no \Z anchor; a dialled number has no line end, write $".into()),
+            Some('Z') => Err(r"no \Z anchor; a dialed number has no line end, write $".into()),
             Some('c') => Err(r"no control-character escape (\c.); a number has none".into()),
             Some('e') => Err(r"no escape-character escape (\e); a number has none".into()),
             Some(other) => self.escape_anywhere(other, other == 'b' || other == 'B'),
@@ -226,7 +226,7 @@ impl<'a> Scan<'a> {
     fn escape_anywhere(&mut self, escaped: char, boundary: bool) -> Result<(), String> {
         match escaped {
             'p' | 'P' => {
-                Err(r"no Unicode category (\p{..}); a dialled number is + and digits, write [0-9]".into())
+                Err(r"no Unicode category (\p{..}); a dialed number is + and digits, write [0-9]".into())
             }
             '<' | '>' => Err(format!(
                 "no \\{escaped}: .NET reads it as the character, this engine as a word boundary; leave it out"

@@ -12,7 +12,7 @@ pub struct ServiceNumber {
     pub number: E164,
     /// Who provides it; its minutes are billed by this party.
     pub owner: Owner,
-    /// Who pays for the call: the caller, or the organisation.
+    /// Who pays for the call: the caller, or the organization.
     pub kind: NumberKind,
     /// Whose meetings it reaches.
     pub tenancy: Tenancy,
@@ -26,7 +26,7 @@ pub struct ServiceNumber {
 pub enum NumberKind {
     /// The caller pays.
     Toll,
-    /// The organisation pays. Never the default number of a bridge.
+    /// The organization pays. Never the default number of a bridge.
     TollFree,
 }
 
@@ -34,9 +34,9 @@ pub enum NumberKind {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tenancy {
-    /// One organisation's: the tenant is known before an ID is keyed.
+    /// One organization's: the tenant is known before an ID is keyed.
     Dedicated(TenantId),
-    /// Every organisation's: the tenant is known only by the conference ID (rule D4).
+    /// Every organization's: the tenant is known only by the conference ID (rule D4).
     Shared,
 }
 

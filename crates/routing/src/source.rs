@@ -52,11 +52,11 @@ impl TableSource {
     }
 }
 
-/// `[[bridge]]`: an organisation's conferencing bridge.
+/// `[[bridge]]`: an organization's conferencing bridge.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BridgeSource {
-    /// The organisation; one bridge each.
+    /// The organization; one bridge each.
     pub tenant: Spanned<String>,
     /// For people.
     #[serde(default)]
@@ -106,7 +106,7 @@ pub struct NumberSource {
 pub struct OrganizerSource {
     /// Unique in the deployment.
     pub id: Spanned<String>,
-    /// The organisation.
+    /// The organization.
     pub tenant: Spanned<String>,
     /// `audio-conferencing-standard`, `operator-connect-conferencing`, `pay-per-minute` or `none`.
     pub license: Spanned<String>,
@@ -161,7 +161,7 @@ pub struct PolicySource {
 pub struct RouteSource {
     /// Unique.
     pub name: Spanned<String>,
-    /// Applied to the dialled number with its `+`, anywhere in it unless anchored. Default `[0-9]{10}`.
+    /// Applied to the dialed number with its `+`, anywhere in it unless anchored. Default `[0-9]{10}`.
     #[serde(default)]
     pub number_pattern: Option<Spanned<String>>,
     /// The lowest number is tried first. Default: one more than the highest before it in the file.

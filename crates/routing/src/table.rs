@@ -62,10 +62,10 @@ pub struct Table {
     pub(crate) operators: HashMap<OperatorId, Vec<u32>>,
 }
 
-/// An organisation's bridge.
+/// An organization's bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bridge {
-    /// The organisation.
+    /// The organization.
     pub tenant: TenantId,
     /// For people.
     pub name: Option<String>,
@@ -84,7 +84,7 @@ pub struct Bridge {
 pub struct Organizer {
     /// Unique in the deployment.
     pub id: OrganizerId,
-    /// The organisation.
+    /// The organization.
     pub tenant: TenantId,
     /// The entitlement.
     pub license: License,
@@ -230,7 +230,7 @@ pub(crate) fn is_charged(license: License, number: &ServiceNumber) -> bool {
 }
 
 impl Organizer {
-    /// Whether the number belongs to this organizer's organisation, alone or among others.
+    /// Whether the number belongs to this organizer's organization, alone or among others.
     pub(crate) fn shares(&self, tenancy: &Tenancy) -> bool {
         tenancy.serves(&self.tenant)
     }

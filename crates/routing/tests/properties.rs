@@ -149,7 +149,7 @@ fn for_worlds(cases: u32, mut property: impl FnMut(&Table, &HashSet<&'static str
 fn no_operator_connect_organizer_ever_gets_a_microsoft_trunk() {
     let mut microsoft_for_standard = HashMap::<_, u32>::new();
     let mut operator_for_occ = 0;
-    for_worlds(400, |table, down| {
+    for_worlds(250, |table, down| {
         for dialed in DIALED {
             for organizer in ["o1", "n1"] {
                 let decision = dial_out(table, organizer, dialed, down);
@@ -183,10 +183,10 @@ fn no_operator_connect_organizer_ever_gets_a_microsoft_trunk() {
     });
     let reached =
         |rule: &str, route| microsoft_for_standard.get(&(rule.to_owned(), route)).copied().unwrap_or(0);
-    assert!(reached("O5", true) > 500, "a gateway list leads to Microsoft: {microsoft_for_standard:?}");
-    assert!(reached("O6", true) > 200, "a fallback leads to Microsoft: {microsoft_for_standard:?}");
-    assert!(reached("O6", false) > 200, "no match leads to Microsoft: {microsoft_for_standard:?}");
-    assert!(operator_for_occ > 500, "Operator Connect organizers do dial: {operator_for_occ}");
+    assert!(reached("O5", true) > 200, "a gateway list leads to Microsoft: {microsoft_for_standard:?}");
+    assert!(reached("O6", true) > 100, "a fallback leads to Microsoft: {microsoft_for_standard:?}");
+    assert!(reached("O6", false) > 100, "no match leads to Microsoft: {microsoft_for_standard:?}");
+    assert!(operator_for_occ > 200, "Operator Connect organizers do dial: {operator_for_occ}");
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn an_explanation_names_every_route_and_why_it_was_left_out() {
     assert_eq!(
         steps,
         [
-            "O1: \"+43 1 1234567\" is +4311234567, which may be dialled",
+            "O1: \"+43 1 1234567\" is +4311234567, which may be dialed",
             "O2: Member may dial out of cecil's meeting",
             "O4: policy \"Gateways\" applies, granted to the organizer",
             "O5: route \"Everything\": trunk ms-1 is left out, Operator Connect Conferencing dials through operators only",
@@ -149,7 +149,7 @@ fn a_policy_of_many_matching_routes_gives_sixteen_candidates_and_no_more() {
             document,
             "[[route]]\nname = \"r{index}\"\nnumber_pattern = '.*'\npstn_usages = [\"u\"]\n"
         );
-        let _ = write!(document, "bridge_source_phone_number = \"+49302000{index}\"\n");
+        let _ = writeln!(document, "bridge_source_phone_number = \"+49302000{index}\"");
     }
     let table = Table::build(&TableSource::from_toml(&document).expect("TOML"), &trunks()).expect("a table");
     let organizer = OrganizerId::new("o");

@@ -51,12 +51,12 @@ fn a_table_without_mistakes_is_not_suspected() {
 fn a_route_that_no_number_reaches_is_named() {
     assert_eq!(
         lints(&route("R", "^49", "office")),
-        ["route \"R\" [unreachable]: ^49 matches no number that can be dialled; \
-          the dialled number begins with + (write \\+)"]
+        ["route \"R\" [unreachable]: ^49 matches no number that can be dialed; \
+          the dialed number begins with + (write \\+)"]
     );
     assert_eq!(
         lints(&route("R", r"^\+49112$", "office")),
-        [r#"route "R" [unreachable]: ^\+49112$ matches no number that can be dialled"#]
+        [r#"route "R" [unreachable]: ^\+49112$ matches no number that can be dialed"#]
     );
 }
 
@@ -166,7 +166,7 @@ fn numbers_out_of_service_are_named() {
     assert_eq!(
         found,
         [
-            "route \"R\" [suspended]: +4930200002 is suspended, so whatever this route matches is not dialled",
+            "route \"R\" [suspended]: +4930200002 is suspended, so whatever this route matches is not dialed",
             "number +4930300001 [number-without-trunk]: no trunk belongs to operator:zenith, so no call can arrive on it",
         ]
     );
@@ -175,7 +175,7 @@ fn numbers_out_of_service_are_named() {
     assert_eq!(
         lints(&format!("{}{bridge}", self::route("R", ".*", "office"))),
         [
-            "bridge \"initech\" [no-default-number]: it has no default_service_number, so nothing is dialled through \
+            "bridge \"initech\" [no-default-number]: it has no default_service_number, so nothing is dialed through \
           Microsoft or a gateway"
         ]
     );

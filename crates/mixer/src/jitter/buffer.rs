@@ -79,10 +79,14 @@ pub struct Buffer {
     highest: i64,
     /// Where the stored sound ends on the timeline.
     end: i64,
-    /// What is played next on the timeline; `None` while filling.
-    play: Option<i64>,
+    /// What is played next on the timeline, and never anything before it.
+    play: i64,
+    /// Playout waits for a first packet, and then until it is safe to begin with it.
+    filling: bool,
     /// Samples of the last packet: the sender's packet time.
     packet: i64,
+    /// How long the fastest packets waited for the frame that was played last.
+    waited: i64,
     /// Ticks without anything to play since there was something.
     starved: u32,
     delay: Delay,
@@ -153,8 +157,10 @@ impl Buffer {
             head: 0,
             highest: -1,
             end: 0,
-            play: None,
+            play: -(RING as i64),
+            filling: true,
             packet: FRAME as i64,
+            waited: 0,
             starved: 0,
             delay: Delay::new(),
             conceal: Conceal::default(),
@@ -167,9 +173,9 @@ impl Buffer {
         self.stats
     }
 
-    /// How long the fastest packets wait between arrival and playout at present, given the time of a tick.
-    pub fn playout_delay(&self, now: Instant) -> Samples {
-        Samples::new(self.play.map_or(0, |play| self.slack(self.arrival(now), play).max(0)))
+    /// How long the fastest packets wait at present between arrival and playout.
+    pub fn playout_delay(&self) -> Samples {
+        Samples::new(self.waited)
     }
 
     /// How long beyond the fastest packets we want to wait for the slow ones.
@@ -249,6 +255,9 @@ impl Buffer {
         if jumped && !newest || self.highest.saturating_sub(number) >= SLOTS as i64 {
             return Push::Late; // from before the jump, or from long ago
         }
+        if newest && self.starved > STARVED && self.first_start().is_none() {
+            self.filling = true; // a new beginning after a pause
+        }
         let full = start.saturating_add(length) > self.oldest(start) + RING as i64;
         if jumped || full {
             if full && !newest {
@@ -269,7 +278,7 @@ impl Buffer {
             self.mapping.time = wire_time;
             self.packet = length;
         }
-        if self.play.is_some_and(|play| number < self.head || start + length <= play) {
+        if start + length <= self.play || number < self.head && !self.filling {
             return Push::Late;
         }
         self.store(Slot { sequence: number, start, length: length as u16, law }, codes)
@@ -308,34 +317,32 @@ impl Buffer {
     fn flush(&mut self) {
         self.head = self.highest + 1;
         self.end = self.begin();
-        self.play = None;
+        self.filling = true;
     }
 
     /// Where the ring's content begins, if something that begins at `start` is added.
     fn oldest(&self, start: i64) -> i64 {
-        self.play.unwrap_or_else(|| self.first_start().unwrap_or(start).min(start))
+        if self.filling { self.first_start().unwrap_or(start).min(start) } else { self.play }
     }
 
     /// Where on the timeline something new can begin.
     fn begin(&self) -> i64 {
-        self.end.max(self.play.unwrap_or(self.end))
+        self.end.max(self.play)
     }
 
     fn playout(&mut self, now: Instant, frame: &mut Frame) -> Pull {
         let now = self.arrival(now);
         let target = self.delay.target().to_i64();
-        let Some(mut play) = self.play else {
+        if self.filling {
             return match self.first_start() {
                 None => Pull::Silent,
                 Some(start) if self.slack(now, start) < target => Pull::Filling,
-                Some(start) => self.play_from(start, frame),
+                Some(start) => self.play_from(now, start.max(self.play), frame),
             };
-        };
+        }
+        let mut play = self.play;
         let spare = self.slack(now, play) - target;
         let present = self.read(play, frame);
-        if self.starved > STARVED && spare < 0 && present > 0 {
-            return Pull::Filling; // a new beginning after a pause
-        }
         if present == FRAME {
             let quiet = frame.mean_abs() <= QUIET;
             if quiet && spare >= FRAME as i64 + HYSTERESIS && self.read(play + FRAME as i64, frame) == FRAME {
@@ -349,15 +356,15 @@ impl Buffer {
                 self.stats.inserted_frames += 1;
                 return Pull::Filling; // silence instead; the frame waits for the next tick
             }
-            return self.play_from(play, frame);
+            return self.play_from(now, play, frame);
         }
         if present > 0 && spare >= 0 && self.starved == 0 {
-            return self.play_from(play, frame);
+            return self.play_from(now, play, frame);
         }
         if let Some(next) = self.next_start(play) {
-            let gap = (next - play).max(0);
-            if spare >= gap {
-                return self.play_from(next, frame);
+            let next = next.max(play);
+            if spare >= next - play {
+                return self.play_from(now, next, frame);
             }
             if self.starved == 0 && spare >= 0 {
                 self.advance(play + FRAME as i64); // lost: go on without it
@@ -370,8 +377,14 @@ impl Buffer {
     }
 
     /// Plays the 20 ms from `play` on; what is missing of them is concealed.
-    fn play_from(&mut self, play: i64, frame: &mut Frame) -> Pull {
+    fn play_from(&mut self, now: i64, play: i64, frame: &mut Frame) -> Pull {
+        self.waited = self.slack(now, play).max(0);
         let present = self.read(play, frame);
+        if present > 0 && present < FRAME {
+            self.conceal.conceal(frame);
+            self.overlay(play, frame);
+            self.stats.concealed_frames += 1;
+        }
         self.advance(play + FRAME as i64);
         if present > 0 { Pull::Frame } else { Pull::Missing }
     }
@@ -379,6 +392,11 @@ impl Buffer {
     /// Copies what is stored of the 20 ms from `play` on and returns how many samples that is; the rest is silence.
     fn read(&self, play: i64, frame: &mut Frame) -> usize {
         *frame = Frame::SILENCE;
+        self.overlay(play, frame)
+    }
+
+    /// Copies what is stored of the 20 ms from `play` on over what is in `frame`, and returns how many samples that is.
+    fn overlay(&self, play: i64, frame: &mut Frame) -> usize {
         let mut present = 0;
         for slot in self.stored() {
             let from = slot.start.max(play);
@@ -401,7 +419,8 @@ impl Buffer {
 
     /// Moves on; packets that end before `play`, and the holes before them, are over.
     fn advance(&mut self, play: i64) {
-        self.play = Some(play);
+        self.play = play;
+        self.filling = false;
         let over = self.stored().take_while(|slot| slot.start + i64::from(slot.length) <= play).last();
         self.head = over.map_or(self.head, |slot| slot.sequence + 1);
     }

@@ -1,4 +1,4 @@
-//! Rows D1 to D9 and D11: a caller dialled one of our numbers.
+//! Rows D1 to D9 and D11: a caller dialed one of our numbers.
 
 use super::{Trace, refusal};
 use crate::decision::{Outcome, Refusal, RefusalKind, Rule};

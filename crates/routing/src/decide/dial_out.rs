@@ -37,7 +37,7 @@ pub(super) fn decide(table: &Table, ask: &Ask<'_>, trace: &mut Trace) -> Result<
     let organizer = table.organizer(ask.organizer).ok_or_else(unknown)?;
     let bridge = table.bridge(&organizer.tenant).ok_or_else(unknown)?;
     let dialed = destination(bridge, ask.dialed)?;
-    trace.detail(Rule::O1, || format!("{:?} is {dialed}, which may be dialled", ask.dialed));
+    trace.detail(Rule::O1, || format!("{:?} is {dialed}, which may be dialed", ask.dialed));
     may_initiate(organizer, ask.initiator)?;
     trace.detail(Rule::O2, || format!("{:?} may dial out of {}'s meeting", ask.initiator, organizer.id));
     let search = Search { table, organizer, bridge, dialed, down: ask.down };
@@ -54,7 +54,7 @@ pub(super) fn decide(table: &Table, ask: &Ask<'_>, trace: &mut Trace) -> Result<
     }
 }
 
-/// O1: what was keyed, as a number that may be dialled.
+/// O1: what was keyed, as a number that may be dialed.
 fn destination(bridge: &Bridge, keyed: &str) -> Result<E164, Refusal> {
     let shown: String = keyed.chars().take(40).collect();
     let number = E164::normalize(keyed, &bridge.dial_plan).map_err(|error| {
@@ -62,18 +62,18 @@ fn destination(bridge: &Bridge, keyed: &str) -> Result<E164, Refusal> {
             NumberError::Short => RefusalKind::NeverDialed,
             _ => RefusalKind::BadNumber,
         };
-        refusal(Rule::O1, kind, format!("{shown:?} cannot be dialled: {error}"))
+        refusal(Rule::O1, kind, format!("{shown:?} cannot be dialed: {error}"))
     })?;
     match number.never_dialed() {
         Some(reason) => {
-            let text = format!("{number} is never dialled from a conference: {reason}");
+            let text = format!("{number} is never dialed from a conference: {reason}");
             Err(refusal(Rule::O1, RefusalKind::NeverDialed, text))
         }
         None => Ok(number),
     }
 }
 
-/// O2: somebody of the organisation must be there, and somebody nobody can name needs the organizer's leave.
+/// O2: somebody of the organization must be there, and somebody nobody can name needs the organizer's leave.
 fn may_initiate(organizer: &Organizer, initiator: Initiator) -> Result<(), Refusal> {
     let (member_present, stranger) = match initiator {
         Initiator::Member => (true, false),

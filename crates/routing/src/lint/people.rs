@@ -44,7 +44,7 @@ fn bridges(table: &Table, found: &mut Vec<Lint>) {
         match &bridge.default_number {
             None if needing.contains(&bridge.tenant) => {
                 let text =
-                    "it has no default_service_number, so nothing is dialled through Microsoft or a gateway";
+                    "it has no default_service_number, so nothing is dialed through Microsoft or a gateway";
                 add(found, LintKind::NoDefaultNumber, &bridge.place, subject(), text);
             }
             Some(number) if number.suspended => {

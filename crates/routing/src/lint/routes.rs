@@ -21,7 +21,7 @@ pub(super) fn lint(table: &Table, found: &mut Vec<Lint>) {
             && number.suspended
         {
             let text =
-                format!("{} is suspended, so whatever this route matches is not dialled", number.number);
+                format!("{} is suspended, so whatever this route matches is not dialed", number.number);
             add(found, LintKind::Suspended, &route.place, subject(route), text);
         }
     }
@@ -66,8 +66,8 @@ impl Automata {
 fn pattern(route: &Route, automata: &mut Automata, found: &mut Vec<Lint>) -> bool {
     let text = route.pattern.text();
     if automata.any(text) == Search::Never {
-        let advice = if text.contains('+') { "" } else { "; the dialled number begins with + (write \\+)" };
-        let text = format!("{text} matches no number that can be dialled{advice}");
+        let advice = if text.contains('+') { "" } else { "; the dialed number begins with + (write \\+)" };
+        let text = format!("{text} matches no number that can be dialed{advice}");
         add(found, LintKind::Unreachable, &route.place, subject(route), text);
         return true;
     }

@@ -125,7 +125,7 @@ impl<'a> Check<'a> {
         for bridge in &self.source.bridges {
             let tenant = bridge.tenant.get_ref();
             if tenant.is_empty() {
-                self.wrong(&bridge.tenant, "bridge.tenant".to_owned(), "the organisation's name");
+                self.wrong(&bridge.tenant, "bridge.tenant".to_owned(), "the organization's name");
             } else if !self.tenants.insert(tenant) {
                 self.wrong(&bridge.tenant, "bridge.tenant".to_owned(), "one bridge per tenant");
             }
@@ -155,7 +155,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Notes the number for callers who dialled one their organizer's license does not include.
+    /// Notes the number for callers who dialed one their organizer's license does not include.
     fn offer(&mut self, number: &ServiceNumber, index: u32) {
         let offered = match &number.tenancy {
             Tenancy::Dedicated(tenant) => self.table.dedicated.entry(tenant.clone()).or_default(),

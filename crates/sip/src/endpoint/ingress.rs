@@ -81,7 +81,7 @@ impl Endpoint {
             if MergeKey::of(request).is_some_and(|key| self.merge_keys.contains_key(&key)) {
                 return Err(Refusal::new(482, "the same request arrived by another path"));
             }
-            // A bridge ends a call and begins others, so it counts hops as a proxy does (RFC 7332 section 3).
+            // A bridge ends a call and begins others, so it counts hops as a proxy does (RFC 7332).
             if *method == Method::INVITE && request.max_forwards() == Some(0) {
                 return Err(Refusal::new(483, "Max-Forwards is used up"));
             }

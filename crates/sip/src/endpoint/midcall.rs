@@ -20,11 +20,19 @@ impl Endpoint {
         };
         // A repeated ACK finds nothing to acknowledge any more: that is its normal fate (every copy of our 2xx is
         // answered by one), not worth a word.
-        let Some(unacked) = up.unacked.take_if(|unacked| unacked.cseq == number) else { return };
+        if up.unacked.as_ref().is_some_and(|unacked| unacked.cseq == number) {
+            self.settle_accept(now, id, Some(ack));
+        }
+    }
+
+    /// Our 2xx has arrived: its ACK is here, or (`None`) a later INVITE that nobody sends before it.
+    pub(super) fn settle_accept(&mut self, now: Instant, id: InviteId, ack: Option<&Message>) {
+        let Some(up) = self.up_mut(id) else { return };
+        let Some(unacked) = up.unacked.take() else { return };
         let leaving = up.leaving.take();
         self.disarm_usage(id, TimerReason::AcceptRetransmit);
         self.disarm_usage(id, TimerReason::AckMissing);
-        let answer = if unacked.offered { carried(ack).sdp() } else { None };
+        let answer = ack.filter(|_| unacked.offered).and_then(|ack| carried(ack).sdp());
         if unacked.first {
             self.emit(Event::Established { id, answer });
         } else if unacked.offered {

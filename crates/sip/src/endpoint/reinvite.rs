@@ -182,6 +182,7 @@ impl Endpoint {
             Ok(offer) => offer,
             Err(refusal) => return self.refuse(&request, flow, refusal),
         };
+        self.settle_accept(now, id, None);
         let server = self.start_server(&request, key, reply_flow(&request, flow), Some(id), "");
         let trying = self.response(&request, 100, None, "");
         self.respond(now, server, &trying);
@@ -209,9 +210,11 @@ impl Endpoint {
         if up.asked.is_some() {
             return Err(overlap().with("Retry-After", seconds));
         }
-        // Ours is on its way, or the exchange before has no ACK yet: they try again (RFC 5407 section 3.1.5).
+        // Ours is on its way, or the ACK that is not here yet carries their answer: they try again (RFC 5407 section
+        // 3.1.5). If it carries nothing it is as good as here (section 3.1.4): some carriers re-INVITE at once.
         let ours = matches!(up.offering, Offering::Sent { .. } | Offering::AwaitingAnswer { .. });
-        if ours || up.unacked.is_some() {
+        let open = up.unacked.as_ref().is_some_and(|unacked| unacked.offered || up.leaving.is_some());
+        if ours || open {
             return Err(Refusal::new(491, "a re-INVITE met an offer that is not finished"));
         }
         match carried(request) {

@@ -1,7 +1,7 @@
 //! The called side of an INVITE (RFC 3261 section 13.3), until its final response.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::body::{Carried, carried};
 use super::event::{CommandError, Event, FailureKind, InviteId};
@@ -29,7 +29,12 @@ impl Endpoint {
         let late_offer = offer.is_none();
         let offered = Offered { server, request: Arc::clone(&request), dialog, late_offer };
         self.usages.insert(id, Usage::Offered(Box::new(offered)));
-        self.arm_usage(id, TimerReason::AnswerDue, now, self.config.answer_within);
+        let expires = request
+            .expires()
+            .filter(|seconds| *seconds > 0)
+            .map(|seconds| Duration::from_secs(seconds.into()));
+        let patience = self.config.answer_within;
+        self.arm_usage(id, TimerReason::AnswerDue, now, expires.unwrap_or(patience).min(patience));
         self.emit(Event::InviteReceived { id, request, flow, offer });
     }
 
@@ -48,6 +53,9 @@ impl Endpoint {
         if self.usages.len() >= self.config.max_invites {
             let after = self.config.overload_retry_after.to_string();
             return Err(Refusal::new(503, "too many calls").with("Retry-After", after));
+        }
+        if !accepts_sdp(request) {
+            return Err(Refusal::new(406, "the caller takes no SDP, and we have nothing else"));
         }
         let offer = match carried(request) {
             Carried::Foreign => {
@@ -199,9 +207,11 @@ impl Endpoint {
     /// The application has slept over an INVITE or a re-INVITE.
     pub(super) fn answer_is_due(&mut self, now: Instant, id: InviteId) {
         match self.usages.get(&id) {
-            Some(Usage::Offered(_)) => {
-                self.refuse_offered(now, id, 480, None, &[]);
-                self.fail(id, FailureKind::Unanswered, 480, "the application did not answer in time");
+            Some(Usage::Offered(offered)) => {
+                // RFC 3261 section 13.3.1: an invitation that has expired gets 487.
+                let status = if offered.request.expires().is_some() { 487 } else { 480 };
+                self.refuse_offered(now, id, status, None, &[]);
+                self.fail(id, FailureKind::Unanswered, status, "the application did not answer in time");
             }
             Some(Usage::Up(_)) => {
                 let _ = self.reject_reinvite(now, id, 500);
@@ -218,6 +228,16 @@ impl Endpoint {
             None => Err(CommandError::Gone),
         }
     }
+}
+
+/// RFC 3261 section 20.1: no Accept means SDP; otherwise it must be among what is listed.
+fn accepts_sdp(request: &Message) -> bool {
+    let mut listed = request.headers().all(HeaderName::Accept).peekable();
+    listed.peek().is_none()
+        || listed.any(|range| {
+            let range = range.split(';').next().unwrap_or_default().trim();
+            ["application/sdp", "application/*", "*/*"].iter().any(|known| range.eq_ignore_ascii_case(known))
+        })
 }
 
 fn push_extra(response: &mut Message, extra: &[(String, String)]) {

@@ -63,6 +63,12 @@ impl TimerQueue {
         Some((owner, reason))
     }
 
+    /// Every timer that runs, the soonest first.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Instant, TimerReason)> {
+        self.by_time.iter().map(|(at, _, reason)| (*at, *reason))
+    }
+
     /// Whether no timer runs.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {

@@ -49,9 +49,14 @@ pub(super) fn lines(head: &[u8], note: &mut impl FnMut(Fault)) -> Lines {
         }
         let folded = matches!(head.get(line.0), Some(b' ' | b'\t'));
         let full = found.headers.len() == limits::HEADERS;
+        let blank = |line: &[u8]| line.iter().all(|b| matches!(b, b' ' | b'\t'));
         if found.start.is_none() {
             found.start = Some(line);
         } else if folded {
+            if head.get(line.0..line.1).is_some_and(blank) {
+                // Legal, but a reader that trims lines would take it for the end of the headers.
+                note(bad("a folded line has nothing in it"));
+            }
             match found.headers.last_mut() {
                 Some(last) => *last = (last.0, line.1, true),
                 None => note(bad("the first header line is folded")),

@@ -8,5 +8,7 @@ pub const HEADERS: usize = 256;
 pub const HEADER: usize = 8 * 1024;
 /// Bytes of a Request-URI; beyond: 414.
 pub const REQUEST_URI: usize = 2048;
+/// Values of one name-addr header (Contact, Record-Route, History-Info, ...); beyond: the getter refuses, 400.
+pub const ADDRESSES: usize = 70;
 /// Via values: as many as Max-Forwards 70 allows; beyond: 483.
 pub const VIAS: usize = 70;

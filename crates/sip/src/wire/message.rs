@@ -1,5 +1,5 @@
 use super::{
-    CSeq, HeaderName, Headers, Method, NameAddr, StatusCode, SyntaxError, Text, Uri, Via,
+    CSeq, HeaderName, Headers, Method, NameAddr, StatusCode, SyntaxError, Text, Uri, Via, limits,
     name::AsHeaderName,
     syntax::{CommaList, number},
 };
@@ -179,6 +179,9 @@ impl Message {
         for text in self.headers.texts(name) {
             if split {
                 for value in CommaList::new(text.as_str()) {
+                    if found.len() == limits::ADDRESSES {
+                        return Err(SyntaxError("more than 70 addresses in a header"));
+                    }
                     found.push(NameAddr::parse_in(&text, value)?);
                 }
             } else {

@@ -11,6 +11,8 @@
 mod head;
 mod headers;
 mod host;
+#[cfg(test)]
+mod hostile;
 pub mod limits;
 mod message;
 mod method;

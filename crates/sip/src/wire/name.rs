@@ -181,7 +181,7 @@ impl HeaderName {
         )
     }
 
-    /// Whether a second occurrence makes the message wrong: RFC 3261 section 20 gives these exactly one value, and a
+    /// Whether a second occurrence makes the message wrong: their RFCs give these exactly one value, and a
     /// receiver that picks the first where the next hop picks the last can be lied to.
     pub const fn is_single(self) -> bool {
         use HeaderName as H;
@@ -191,9 +191,16 @@ impl HeaderName {
                 | H::ContentLength
                 | H::ContentType
                 | H::CSeq
+                | H::Event
                 | H::Expires
                 | H::From
                 | H::MaxForwards
+                | H::MinSe
+                | H::RAck
+                | H::ReferTo
+                | H::Replaces
+                | H::RSeq
+                | H::SessionExpires
                 | H::To
         )
     }

@@ -70,6 +70,11 @@ impl Params {
         self.get(name).flatten()
     }
 
+    /// Whether the name occurs more than once, so that two readers could take two values (RFC 3261 section 7.3.1 forbids it).
+    pub(crate) fn is_ambiguous(&self, name: &str) -> bool {
+        self.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).nth(1).is_some()
+    }
+
     /// The value with quotes removed.
     pub fn unquoted(&self, name: &str) -> Option<Cow<'_, str>> {
         self.value(name).map(unquoted)

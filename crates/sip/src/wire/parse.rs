@@ -192,13 +192,13 @@ fn check(message: &mut Message, framing: Framing, note: &mut impl FnMut(Fault)) 
     if too_many_vias(&message.headers) {
         note(Fault { status: 483, why: "more than 70 Vias" });
     }
-    if message.via_top().is_none() {
+    if message.via_top().is_none_or(|via| via.params().is_ambiguous("branch")) {
         note(bad("Via is missing or malformed"));
     }
-    if message.from().is_none() {
+    if message.from().is_none_or(|from| from.params().is_ambiguous("tag")) {
         note(bad("From is missing or malformed"));
     }
-    if message.to().is_none() {
+    if message.to().is_none_or(|to| to.params().is_ambiguous("tag")) {
         note(bad("To is missing or malformed"));
     }
     if !message.call_id().is_some_and(is_call_id) {

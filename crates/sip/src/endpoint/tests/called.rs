@@ -161,6 +161,15 @@ fn an_invite_that_the_application_forgets_gets_480() {
 }
 
 #[test]
+fn an_invitation_that_expires_gets_487() {
+    let mut peer = Peer::udp();
+    peer.request("INVITE", 1, "z9hG4bKinvite", "", "Expires: 5\r\n", OFFER);
+    peer.sent();
+    assert_eq!(peer.wait_ms(5000), [(5000, "487".to_owned())]);
+    assert_eq!((peer.failure().kind, peer.failure().status), (FailureKind::Unanswered, 487));
+}
+
+#[test]
 fn a_rejection_is_repeated_until_its_ack_and_confirmed_by_an_event() {
     let mut peer = Peer::udp();
     let id = peer.offered();

@@ -44,6 +44,52 @@ fn the_called_side_hangs_up_too() {
 }
 
 #[test]
+fn both_sides_reinvite_at_once_and_both_offers_are_answered_in_the_end() {
+    let mut pair = Pair::udp();
+    let (a, b) = pair.up();
+    pair.a.reinvite(pair.now, a, Body::sdp(OFFER)).expect("sent");
+    pair.b.reinvite(pair.now, b, Body::sdp(OFFER)).expect("sent");
+    let mut answered = [0, 0];
+    for _ in 0..100 {
+        pair.run_ms(100);
+        for (side, endpoint, events) in
+            [(0, &mut pair.a, &mut pair.a_events), (1, &mut pair.b, &mut pair.b_events)]
+        {
+            for event in events.drain(..) {
+                match event {
+                    Event::ReinviteReceived { id, .. } => {
+                        endpoint.accept_reinvite(pair.now, id, Body::sdp(ANSWER)).expect("accepted");
+                    }
+                    Event::ReinviteAnswered { .. } => answered[side] += 1,
+                    Event::ReinviteFailed { .. } | Event::Ended { .. } => panic!("{event:?}"),
+                    _ => {}
+                }
+            }
+        }
+    }
+    assert_eq!(answered, [1, 1]);
+    assert!(pair.sent_by(Side::A).iter().any(|line| line.starts_with("SIP/2.0 491")));
+    assert!(pair.sent_by(Side::B).iter().any(|line| line.starts_with("SIP/2.0 491")));
+    pair.a.hangup(pair.now, a, None).expect("up");
+    pair.drain();
+}
+
+#[test]
+fn a_cancel_and_a_200_that_cross_on_the_wire_end_in_ack_and_bye_on_both_sides() {
+    let mut pair = Pair::udp();
+    let a = pair.invite();
+    pair.run_ms(20);
+    let b = pair.offered();
+    pair.b.accept(pair.now, b, Body::sdp(ANSWER), &[]).expect("accepted");
+    pair.a.hangup(pair.now, a, None).expect("hung up");
+    pair.run_ms(100);
+    assert_eq!(pair.sent_by(Side::A)[1].split(' ').next(), Some("CANCEL"));
+    assert!(matches!(pair.a_events.last(), Some(Event::Failed { .. })));
+    assert!(matches!(pair.b_events.last(), Some(Event::Ended { end: End::Bye { .. }, .. })));
+    pair.drain();
+}
+
+#[test]
 fn options_is_answered_200_and_503_while_draining() {
     let mut pair = Pair::udp();
     let outgoing = pair.outgoing(false);

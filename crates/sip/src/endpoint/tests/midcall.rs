@@ -162,12 +162,40 @@ fn an_invite_before_the_last_one_was_answered_gets_500_with_retry_after() {
 }
 
 #[test]
-fn a_reinvite_before_the_ack_gets_491() {
+fn a_reinvite_before_an_ack_that_is_to_bring_the_answer_gets_491() {
+    let mut peer = Peer::udp();
+    peer.request("INVITE", 1, "z9hG4bKinvite", "", "", b"");
+    let id = match peer.last() {
+        Event::InviteReceived { id, .. } => *id,
+        other => panic!("{other:?}"),
+    };
+    let tag = peer.accept(id);
+    peer.request("INVITE", 2, "z9hG4bKre", &tag, "", OFFER);
+    assert_eq!(peer.sent_words(), ["491"]);
+}
+
+#[test]
+fn a_reinvite_that_overtakes_the_ack_stands_for_it() {
     let mut peer = Peer::udp();
     let id = peer.offered();
     let tag = peer.accept(id);
     peer.request("INVITE", 2, "z9hG4bKre", &tag, "", OFFER);
-    assert_eq!(peer.sent_words(), ["491"]);
+    assert_eq!(peer.sent_words(), ["100"]);
+    let events = &peer.events[peer.events.len() - 2..];
+    assert!(matches!(events, [Event::Established { .. }, Event::ReinviteReceived { .. }]), "{events:?}");
+    peer.us.accept_reinvite(peer.now, id, Body::sdp(ANSWER)).expect("accepted");
+    peer.ack(1, &tag, b"");
+    peer.sent();
+    assert_eq!(peer.wait_ms(500), [(500, "200".to_owned())], "the ACK that comes late is not the new one");
+    peer.ack(2, &tag, b"");
+    assert!(peer.wait_ms(60_000).is_empty());
+
+    let mut peer = Peer::udp();
+    let id = peer.offered();
+    let tag = peer.accept(id);
+    peer.us.hangup(peer.now, id, None).expect("hung up");
+    peer.request("INVITE", 2, "z9hG4bKre", &tag, "", OFFER);
+    assert_eq!(peer.sent_words(), ["491"], "we are leaving");
 }
 
 #[test]

@@ -9,3 +9,4 @@ mod midcall;
 mod pair;
 mod peer;
 mod refusals;
+mod timers;
