@@ -122,6 +122,15 @@ impl Endpoint {
         }
     }
 
+    /// The Call-ID of a usage, for the log and the record; `None` once it has ended.
+    pub fn call_id(&self, id: InviteId) -> Option<&str> {
+        Some(match self.usages.get(&id)? {
+            Usage::Offered(offered) => &offered.dialog.key.call_id,
+            Usage::Calling(calling) => &calling.call_id,
+            Usage::Up(up) => &up.dialog.key.call_id,
+        })
+    }
+
     /// Transactions alive, both roles.
     pub fn transactions(&self) -> usize {
         self.clients.len() + self.servers.len()
