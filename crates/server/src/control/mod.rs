@@ -224,6 +224,8 @@ pub struct Control<D: Door> {
     asks: HashMap<bridge::RequestId, api::Pending>,
     /// Open meetings, with the conference ID under which they were published.
     meetings: HashMap<ConferenceId, Option<String>>,
+    /// Legs that are being called, and for which meeting.
+    callees: HashMap<LegId, ConferenceId>,
     /// Meetings to publish again.
     changed: BTreeSet<ConferenceId>,
     silent_after: Duration,
@@ -269,6 +271,7 @@ impl<D: Door> Control<D> {
             pings: HashMap::new(),
             asks: HashMap::new(),
             meetings: HashMap::new(),
+            callees: HashMap::new(),
             changed: BTreeSet::new(),
             silent_after: parts.silent_after,
             confirm_dial_out: parts.confirm_dial_out,
