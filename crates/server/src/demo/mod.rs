@@ -10,6 +10,7 @@ pub mod child;
 pub mod evidence;
 pub mod fourier;
 pub mod g711;
+pub mod greeting;
 pub mod http;
 pub mod ladders;
 pub mod listening;
@@ -122,6 +123,8 @@ async fn play(options: &Options) -> anyhow::Result<(bool, Option<Bridge>)> {
     fs::write(out.join("metrics.txt"), metrics)?;
     let Play { bridge, operator, microsoft, mut stage, decisions } = play;
     let sip = bridge.sip;
+    let greeting =
+        bridge.prompts.as_ref().and_then(|folder| greeting::recording(&folder.join("welcome.wav")));
     let bridge = if options.keep {
         Some(bridge)
     } else {
@@ -138,6 +141,9 @@ async fn play(options: &Options) -> anyhow::Result<(bool, Option<Bridge>)> {
 
     stage.clock.tell("listening to the recordings");
     let evidence = stage.evidence();
+    if let Some(greeting) = greeting {
+        stage.check_greetings(&greeting);
+    }
     let findings = evidence.examine();
     let tallies = stage.tallies();
     let seconds = stage.clock.epoch.elapsed().as_secs_f32();

@@ -21,7 +21,7 @@ const PROMPT: Duration = Duration::from_millis(1500);
 /// How long anything may take that the bridge has to do.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// Between two turns.
-const PAUSE: Duration = Duration::from_millis(450);
+const PAUSE: Duration = Duration::from_millis(350);
 /// Entry tones and announcements are over when it has been quiet for so long.
 const QUIET: Duration = Duration::from_millis(700);
 
@@ -105,10 +105,11 @@ impl Play {
             let role = &PEOPLE[person];
             self.stage.connect(person, call, format!("{} dials in: {called}", role.display));
             let notes = std::mem::take(&mut self.stage.actors[person].notes);
-            self.stage.actors[person].notes = note(notes, role.number, "in by", side);
+            self.stage.actors[person].notes = note(notes, role.number, "dials in by", side);
             for (at, word) in marks {
                 self.stage.mark_at(person, at, word);
             }
+            self.stage.actors[person].greeted = prompt.is_some();
             if let Some((heard, keyed)) = prompt {
                 self.stage.aside(person, heard, false, "RTP: the prompt is heard".into());
                 self.stage.aside(person, keyed, true, format!("RTP telephone-event: {} #", room.id));
@@ -343,4 +344,16 @@ fn note(mut notes: Vec<String>, number: &str, way: &str, side: &Side) -> Vec<Str
     }
     notes.push(format!("{way} {}", side.short));
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reasons_of_a_decision_are_lines_and_a_decision_without_reasons_has_none() {
+        let decision = json!({ "because": [{ "rule": "O4", "text": "route \"x\" matches" }, { "rule": "O7", "text": "no" }] });
+        assert_eq!(because(&decision), ["O4: route \"x\" matches", "O7: no"]);
+        assert!(because(&serde_json::Value::Null).is_empty());
+    }
 }
