@@ -187,7 +187,7 @@ pub struct Parts<D> {
     pub shards: usize,
     /// A leg that sends nothing for so long is hung up.
     pub silent_after: Duration,
-    /// Dialled-out people must press 1 to join.
+    /// Dialed-out people must press 1 to join.
     pub confirm_dial_out: bool,
     /// All randomness comes from here.
     pub seed: [u8; 32],
