@@ -187,11 +187,14 @@ impl Connections {
         self.open.insert(id, Connection { writer });
         self.to_peer.insert(flow.remote, id);
         let all = Arc::clone(self);
+        // Its local address stays that of the listener: what we write into Via and Contact must be reachable when this
+        // connection is gone, which the port it happens to leave from is not (RFC 3261 section 18.1.1).
+        let flow = Flow { connection: id, ..flow };
         tokio::spawn(async move {
             match timeout(CONNECT_WITHIN, TcpStream::connect(flow.remote)).await {
-                Ok(Ok(stream)) => all.serve(stream, flow.remote, id, queue).await,
-                Ok(Err(error)) => all.failed(Flow { connection: id, ..flow }, &format!("connect: {error}")),
-                Err(_) => all.failed(Flow { connection: id, ..flow }, "connect: no answer within 4 s"),
+                Ok(Ok(stream)) => all.serve(stream, flow, queue).await,
+                Ok(Err(error)) => all.failed(flow, &format!("connect: {error}")),
+                Err(_) => all.failed(flow, "connect: no answer within 4 s"),
             }
             all.forget(id, flow.remote);
         });
@@ -203,10 +206,8 @@ impl Connections {
     }
 
     /// Reads and writes one connection until either side ends it.
-    async fn serve(&self, stream: TcpStream, remote: SocketAddr, id: u64, mut queue: mpsc::Receiver<Bytes>) {
+    async fn serve(&self, stream: TcpStream, flow: Flow, mut queue: mpsc::Receiver<Bytes>) {
         let _ = stream.set_nodelay(true);
-        let Ok(local) = stream.local_addr() else { return };
-        let flow = Flow { transport: Transport::Tcp, local, remote, connection: id };
         let (mut reader, mut writer) = stream.into_split();
         let write = async {
             while let Some(bytes) = queue.recv().await {
@@ -296,7 +297,10 @@ async fn accept_tcp(listener: TcpListener, shared: Arc<Connections>) {
         shared.open.insert(id, Connection { writer });
         let all = Arc::clone(&shared);
         tokio::spawn(async move {
-            all.serve(stream, remote, id, queue).await;
+            if let Ok(local) = stream.local_addr() {
+                let flow = Flow { transport: Transport::Tcp, local, remote, connection: id };
+                all.serve(stream, flow, queue).await;
+            }
             all.forget(id, remote);
             all.per_address.remove_if_mut(&ip, |_, count| {
                 *count = count.saturating_sub(1);
