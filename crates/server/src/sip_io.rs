@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// A new connection must be up within this time.
 const CONNECT_WITHIN: Duration = Duration::from_secs(4);
@@ -227,16 +227,22 @@ impl Connections {
     async fn read_stream(&self, reader: &mut (impl AsyncReadExt + Unpin), flow: Flow) -> String {
         let mut framer = StreamFramer::new();
         let mut buffer = vec![0; 16 * 1024];
+        // By when the message that has begun must be whole, however slowly its bytes trickle in.
+        let mut whole_by: Option<Instant> = None;
         loop {
-            let patience = if framer.pending() > 0 { MESSAGE_WITHIN } else { IDLE };
-            let read = match timeout(patience, reader.read(&mut buffer)).await {
+            let deadline = whole_by.unwrap_or_else(|| Instant::now() + IDLE);
+            let read = match timeout_at(deadline, reader.read(&mut buffer)).await {
                 Ok(Ok(0)) => return "the peer closed the connection".to_owned(),
                 Ok(Ok(read)) => read,
                 Ok(Err(error)) => return format!("read: {error}"),
-                Err(_) => return format!("nothing within {} s", patience.as_secs()),
+                Err(_) if whole_by.is_some() => {
+                    return format!("a message that is not whole within {} s", MESSAGE_WITHIN.as_secs());
+                }
+                Err(_) => return format!("nothing within {} s", IDLE.as_secs()),
             };
             framer.push(&buffer[..read]);
             while let Some(event) = framer.next() {
+                whole_by = None;
                 match event {
                     Ok(FramerEvent::Message(bytes)) => {
                         if self.arrivals.send(Arrival::Message { flow, bytes }).await.is_err() {
@@ -258,6 +264,9 @@ impl Connections {
                         return format!("not SIP: {error}");
                     }
                 }
+            }
+            if framer.pending() > 0 {
+                whole_by.get_or_insert_with(|| Instant::now() + MESSAGE_WITHIN);
             }
         }
     }
