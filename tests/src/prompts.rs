@@ -56,6 +56,12 @@ pub(crate) fn marked() -> Arc<Prompts> {
 }
 
 impl Ear {
+    /// How loud a tone is during `when` in the packets that carry no prompt.
+    pub fn level_beside_prompts(&self, frequency: u32, when: &Range<Duration>) -> f64 {
+        let packets = self.packets.iter().filter(|packet| prompt_in(&packet.pcm).is_none());
+        Self { packets: packets.cloned().collect(), ..Self::default() }.level(frequency, when)
+    }
+
     /// The prompts that were heard during `when`, in order; one that was cut off counts.
     pub fn prompts(&self, when: &Range<Duration>) -> Vec<PromptId> {
         let mut heard: Vec<(PromptId, usize)> = Vec::new();
@@ -63,7 +69,9 @@ impl Ear {
         for packet in self.packets.iter().filter(|packet| when.contains(&packet.at)) {
             let now = prompt_in(&packet.pcm);
             match (now, heard.last_mut()) {
-                (Some(prompt), Some((before, ticks))) if last == Some(prompt) && *before == prompt => *ticks += 1,
+                (Some(prompt), Some((before, ticks))) if last == Some(prompt) && *before == prompt => {
+                    *ticks += 1
+                }
                 (Some(prompt), _) => heard.push((prompt, 1)),
                 (None, _) => {}
             }
@@ -79,8 +87,7 @@ impl Ear {
 
 fn prompt_in(pcm: &[i16]) -> Option<PromptId> {
     let loud = pcm.iter().any(|sample| sample.unsigned_abs() > 4500);
-    let found = |(number, prompt): (usize, PromptId)| {
-        (goertzel(pcm, tone_of(number)) > PROMPT).then_some(prompt)
-    };
+    let found =
+        |(number, prompt): (usize, PromptId)| (goertzel(pcm, tone_of(number)) > PROMPT).then_some(prompt);
     if loud { PromptId::ALL.into_iter().enumerate().find_map(found) } else { None }
 }

@@ -62,7 +62,10 @@ impl<D: Door> Control<D> {
                 let sent = self.seating.tell(leg, mixer::Command::Mute { leg: mixer_leg(leg), muted });
                 self.media_out(sent);
             }
-            Command::Dial { leg, attempt, candidate } => self.dial(now, leg, attempt, &candidate),
+            Command::Dial { leg, attempt, candidate } => {
+                self.changed.extend(self.callees.get(&leg));
+                self.dial(now, leg, attempt, &candidate);
+            }
             Command::CancelDial { leg, attempt } => self.cancel_dial(now, leg, attempt),
             Command::DialOutAccepted { request, leg, conference } => {
                 self.accept_ask(request, leg, conference);
