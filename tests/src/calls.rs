@@ -236,6 +236,7 @@ impl World {
     pub fn move_phone(&mut self, id: PhoneId, port: u16) {
         let phone = &mut self.phones[id.0];
         self.by_rtp.remove(&phone.rtp);
+        self.former.insert(phone.rtp);
         phone.rtp.set_port(port);
         self.by_rtp.insert(phone.rtp, id);
     }

@@ -57,6 +57,10 @@ pub struct World {
     /// How the world was made; delays may be changed while it runs.
     pub setup: Setup,
     pub(crate) by_rtp: HashMap<SocketAddr, PhoneId>,
+    /// Addresses to which the bridge sent media although no SDP ever named them.
+    pub bleeding: HashSet<SocketAddr>,
+    /// Addresses that were a phone's, or that a message written by hand named.
+    pub former: HashSet<SocketAddr>,
     pub(crate) late: HashSet<PhoneId>,
     pub(crate) reports: VecDeque<(Duration, Report<SimIo>)>,
     start: Instant,
@@ -99,6 +103,8 @@ impl World {
             shown: HashMap::new(),
             setup,
             by_rtp: HashMap::new(),
+            bleeding: HashSet::new(),
+            former: HashSet::new(),
             late: HashSet::new(),
             reports: VecDeque::new(),
             start,
@@ -284,7 +290,12 @@ impl World {
             return self.sockets.deliver(to.port(), Arrived { from, at: self.instant(), bytes });
         }
         let rtp = SocketAddr::new(to.ip(), to.port() & !1);
-        let Some(&phone) = self.by_rtp.get(&rtp) else { return };
+        let Some(&phone) = self.by_rtp.get(&rtp) else {
+            if !self.former.contains(&rtp) {
+                self.bleeding.insert(to);
+            }
+            return;
+        };
         let ear = &mut self.phones[phone.0].ear;
         if to == rtp {
             ear.take_rtp(self.now, &bytes);
