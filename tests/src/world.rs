@@ -54,6 +54,8 @@ pub struct World {
     pub replies: HashMap<u64, Reply>,
     /// What the API shows of each open meeting.
     pub shown: HashMap<String, Value>,
+    /// Somebody has set the clock on the wall by so many seconds.
+    pub wall_step: i64,
     /// How the world was made; delays may be changed while it runs.
     pub setup: Setup,
     pub(crate) by_rtp: HashMap<SocketAddr, PhoneId>,
@@ -101,6 +103,7 @@ impl World {
             records: Vec::new(),
             replies: HashMap::new(),
             shown: HashMap::new(),
+            wall_step: 0,
             setup,
             by_rtp: HashMap::new(),
             bleeding: HashSet::new(),
@@ -136,7 +139,11 @@ impl World {
 
     /// The time of day.
     pub fn wall(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + EPOCH + self.now
+        let wall = SystemTime::UNIX_EPOCH + EPOCH + self.now;
+        match self.wall_step {
+            step if step < 0 => wall - Duration::from_secs(step.unsigned_abs()),
+            step => wall + Duration::from_secs(step.unsigned_abs()),
+        }
     }
 
     /// The seed of everything random.
