@@ -400,7 +400,4 @@ impl<D: Door> Control<D> {
             self.outputs.push_back(Output::Media { shard, command: Box::new(command) });
         }
     }
-
-    /// The longest a peer may take for anything, for tests that run a simulation to its end.
-    pub const LONGEST_TIMER: Duration = Duration::from_secs(200);
 }
