@@ -54,6 +54,8 @@ pub struct World {
     pub replies: HashMap<u64, Reply>,
     /// What the API shows of each open meeting.
     pub shown: HashMap<String, Value>,
+    /// Every SIP message that was sent to the bridge, for those who send it again.
+    pub spoken: Vec<(SocketAddr, Bytes)>,
     /// Somebody has set the clock on the wall by so many seconds.
     pub wall_step: i64,
     /// How the world was made; delays may be changed while it runs.
@@ -103,6 +105,7 @@ impl World {
             records: Vec::new(),
             replies: HashMap::new(),
             shown: HashMap::new(),
+            spoken: Vec::new(),
             wall_step: 0,
             setup,
             by_rtp: HashMap::new(),
@@ -278,6 +281,7 @@ impl World {
         }
         self.note(format!("{} -> {}  {}", self.name(from), self.name(to), first_line(&bytes)));
         if to == BRIDGE {
+            self.spoken.push((from, bytes.clone()));
             return self.feed(Input::Sip { flow: flow(lane, to, from), bytes });
         }
         let Some(number) = self.sites.iter().position(|site| site.address == to) else { return };
