@@ -8,7 +8,7 @@ use routing::LegDirection;
 use sip::{Body, Flow, InviteId, Message};
 
 use super::commands::reason_header;
-use super::leg::Leg;
+use super::leg::{Leg, Proof};
 use super::{Control, Door, Now};
 use crate::config::sip_transport as transport;
 
@@ -107,6 +107,7 @@ impl<D: Door> Control<D> {
             call_id: call_id.clone(),
             began: now.mono,
             answered: None,
+            proof: Proof::Awaited { early: false },
             meeting: None,
             heard: false,
         };

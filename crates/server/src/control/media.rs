@@ -1,5 +1,6 @@
 //! A leg's media: promised in SDP, seated in the mixer, changed by a re-INVITE, taken apart at the end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,13 +9,13 @@ use bytes::Bytes;
 use mixer::{LegConfig, Report, Seat};
 use rand::RngExt;
 use routing::{LegDirection, TrunkId};
-use sip::sdp::{self, Direction, LocalMedia, Negotiated};
+use sip::sdp::{self, Direction, LocalMedia, Negotiated, SdpError};
 use sip::{Body, InviteId};
 use trunk::Profile;
 
-use super::leg::LegMedia;
+use super::leg::{LegMedia, Proof};
 use super::seating::{Returned, mixer_leg};
-use super::{Control, Door, Now, Peer};
+use super::{Control, Door, Locals, Now, Peer};
 use crate::media::sockets::Source;
 
 /// Why a leg cannot have media.
@@ -53,9 +54,8 @@ impl<D: Door> Control<D> {
         };
         let capabilities = profile.capabilities();
         let described = match offer {
-            Some(offer) => {
-                sdp::answer(offer, &local, &capabilities).map(|(sdp, negotiated)| (sdp, Some(negotiated)))
-            }
+            Some(offer) => sdp::answer(offer, &local, &capabilities)
+                .and_then(|(sdp, found)| Ok((sdp, Some(foreign(&self.door, &self.locals, found)?)))),
             None => Ok((sdp::offer(&local, &capabilities), None)),
         };
         match described {
@@ -89,13 +89,18 @@ impl<D: Door> Control<D> {
     pub(super) fn provide_seat(&mut self, leg: LegId) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let source = self.trunks.get(&entry.trunk).map_or(Source::Exact, source_of);
+        let proof = entry.proof;
         let Some(media) = entry.media.as_mut() else { return };
         let (Some(negotiated), Some(mut io)) = (media.negotiated.as_ref(), media.io.take()) else { return };
-        D::set_peer(&mut io, peer_of(negotiated, source));
+        // A hold with c=0.0.0.0 names nobody, and the kernel would take it for ourselves.
+        if !negotiated.remote_rtp.ip().is_unspecified() {
+            D::set_peer(&mut io, peer_of(negotiated, source));
+        }
+        let agreed = direction(negotiated.direction);
         let config = LegConfig {
             id: mixer_leg(leg),
             media: media_config(negotiated),
-            direction: direction(negotiated.direction),
+            direction: if proof == Proof::Given { agreed } else { unproven(agreed) },
             ssrc: mixer::Ssrc::new(self.random.random()),
             first_sequence: mixer::SeqNo::new(self.random.random()),
             first_timestamp: mixer::RtpTime::new(self.random.random()),
@@ -115,13 +120,22 @@ impl<D: Door> Control<D> {
         if let Some(&(_, peer)) = entry.tried.last() {
             self.monitor.handle_live_call(now.mono, &trunk, peer);
         }
-        if let Some(media) = entry.media.as_mut()
+        let early = std::mem::replace(&mut entry.proof, Proof::Given) == Proof::Awaited { early: true };
+        if let Some(negotiated) = entry.media.as_ref().and_then(|media| media.negotiated.as_ref()) {
+            let direction = direction(negotiated.direction);
+            let sent = self.seating.tell(leg, mixer::Command::Direction { leg: mixer_leg(leg), direction });
+            self.media_out(sent);
+        }
+        if let Some(media) = self.legs.get_mut(&leg).and_then(|entry| entry.media.as_mut())
             && media.late_offer
             && media.negotiated.is_none()
         {
             let trunks = Arc::clone(&self.trunks);
             let Some(profile) = trunks.get(&trunk) else { return };
-            match sdp::accept_answer(&media.sdp, &answer.unwrap_or_default(), &profile.capabilities()) {
+            let answer = answer.unwrap_or_default();
+            match sdp::accept_answer(&media.sdp, &answer, &profile.capabilities())
+                .and_then(|found| foreign(&self.door, &self.locals, found))
+            {
                 Ok(negotiated) => {
                     media.negotiated = Some(negotiated);
                     self.provide_seat(leg);
@@ -141,6 +155,9 @@ impl<D: Door> Control<D> {
             }
         }
         self.tell_bridge(now, Event::LegEstablished { leg });
+        if early {
+            self.tell_bridge(now, Event::MediaStarted { leg });
+        }
     }
 
     /// The peer wants to change the media: hold, resume, another address, another codec, or nothing (a refresh).
@@ -157,6 +174,7 @@ impl<D: Door> Control<D> {
         let mut local = media.local;
         let same = |sdp: &Bytes| sdp == &media.sdp;
         let described = sdp::answer(&offer, &local, &profile.capabilities()).and_then(|(sdp, negotiated)| {
+            let negotiated = foreign(&self.door, &self.locals, negotiated)?;
             if same(&sdp) {
                 return Ok((sdp, negotiated));
             }
@@ -184,7 +202,9 @@ impl<D: Door> Control<D> {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let Some(profile) = trunks.get(&entry.trunk) else { return };
         let (Some(media), Some(body)) = (entry.media.as_ref(), body) else { return };
-        match sdp::accept_answer(&media.sdp, &body, &profile.capabilities()) {
+        match sdp::accept_answer(&media.sdp, &body, &profile.capabilities())
+            .and_then(|found| foreign(&self.door, &self.locals, found))
+        {
             Ok(negotiated) => self.renegotiated(leg, &negotiated, source_of(profile)),
             Err(error) => {
                 tracing::warn!(%leg, %error, "the SDP answer in the ACK cannot be used; the media stays as it was");
@@ -228,14 +248,17 @@ impl<D: Door> Control<D> {
         match report {
             Report::MediaStarted { leg } => {
                 let leg = LegId(leg.0);
-                if let Some(entry) = self.legs.get_mut(&leg) {
-                    entry.heard = true;
-                    if entry.direction == LegDirection::DialIn {
-                        let since = now.mono.saturating_duration_since(entry.began).as_secs_f64();
-                        self.metrics.call_join.with_label_values(&["prompt"]).observe(since);
-                    }
+                let Some(entry) = self.legs.get_mut(&leg) else { return };
+                entry.heard = true;
+                if entry.direction == LegDirection::DialIn {
+                    let since = now.mono.saturating_duration_since(entry.began).as_secs_f64();
+                    self.metrics.call_join.with_label_values(&["prompt"]).observe(since);
                 }
-                self.tell_bridge(now, Event::MediaStarted { leg });
+                // Before the ACK nothing of a greeting would be sent: it waits.
+                match &mut entry.proof {
+                    Proof::Awaited { early } => *early = true,
+                    Proof::Given => self.tell_bridge(now, Event::MediaStarted { leg }),
+                }
             }
             Report::Digit { leg, digit } => {
                 if let Some(digit) = Digit::new(digit) {
@@ -348,6 +371,21 @@ fn peer_of(negotiated: &Negotiated, source: Source) -> Peer {
     Peer { rtp: negotiated.remote_rtp, rtcp: negotiated.remote_rtcp, rtcp_mux: negotiated.rtcp_mux, source }
 }
 
+/// Refuses media that would come from, and go to, ourselves: two legs that name each other's ports would feed each other.
+pub(super) fn foreign<D: Door>(
+    door: &D,
+    locals: &Locals,
+    negotiated: Negotiated,
+) -> Result<Negotiated, SdpError> {
+    let ours = |address: &SocketAddr| {
+        door.is_ours(*address) || locals.listeners.iter().any(|own| own.address == *address)
+    };
+    match [negotiated.remote_rtp, negotiated.remote_rtcp].iter().find(|address| ours(address)) {
+        Some(address) => Err(SdpError::Address(format!("{address} is ours"))),
+        None => Ok(negotiated),
+    }
+}
+
 fn media_config(negotiated: &Negotiated) -> mixer::MediaConfig {
     mixer::MediaConfig {
         codec: g711(negotiated.codec),
@@ -361,6 +399,15 @@ fn g711(codec: sdp::Codec) -> mixer::G711 {
     match codec {
         sdp::Codec::Pcmu => mixer::G711::Pcmu,
         sdp::Codec::Pcma => mixer::G711::Pcma,
+    }
+}
+
+/// Until the far end is proven we only listen. An INVITE whose source is forged would otherwise send half a minute of
+/// RTP to whomever its SDP names; the ACK carries our To tag, so that only who got our 200 can send it.
+fn unproven(direction: mixer::Direction) -> mixer::Direction {
+    match direction {
+        mixer::Direction::SendRecv | mixer::Direction::RecvOnly => mixer::Direction::RecvOnly,
+        mixer::Direction::SendOnly | mixer::Direction::Inactive => mixer::Direction::Inactive,
     }
 }
 
