@@ -1,98 +1,191 @@
-//! Peers that mean harm, as far as their address is that of a trunk.
+//! Floods, guessers, thieves and liars.
 
-use std::net::SocketAddr;
+use std::time::Duration;
 
+use server::control::Input;
 use sip::Message;
-use tests::g711::Law;
-use tests::{OPERATOR, OPERATOR_NUMBER, RawCall, Setup, World, sdp};
+use tests::{
+    Callee, Caller, ELBE, Line, MICROSOFT, MICROSOFT_NUMBER, OPERATOR, OPERATOR_NUMBER, PhoneId, RawCall,
+    SAM, STRANGER, Setup, Sound, World,
+};
 
-/// A call by hand from the operator's address, with this SDP.
-fn by_hand(world: &mut World, name: &str, sdp: String) -> RawCall {
-    world.sites[OPERATOR.0].endpoint = None;
-    RawCall::new(world.sites[OPERATOR.0].address, OPERATOR_NUMBER, name, sdp)
-}
+use crate::cast::{LOUD, answered, join, listen, participants};
 
-fn offer(rtp: &str) -> String {
-    sdp::write(rtp.parse().expect("an address"), &[Law::A], 101, "sendrecv", 1)
-}
-
-fn got(world: &World, begin: &str) -> Vec<Message> {
-    world.sites[OPERATOR.0].got(begin).iter().map(|received| received.message()).collect()
-}
-
-/// The answer to the INVITE is here: its tag, and the port that it names.
-fn answered(world: &World, call: &mut RawCall) -> u16 {
-    let answer = got(world, "SIP/2.0 200").remove(0);
-    call.remote_tag = answer.to().and_then(|to| to.tag().map(str::to_owned));
-    sdp::read(answer.body()).expect("SDP").rtp.port()
-}
-
-/// RTP packets that the legs have sent so far, and where RTCP would go.
-fn sent(world: &mut World) -> (u64, Vec<SocketAddr>) {
-    let seats = world.shards.iter_mut().flat_map(|shard| shard.shard.seats_mut());
-    let mut all = (0, Vec::new());
-    for seat in seats {
-        all.0 += seat.leg.stats().egress_packets;
-        all.1.extend(seat.io.rtcp_way().map(|(_, to)| to));
+#[test]
+fn a_flood_of_calls_costs_the_running_ones_nothing() {
+    let mut world = World::new(Setup { ports: "20000-20039", ..Setup::default() });
+    let talker = join(&mut world, &Caller::to(OPERATOR, OPERATOR_NUMBER).tone(2100), SAM);
+    let listener = join(&mut world, &Caller::to(MICROSOFT, MICROSOFT_NUMBER), SAM);
+    let flood: Vec<PhoneId> = (0..1500)
+        .map(|number| {
+            world.run(Duration::from_millis(1));
+            let site = if number % 2 == 0 { OPERATOR } else { STRANGER };
+            world.call(&Caller { sound: Sound::Nothing, deaf: true, ..Caller::to(site, OPERATOR_NUMBER) })
+        })
+        .collect();
+    let when = listen(&mut world, Duration::from_secs(1));
+    assert!(world.phone(listener).ear.share(2100, LOUD, &when) > 0.99);
+    assert!(world.phone(listener).ear.longest_step() <= 3);
+    assert_eq!(world.phone(talker).line, Line::Up);
+    let up = flood.iter().filter(|&&phone| world.phone(phone).line == Line::Up).count();
+    assert_eq!(up, 18, "as many as there are ports");
+    let busy = world.sites[OPERATOR.0].got("SIP/2.0 503");
+    assert_eq!(busy.len(), 750 - 18, "each of the others has one answer");
+    assert!(
+        world.sites[STRANGER.0].got("SIP/2.0 403").len() >= 700,
+        "strangers are told once, without state"
+    );
+    for phone in flood {
+        if !world.phone(phone).is_over() {
+            world.hang_up(phone);
+        }
     }
-    all
+    world.seconds(40);
+    world.close();
+}
+
+/// From the last key of an ID to the first word of the answer, for one of several calls from the same number.
+fn verdict_after(world: &mut World, id: &str) -> Duration {
+    let from = Some("+4930777".to_owned());
+    let phone = world.call(&Caller { from, ..Caller::to(OPERATOR, OPERATOR_NUMBER) });
+    answered(world, phone);
+    world.seconds(1);
+    world.press(phone, id);
+    while world.phone(phone).mouth.is_pressing() {
+        world.run(Duration::from_millis(20));
+    }
+    world.phone_mut(phone).ear.clear();
+    let begin = world.elapsed();
+    world.seconds(5);
+    let spoken = world.phone(phone).ear.first_sound().expect("a verdict");
+    world.hang_up(phone);
+    world.seconds(1);
+    spoken.saturating_sub(begin)
 }
 
 #[test]
-fn an_invite_with_a_forged_source_sends_no_audio_to_a_third_party() {
+fn who_guesses_is_slowed_down_and_right_and_wrong_take_the_same_time() {
     let mut world = World::new(Setup::default());
-    let mut call = by_hand(&mut world, "reflect", offer("127.0.0.77:30000"));
-    world.send_raw(call.from, call.invite());
-    world.seconds(10);
-    assert_eq!(sent(&mut world).0, 0, "only who got our 200 can send its ACK");
-    answered(&world, &mut call);
-    world.send_raw(call.from, call.ack());
+    for number in 0..11 {
+        let after = verdict_after(&mut world, &format!("9999999{number:02}"));
+        assert!(after < Duration::from_millis(300), "a slip costs nothing: {after:?}");
+    }
+    let wrong = verdict_after(&mut world, "999999999");
+    let right = verdict_after(&mut world, SAM);
+    assert!(
+        wrong > Duration::from_millis(2500) && right > Duration::from_millis(2500),
+        "{wrong:?}, {right:?}"
+    );
+    assert!(wrong.abs_diff(right) < Duration::from_millis(60), "{wrong:?}, {right:?}");
+    world.seconds(600);
+    let later = verdict_after(&mut world, "999999999");
+    assert!(later < Duration::from_millis(300), "after ten minutes it is forgotten: {later:?}");
+    world.close();
+}
+
+#[test]
+fn a_foreign_realm_never_gets_our_credentials() {
+    let lines = "credentials = { username = \"bridge\", password = \"s3cret\", realm = \"rhein\" }";
+    let mut world = World::new(Setup { operator_lines: lines, ..Setup::default() });
+    let host = join(&mut world, &Caller::to(MICROSOFT, MICROSOFT_NUMBER), SAM);
+    world.sites[OPERATOR.0].endpoint = None;
+    let from = world.sites[OPERATOR.0].address;
+    let rtp = std::net::SocketAddr::new(from.ip(), 30_000);
+    world.former.insert(rtp);
+    world.dial_out(SAM, "+4930111222", None);
+    world.run(Duration::from_millis(100));
+    let reply = |request: &Message, status: u16, body: &str, headers: &[(&str, &str)]| {
+        let mut message = Message::response_to(request, status, None);
+        message.set_to_tag("thief");
+        message.headers_mut().push("Contact", "<sip:thief@127.0.0.2:5060>");
+        for (name, value) in headers {
+            message.headers_mut().push(*name, value);
+        }
+        if !body.is_empty() {
+            message.set_body("application/sdp", body.as_bytes().to_vec());
+        }
+        message.to_bytes()
+    };
+    let invite = world.sites[OPERATOR.0].got("INVITE")[0].message();
+    let sdp = tests::sdp::write(rtp, &[tests::g711::Law::A], 101, "sendrecv", 1);
+    world.send_raw(from, reply(&invite, 200, &sdp, &[]));
+    world.seconds(2);
+    assert_eq!(participants(&world, SAM), 2);
+    world.hang_up(host);
+    world.feed(Input::DrainNow);
+    world.run(Duration::from_millis(100));
+    let bye = world.sites[OPERATOR.0].got("BYE")[0].message();
+    let challenge = "Digest realm=\"elsewhere\", nonce=\"1\", algorithm=MD5";
+    world.send_raw(from, reply(&bye, 401, "", &[("WWW-Authenticate", challenge)]));
+    world.seconds(40);
+    for received in &world.sites[OPERATOR.0].inbox {
+        let text = String::from_utf8_lossy(&received.bytes).to_lowercase();
+        assert!(!text.contains("\r\nauthorization:") && !text.contains("proxy-authorization:"), "{text}");
+    }
+    world.close();
+}
+
+#[test]
+fn a_liar_s_name_stays_one_word_in_one_line_of_the_records() {
+    let mut world = World::new(Setup::default());
+    let from = world.sites[OPERATOR.0].address;
+    world.sites[OPERATOR.0].endpoint = None;
+    let call = RawCall::new(from, OPERATOR_NUMBER, "liar", String::new());
+    let invite = String::from_utf8(call.invite().to_vec()).expect("text");
+    let control = "From: \"a\u{1b}[31m\u{7}\" <sip:";
+    world.send_raw(from, invite.replace("From: <sip:", control).replace("liar", "worse").into());
     world.seconds(1);
-    assert!(sent(&mut world).0 >= 45, "{:?}", sent(&mut world));
-    world.send_raw(call.from, call.bye());
+    assert_eq!(world.sites[OPERATOR.0].got("SIP/2.0 400").len(), 1, "control characters are no name");
+    let evil = "From: \"=cmd|'/c calc'!A1\\\", \u{202e}x\" <sip:";
+    world.send_raw(from, invite.replace("From: <sip:", evil).into());
+    world.seconds(1);
+    assert!(!world.records.is_empty(), "the call was taken");
+    for record in &world.records {
+        let name = record["caller_display"].as_str().unwrap_or_default();
+        assert!(!name.chars().any(char::is_control), "{name:?}");
+        assert!(!name.contains('\u{202e}'), "{name:?}");
+    }
+    world.send_raw(from, call.cancel());
+    world.seconds(40);
+    let byes: Vec<_> = world.sites[OPERATOR.0].got("BYE").iter().map(|bye| bye.message()).collect();
+    for bye in byes {
+        world.send_raw(from, Message::response_to(&bye, 200, None).to_bytes());
+    }
     world.seconds(1);
     world.close();
 }
 
 #[test]
-fn our_own_ports_are_no_peer() {
-    let mut world = World::new(Setup::default());
-    let mut first = by_hand(&mut world, "first", offer("127.0.0.2:30000"));
-    world.send_raw(first.from, first.invite());
+fn a_trunk_over_tcp_serves_both_ways_and_a_connection_that_fails_is_no_trunk() {
+    let mut world = World::new(Setup { operator_transport: "tcp", ..Setup::default() });
+    world.seconds(6);
+    let host = join(&mut world, &Caller { tcp: true, ..Caller::to(OPERATOR, OPERATOR_NUMBER) }, SAM);
+    world.dial_out(SAM, "+33123456789", None);
+    world.seconds(3);
+    assert_eq!(participants(&world, SAM), 2);
+    assert!(
+        world.sites[OPERATOR.0].got("INVITE")[0]
+            .message()
+            .headers()
+            .get("Via")
+            .is_some_and(|via| via.contains("TCP"))
+    );
+    let (local, remote) = (tests::fixture::BRIDGE, world.sites[OPERATOR.0].address);
+    let flow = sip::Flow { transport: sip::Transport::Tcp, local, remote, connection: 1 };
+    world.feed(Input::FlowFailed { flow, why: "reset by peer".to_owned() });
     world.seconds(1);
-    let port = answered(&world, &mut first);
-    world.send_raw(first.from, first.ack());
-    let second = by_hand(&mut world, "second", offer(&format!("127.0.0.1:{port}")));
-    world.send_raw(second.from, second.invite());
-    let again = offer(&format!("127.0.0.1:{}", port + 2));
-    let kind = format!("Contact: <sip:{}>\r\nContent-Type: application/sdp\r\n", first.from);
-    world.send_raw(first.from, first.request("INVITE", "z9hG4bKre", 2, &kind, &again));
-    world.run(std::time::Duration::from_millis(100));
-    let refused = got(&world, "SIP/2.0 488");
-    assert_eq!(refused.len(), 2, "the new call and the re-INVITE");
-    assert!(refused[0].headers().get("Reason").is_some_and(|why| why.contains("is ours")));
-    assert_eq!(world.control.legs(), 1, "the first call is as it was");
-    let tags = refused.iter().map(|message| message.to().and_then(|to| to.tag().map(str::to_owned)));
-    let [second_tag, _] = tags.collect::<Vec<_>>().try_into().expect("two refusals");
-    world.send_raw(second.from, RawCall { remote_tag: second_tag, ..second.clone() }.ack_refusal());
-    world
-        .send_raw(first.from, RawCall { branch: "z9hG4bKre".into(), cseq: 2, ..first.clone() }.ack_refusal());
-    world.send_raw(first.from, first.request("BYE", "z9hG4bKbye", 3, "", ""));
-    world.seconds(1);
-    world.close();
-}
-
-#[test]
-fn a_call_that_begins_on_hold_with_a_null_address_sends_nothing_to_this_machine() {
-    let mut world = World::new(Setup::default());
-    let mut call = by_hand(&mut world, "null", offer("0.0.0.0:30000"));
-    world.send_raw(call.from, call.invite());
-    world.seconds(1);
-    answered(&world, &mut call);
-    world.send_raw(call.from, call.ack());
-    world.seconds(7);
-    assert_eq!(sent(&mut world), (0, Vec::new()), "neither RTP nor RTCP");
-    world.send_raw(call.from, call.bye());
-    world.seconds(1);
+    assert_eq!(world.phone(host).line, Line::Up, "a call outlives its connection");
+    world.sites[OPERATOR.0].alive = false;
+    world.sites[ELBE.0].callee = Callee::after(1);
+    world.dial_out(SAM, "+33123456700", None);
+    world.run(Duration::from_millis(300));
+    world.feed(Input::FlowFailed {
+        flow: sip::Flow { connection: 0, ..flow },
+        why: "connection refused".to_owned(),
+    });
+    world.run(Duration::from_millis(100));
+    assert_eq!(world.sites[ELBE.0].got("INVITE").len(), 1, "the next candidate, at once");
+    world.sites[OPERATOR.0].alive = true;
+    world.seconds(3);
     world.close();
 }

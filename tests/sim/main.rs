@@ -7,7 +7,13 @@ static ALLOCATOR: mixer::guard::GuardedAllocator = mixer::guard::GuardedAllocato
 mod attendant;
 mod cast;
 mod dial_out;
+mod drain;
+mod forgers;
+mod health;
 mod hostile;
+mod limits;
 mod media;
 mod meeting;
+mod road;
 mod signalling;
+mod storm;

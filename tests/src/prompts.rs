@@ -70,7 +70,7 @@ impl Ear {
             let now = prompt_in(&packet.pcm);
             match (now, heard.last_mut()) {
                 (Some(prompt), Some((before, ticks))) if last == Some(prompt) && *before == prompt => {
-                    *ticks += 1
+                    *ticks += 1;
                 }
                 (Some(prompt), _) => heard.push((prompt, 1)),
                 (None, _) => {}
