@@ -8,7 +8,7 @@ use routing::LegDirection;
 use sip::{Body, Flow, InviteId, Message};
 
 use super::commands::reason_header;
-use super::leg::{Leg, Proof};
+use super::leg::Leg;
 use super::{Control, Door, Now};
 use crate::config::sip_transport as transport;
 
@@ -107,7 +107,6 @@ impl<D: Door> Control<D> {
             call_id: call_id.clone(),
             began: now.mono,
             answered: None,
-            proof: Proof::Awaited { early: false },
             meeting: None,
             heard: false,
         };
@@ -154,9 +153,6 @@ impl<D: Door> Control<D> {
         let setup = now.mono.saturating_duration_since(entry.began).as_secs_f64();
         self.metrics.call_setup.with_label_values(&["in"]).observe(setup);
         tracing::info!(%leg, call_id = ?entry.call_id, "answered");
-        if media.negotiated.is_some() {
-            self.provide_seat(leg);
-        }
     }
 
     pub(super) fn refuse(&mut self, now: Now, leg: LegId, status: u16, reason: &str) {

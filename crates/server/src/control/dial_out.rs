@@ -8,7 +8,7 @@ use routing::{Candidate, LegDirection};
 use sip::{Body, Failure, FailureKind, Flow, InviteId, OutgoingInvite, Transport};
 use trunk::{Peer, Profile};
 
-use super::leg::{Leg, Proof};
+use super::leg::Leg;
 use super::media::foreign;
 use super::{Control, Door, Now};
 use crate::config::sip_transport as transport;
@@ -35,7 +35,6 @@ impl<D: Door> Control<D> {
             call_id: String::new(),
             began: now.mono,
             answered: None,
-            proof: Proof::Given,
             meeting: None,
             heard: false,
         });

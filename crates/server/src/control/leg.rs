@@ -35,21 +35,10 @@ pub(super) struct Leg<Io> {
     pub began: Instant,
     /// When the 200 left or came.
     pub answered: Option<Instant>,
-    /// Whether the far end has shown that it gets what we send to it.
-    pub proof: Proof,
     /// The meeting it sits in.
     pub meeting: Option<ConferenceId>,
     /// Whether anything was ever heard from it.
     pub heard: bool,
-}
-
-/// Whether the far end has shown that it gets what we send to it: by its ACK to our 200, or its answer to our INVITE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Proof {
-    /// Not yet; `early`: its first packet is here already.
-    Awaited { early: bool },
-    /// Yes.
-    Given,
 }
 
 /// What was promised for a leg's media.

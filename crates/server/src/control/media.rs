@@ -13,7 +13,7 @@ use sip::sdp::{self, Direction, LocalMedia, Negotiated, SdpError};
 use sip::{Body, InviteId};
 use trunk::Profile;
 
-use super::leg::{LegMedia, Proof};
+use super::leg::LegMedia;
 use super::seating::{Returned, mixer_leg};
 use super::{Control, Door, Locals, Now, Peer};
 use crate::media::sockets::Source;
@@ -89,18 +89,16 @@ impl<D: Door> Control<D> {
     pub(super) fn provide_seat(&mut self, leg: LegId) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let source = self.trunks.get(&entry.trunk).map_or(Source::Exact, source_of);
-        let proof = entry.proof;
         let Some(media) = entry.media.as_mut() else { return };
         let (Some(negotiated), Some(mut io)) = (media.negotiated.as_ref(), media.io.take()) else { return };
         // A hold with c=0.0.0.0 names nobody, and the kernel would take it for ourselves.
         if !negotiated.remote_rtp.ip().is_unspecified() {
             D::set_peer(&mut io, peer_of(negotiated, source));
         }
-        let agreed = direction(negotiated.direction);
         let config = LegConfig {
             id: mixer_leg(leg),
             media: media_config(negotiated),
-            direction: if proof == Proof::Given { agreed } else { unproven(agreed) },
+            direction: direction(negotiated.direction),
             ssrc: mixer::Ssrc::new(self.random.random()),
             first_sequence: mixer::SeqNo::new(self.random.random()),
             first_timestamp: mixer::RtpTime::new(self.random.random()),
@@ -120,13 +118,7 @@ impl<D: Door> Control<D> {
         if let Some(&(_, peer)) = entry.tried.last() {
             self.monitor.handle_live_call(now.mono, &trunk, peer);
         }
-        let early = std::mem::replace(&mut entry.proof, Proof::Given) == Proof::Awaited { early: true };
-        if let Some(negotiated) = entry.media.as_ref().and_then(|media| media.negotiated.as_ref()) {
-            let direction = direction(negotiated.direction);
-            let sent = self.seating.tell(leg, mixer::Command::Direction { leg: mixer_leg(leg), direction });
-            self.media_out(sent);
-        }
-        if let Some(media) = self.legs.get_mut(&leg).and_then(|entry| entry.media.as_mut())
+        if let Some(media) = entry.media.as_mut()
             && media.late_offer
             && media.negotiated.is_none()
         {
@@ -136,10 +128,7 @@ impl<D: Door> Control<D> {
             match sdp::accept_answer(&media.sdp, &answer, &profile.capabilities())
                 .and_then(|found| foreign(&self.door, &self.locals, found))
             {
-                Ok(negotiated) => {
-                    media.negotiated = Some(negotiated);
-                    self.provide_seat(leg);
-                }
+                Ok(negotiated) => media.negotiated = Some(negotiated),
                 Err(error) => {
                     tracing::warn!(%leg, %error, "the SDP answer in the ACK cannot be used");
                     let _ = self.endpoint.hangup(
@@ -154,10 +143,10 @@ impl<D: Door> Control<D> {
                 }
             }
         }
+        // Not sooner: an INVITE with a forged source would have us send half a minute of audio to whomever its SDP names.
+        // Who sends this ACK knows our tag, so he got our 200. What he said meanwhile waits in the socket.
+        self.provide_seat(leg);
         self.tell_bridge(now, Event::LegEstablished { leg });
-        if early {
-            self.tell_bridge(now, Event::MediaStarted { leg });
-        }
     }
 
     /// The peer wants to change the media: hold, resume, another address, another codec, or nothing (a refresh).
@@ -254,17 +243,14 @@ impl<D: Door> Control<D> {
         match report {
             Report::MediaStarted { leg } => {
                 let leg = LegId(leg.0);
-                let Some(entry) = self.legs.get_mut(&leg) else { return };
-                entry.heard = true;
-                if entry.direction == LegDirection::DialIn {
-                    let since = now.mono.saturating_duration_since(entry.began).as_secs_f64();
-                    self.metrics.call_join.with_label_values(&["prompt"]).observe(since);
+                if let Some(entry) = self.legs.get_mut(&leg) {
+                    entry.heard = true;
+                    if entry.direction == LegDirection::DialIn {
+                        let since = now.mono.saturating_duration_since(entry.began).as_secs_f64();
+                        self.metrics.call_join.with_label_values(&["prompt"]).observe(since);
+                    }
                 }
-                // Before the ACK nothing of a greeting would be sent: it waits.
-                match &mut entry.proof {
-                    Proof::Awaited { early } => *early = true,
-                    Proof::Given => self.tell_bridge(now, Event::MediaStarted { leg }),
-                }
+                self.tell_bridge(now, Event::MediaStarted { leg });
             }
             Report::Digit { leg, digit } => {
                 if let Some(digit) = Digit::new(digit) {
@@ -405,15 +391,6 @@ fn g711(codec: sdp::Codec) -> mixer::G711 {
     match codec {
         sdp::Codec::Pcmu => mixer::G711::Pcmu,
         sdp::Codec::Pcma => mixer::G711::Pcma,
-    }
-}
-
-/// Until the far end is proven we only listen. An INVITE whose source is forged would otherwise send half a minute of
-/// RTP to whomever its SDP names; the ACK carries our To tag, so that only who got our 200 can send it.
-fn unproven(direction: mixer::Direction) -> mixer::Direction {
-    match direction {
-        mixer::Direction::SendRecv | mixer::Direction::RecvOnly => mixer::Direction::RecvOnly,
-        mixer::Direction::SendOnly | mixer::Direction::Inactive => mixer::Direction::Inactive,
     }
 }
 
