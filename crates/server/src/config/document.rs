@@ -195,11 +195,13 @@ pub struct Usage {
     pub spool: PathBuf,
     /// How long records are gathered before one fsync, in milliseconds.
     pub group_milliseconds: u64,
+    /// `usage.jsonl` is put aside when it has so many megabytes; 0: never.
+    pub file_megabytes: u64,
 }
 
 impl Default for Usage {
     fn default() -> Self {
-        Self { spool: PathBuf::from("usage"), group_milliseconds: 10 }
+        Self { spool: PathBuf::from("usage"), group_milliseconds: 10, file_megabytes: 64 }
     }
 }
 

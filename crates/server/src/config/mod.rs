@@ -14,6 +14,7 @@ pub use document::{Document, Log, LogFormat};
 pub use problem::{Problem, Problems};
 
 use crate::sip_io::Listener;
+use crate::spool::SpoolOptions;
 
 /// A configuration that cannot be wrong.
 pub struct Config {
@@ -35,10 +36,8 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// The bearer token of `/v1`.
     pub token: Option<String>,
-    /// The spool's folder.
-    pub spool: PathBuf,
-    /// How long records are gathered before one sync.
-    pub spool_group: Duration,
+    /// Where and how usage records are kept.
+    pub spool: SpoolOptions,
     /// The bridge's numbers: timers, attempts, lengths.
     pub bridge: bridge::BridgeConfig,
     /// Dialled-out people must press 1 to join.
@@ -117,7 +116,12 @@ impl Check<'_> {
         let trunks = self.trunks(&document.trunk, &listeners);
         let tables = document.take_tables();
         let (table, directory) = self.tables(tables, trunks.as_ref(), bridge.as_ref());
-        let spool = self.resolve(&document.usage.spool);
+        let usage = &document.usage;
+        let spool = SpoolOptions {
+            folder: self.resolve(&usage.spool),
+            group: Duration::from_millis(usage.group_milliseconds.min(1000)),
+            file_limit: usage.file_megabytes.saturating_mul(1_000_000),
+        };
         self.problems.sort_by_key(|problem| problem.at);
         let (Some(media), Some(bridge), Some(trunks), Some(table), Some(directory), true) =
             (media, bridge, trunks, table, directory, self.problems.is_empty())
@@ -136,7 +140,6 @@ impl Check<'_> {
             http_listen: document.http.listen,
             token,
             spool,
-            spool_group: Duration::from_millis(document.usage.group_milliseconds.min(1000)),
             bridge,
             confirm_dial_out: document.attendant.confirm_dial_out,
             drain_deadline: (drain > 0).then(|| Duration::from_secs(drain)),

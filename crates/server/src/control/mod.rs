@@ -229,6 +229,8 @@ pub struct Control<D: Door> {
     confirm_dial_out: bool,
     outputs: VecDeque<Output<D::Io>>,
     quiet: log_budget::LogBudget,
+    /// The bridge's counters as the metrics show them.
+    counted: bridge::Counters,
     draining: bool,
     next_leg: u64,
     random: StdRng,
@@ -273,6 +275,7 @@ impl<D: Door> Control<D> {
             confirm_dial_out: parts.confirm_dial_out,
             outputs: VecDeque::new(),
             quiet: log_budget::LogBudget::new(now.mono),
+            counted: bridge::Counters::default(),
             draining: false,
             next_leg: 1,
             random,
@@ -298,7 +301,10 @@ impl<D: Door> Control<D> {
     /// Something happened.
     pub fn handle(&mut self, now: Now, input: Input<D::Io>) {
         match input {
-            Input::Sip { flow, bytes } => self.endpoint.handle_input(now.mono, flow, bytes),
+            Input::Sip { flow, bytes } => {
+                self.count_received(&bytes);
+                self.endpoint.handle_input(now.mono, flow, bytes);
+            }
             Input::FlowFailed { flow, why } => self.endpoint.handle_flow_failed(now.mono, &flow, &why),
             Input::Report(report) => self.handle_report(now, report),
             Input::Settled(leg) => self.tell_bridge(now, bridge::Event::UsageDurable { leg }),
@@ -351,6 +357,7 @@ impl<D: Door> Control<D> {
             self.count_sent(&transmit);
             self.outputs.push_back(Output::Sip(transmit));
         }
+        self.count_attempts();
         self.publish();
     }
 
