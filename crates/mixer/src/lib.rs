@@ -5,6 +5,8 @@
 
 pub mod clock;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod g711;
 pub mod guard;
 pub mod jitter;
@@ -12,6 +14,7 @@ pub mod rtp;
 pub mod units;
 
 mod conference;
+mod decimate;
 mod fanout;
 mod leg;
 mod port;
@@ -23,6 +26,7 @@ mod testing;
 
 pub use clock::Clock;
 pub use conference::{Conference, MixConfig, Sabotage};
+pub use decimate::decimate;
 pub use frame::{Clip, FRAME, Frame, TICK};
 pub use g711::G711;
 pub use leg::{CLIPS, Direction, Ingress, IngressCounts, Leg, LegConfig, LegStats, MediaConfig};

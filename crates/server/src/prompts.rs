@@ -110,38 +110,9 @@ fn read_wav(path: &Path) -> Result<Vec<i16>, String> {
         reader.samples().collect::<Result<_, _>>().map_err(|error| wrong(error.to_string()))?;
     match spec.sample_rate {
         RATE => Ok(samples),
-        16_000 | 48_000 => Ok(decimate(&samples, (spec.sample_rate / RATE) as usize)),
+        16_000 | 48_000 => Ok(mixer::decimate(&samples, (spec.sample_rate / RATE) as usize)),
         other => Err(wrong(format!("{other} Hz"))),
     }
-}
-
-/// Low-pass (windowed sinc, cut at 3.6 kHz) and keep every `ratio`th sample. Done once at start, so it is written
-/// for clarity.
-fn decimate(samples: &[i16], ratio: usize) -> Vec<i16> {
-    let half = 24 * ratio;
-    let cut = 3600.0 / f64::from(RATE * ratio as u32);
-    let taps: Vec<f64> = (0..=2 * half)
-        .map(|index| {
-            let x = index as f64 - half as f64;
-            let sinc = if x == 0.0 { 2.0 * cut } else { (2.0 * PI * cut * x).sin() / (PI * x) };
-            let window = 0.5 + 0.5 * (PI * x / (half as f64 + 1.0)).cos();
-            sinc * window
-        })
-        .collect();
-    (0..samples.len())
-        .step_by(ratio)
-        .map(|center| {
-            let sum: f64 = taps
-                .iter()
-                .enumerate()
-                .filter_map(|(tap, weight)| {
-                    let at = (center + tap).checked_sub(half)?;
-                    samples.get(at).map(|&sample| weight * f64::from(sample))
-                })
-                .sum();
-            sum.round().clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
-        })
-        .collect()
 }
 
 fn to_frames(samples: &[i16]) -> Arc<[Frame]> {
@@ -164,23 +135,6 @@ fn tone(parts: &[(f64, f64)]) -> Arc<[Frame]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sine(hertz: f64, rate: f64) -> Vec<i16> {
-        (0..rate as usize).map(|n| (8000.0 * (2.0 * PI * hertz * n as f64 / rate).sin()) as i16).collect()
-    }
-
-    fn level(samples: &[i16]) -> f64 {
-        let middle = &samples[samples.len() / 4..samples.len() * 3 / 4];
-        (middle.iter().map(|&s| f64::from(s).powi(2)).sum::<f64>() / middle.len() as f64).sqrt()
-    }
-
-    #[test]
-    fn decimation_keeps_the_voice_band_and_stops_what_would_alias() {
-        let kept = level(&decimate(&sine(1000.0, 48_000.0), 6));
-        let stopped = level(&decimate(&sine(6000.0, 48_000.0), 6));
-        assert!((kept - 8000.0 / 2.0_f64.sqrt()).abs() < 60.0, "{kept}");
-        assert!(stopped < kept / 300.0, "{stopped}");
-    }
 
     #[test]
     fn every_missing_recording_is_named_at_once() {

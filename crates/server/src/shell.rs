@@ -165,6 +165,7 @@ impl Shell {
                 Some((ask, answer)) = self.asks.recv() => self.take_ask(ask, answer),
                 () = sleep_until(timer.into()) => {}
             }
+            self.take_others();
             self.take_reports();
             self.take_timers();
         }
@@ -217,19 +218,27 @@ impl Shell {
         give_up.map_or(at, |give_up| at.min(give_up))
     }
 
+    /// At most a batch, so that a flood does not keep timers and media waiting.
     fn take_arrivals(&mut self, first: Arrival) {
-        let mut next = Some(first);
+        let mut arrival = first;
         for _ in 0..BATCH {
-            let Some(arrival) = next else { return };
-            let input = match arrival {
-                Arrival::Message { flow, bytes } => Input::Sip { flow, bytes },
-                Arrival::Failed { flow, why } => Input::FlowFailed { flow, why },
-            };
-            self.feed(input);
-            next = self.arrivals.try_recv().ok();
+            self.feed(input_of(arrival));
+            match self.arrivals.try_recv() {
+                Ok(next) => arrival = next,
+                Err(_) => return,
+            }
         }
-        if let Some(arrival) = next {
-            self.take_arrivals(arrival);
+        self.feed(input_of(arrival));
+    }
+
+    /// What waits behind the arrivals in every turn of the loop, so that a flood of messages starves nobody.
+    fn take_others(&mut self) {
+        for _ in 0..BATCH {
+            let Ok(leg) = self.settled.try_recv() else { break };
+            self.feed(Input::Settled(LegId(leg)));
+        }
+        if let Ok((ask, answer)) = self.asks.try_recv() {
+            self.take_ask(ask, answer);
         }
     }
 
@@ -304,6 +313,13 @@ impl Shell {
                 }
             }
         }
+    }
+}
+
+fn input_of(arrival: Arrival) -> ControlInput {
+    match arrival {
+        Arrival::Message { flow, bytes } => Input::Sip { flow, bytes },
+        Arrival::Failed { flow, why } => Input::FlowFailed { flow, why },
     }
 }
 

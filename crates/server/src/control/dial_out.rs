@@ -113,11 +113,15 @@ impl<D: Door> Control<D> {
         self.metrics.calls.with_label_values(&["out", profile.id.as_str()]).inc();
         tracing::info!(%leg, trunk = %profile.id, peer = %peer.address, dialed = %candidate.dialed, caller_id = %candidate.caller_id, because = candidate.because, "dialing");
         self.by_invite.insert(id, leg);
+        let sip_call_id = self.endpoint.call_id(id).unwrap_or_default().to_owned();
         if let Some(entry) = self.legs.get_mut(&leg) {
             entry.invite = Some(id);
+            entry.call_id.clone_from(&sip_call_id);
             entry.tried.push((transport(peer.transport), peer.address));
             entry.channel = true;
             entry.media = Some(media);
+            let attempt = entry.attempt;
+            self.tell_bridge(now, Event::LegDialed { leg, attempt, sip_call_id });
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ mod log_budget;
 mod media;
 mod seating;
 mod signalling;
+mod strangers;
 mod trunks;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -301,10 +302,7 @@ impl<D: Door> Control<D> {
     /// Something happened.
     pub fn handle(&mut self, now: Now, input: Input<D::Io>) {
         match input {
-            Input::Sip { flow, bytes } => {
-                self.count_received(&bytes);
-                self.endpoint.handle_input(now.mono, flow, bytes);
-            }
+            Input::Sip { flow, bytes } => self.sip_input(now, flow, bytes),
             Input::FlowFailed { flow, why } => self.endpoint.handle_flow_failed(now.mono, &flow, &why),
             Input::Report(report) => self.handle_report(now, report),
             Input::Settled(leg) => self.tell_bridge(now, bridge::Event::UsageDurable { leg }),

@@ -156,7 +156,8 @@ impl<D: Door> Control<D> {
             if !entry.heard {
                 self.metrics.rtp_zero_packet.with_label_values(&[trunk]).inc();
             }
-            tracing::info!(%leg, call_id = ?entry.call_id, trunk, reason, seconds = up, "leg ended");
+            let conference = entry.meeting.map(|meeting| meeting.0);
+            tracing::info!(%leg, call_id = ?entry.call_id, trunk, conference, reason, seconds = up, "leg ended");
         } else {
             self.metrics.calls_total.with_label_values(&[direction, trunk, "unanswered"]).inc();
             tracing::info!(%leg, call_id = ?entry.call_id, trunk, "leg ended without an answer");
@@ -168,7 +169,7 @@ impl<D: Door> Control<D> {
             entry.meeting = Some(conference);
             let since = now.mono.saturating_duration_since(entry.began).as_secs_f64();
             self.metrics.call_join.with_label_values(&["mixed"]).observe(since);
-            tracing::info!(%leg, call_id = ?entry.call_id, seconds = since, "joined the meeting");
+            tracing::info!(%leg, call_id = ?entry.call_id, trunk = %entry.trunk, %conference, seconds = since, "joined the meeting");
         }
     }
 

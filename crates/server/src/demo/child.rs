@@ -56,6 +56,8 @@ pub struct Bridge {
     pub token: String,
     /// Its configuration.
     pub config: PathBuf,
+    /// Its folder of prompts, where the configuration names one.
+    pub prompts: Option<PathBuf>,
     folder: PathBuf,
 }
 
@@ -117,6 +119,7 @@ impl Prepared {
         let text =
             tailor(&template, plan, self.ports).with_context(|| format!("in {}", plan.template.display()))?;
         fs::write(self.folder.join("token"), format!("{}\n", self.token))?;
+        let prompts = text.parse().ok().and_then(|table: toml::Table| prompts(&table));
         fs::write(&config, text)?;
         // An earlier run's records are not this run's.
         let spool = self.folder.join("usage");
@@ -136,7 +139,7 @@ impl Prepared {
             .context("cannot start the bridge")?;
         let http = (Ipv4Addr::LOCALHOST, self.ports.http).into();
         let mut bridge =
-            Bridge { child, sip: self.sip(), http, token: self.token, config, folder: self.folder };
+            Bridge { child, sip: self.sip(), http, token: self.token, config, prompts, folder: self.folder };
         bridge.until_ready().await?;
         Ok(bridge)
     }
@@ -265,6 +268,10 @@ fn tailor(template: &str, plan: &Plan, ports: Ports) -> anyhow::Result<String> {
         "# Made by `partyline demo` from {}: the ports and folders of one run.\n\n{config}",
         plan.template.display()
     ))
+}
+
+fn prompts(config: &toml::Table) -> Option<PathBuf> {
+    config.get("media")?.get("prompts")?.as_str().map(PathBuf::from)
 }
 
 /// A trunk that takes calls from any softphone on this machine, in the name of the operator whose number they dial.

@@ -89,11 +89,26 @@ impl Finding {
 }
 
 impl Evidence {
-    /// Listens to every recording in every slot.
+    /// Listens to every recording in every slot, on all cores.
     pub fn examine(&self) -> Vec<Finding> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let share = self.slots.len().div_ceil(cores).max(1);
+        let slots: Vec<usize> = (0..self.slots.len()).collect();
+        std::thread::scope(|scope| {
+            let workers: Vec<_> =
+                slots.chunks(share).map(|slots| scope.spawn(|| self.examine_slots(slots))).collect();
+            workers
+                .into_iter()
+                .flat_map(|worker| worker.join().expect("listening is a pure function"))
+                .collect()
+        })
+    }
+
+    fn examine_slots(&self, slots: &[usize]) -> Vec<Finding> {
         let voices: Vec<&[f32]> = self.people.iter().map(|person| person.said.as_slice()).collect();
         let mut findings = Vec::new();
-        for (slot, here) in self.slots.iter().enumerate() {
+        for &slot in slots {
+            let here = &self.slots[slot];
             let listeners: Vec<&[f32]> =
                 here.present.iter().map(|&listener| self.people[listener].heard.as_slice()).collect();
             let ears = listen(&voices, &listeners, here.from..here.to);

@@ -19,7 +19,7 @@ use super::fourier::{Complex, Fourier};
 pub const RATE: usize = 8000;
 /// Length of one window: long enough to hold several syllables, short enough that a delay does not slip in most of them.
 const WINDOW: usize = RATE * 400 / 1000;
-const HOP: usize = RATE * 150 / 1000;
+const HOP: usize = RATE * 200 / 1000;
 /// A voice is looked for from a little before it was said (the clocks of two sockets are read at different moments) ...
 const EARLIEST: usize = RATE * 20 / 1000;
 /// ... to this much later.

@@ -10,6 +10,7 @@ pub mod child;
 pub mod evidence;
 pub mod fourier;
 pub mod g711;
+pub mod greeting;
 pub mod http;
 pub mod ladders;
 pub mod listening;
@@ -33,9 +34,10 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
 use caller::{Exchange, ExchangeConfig};
 use cast::{CAROL, DAVE, ERIN, MEETINGS, MICROSOFT_TRUNK, OPERATOR_NUMBER, OPERATOR_TRUNK, PEOPLE};
@@ -75,7 +77,18 @@ pub fn run(options: &Options) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match runtime.block_on(play(options)) {
+    let outcome = runtime.block_on(async {
+        // Whatever ends the demo ends its bridge, which is killed when its handle is dropped.
+        let (passes, bridge) = tokio::select! {
+            outcome = play(options) => outcome?,
+            told = told_to_end() => bail!("it was ended by {}", told?),
+        };
+        if let Some(bridge) = bridge {
+            keep(bridge, options).await?;
+        }
+        Ok(passes)
+    });
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -85,7 +98,17 @@ pub fn run(options: &Options) -> ExitCode {
     }
 }
 
-async fn play(options: &Options) -> anyhow::Result<bool> {
+/// Waits for SIGINT or SIGTERM.
+async fn told_to_end() -> anyhow::Result<&'static str> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => Ok("SIGINT"),
+        _ = terminate.recv() => Ok("SIGTERM"),
+    }
+}
+
+async fn play(options: &Options) -> anyhow::Result<(bool, Option<Bridge>)> {
     let mut play = set_up(options).await?;
     let outcome = play.perform().await;
     let reached = outcome.as_ref().map_or_else(|error| format!("{error:#}"), |()| "the last BYE".to_owned());
@@ -100,6 +123,8 @@ async fn play(options: &Options) -> anyhow::Result<bool> {
     fs::write(out.join("metrics.txt"), metrics)?;
     let Play { bridge, operator, microsoft, mut stage, decisions } = play;
     let sip = bridge.sip;
+    let greeting =
+        bridge.prompts.as_ref().and_then(|folder| greeting::recording(&folder.join("welcome.wav")));
     let bridge = if options.keep {
         Some(bridge)
     } else {
@@ -116,6 +141,9 @@ async fn play(options: &Options) -> anyhow::Result<bool> {
 
     stage.clock.tell("listening to the recordings");
     let evidence = stage.evidence();
+    if let Some(greeting) = greeting {
+        stage.check_greetings(&greeting);
+    }
     let findings = evidence.examine();
     let tallies = stage.tallies();
     let seconds = stage.clock.epoch.elapsed().as_secs_f32();
@@ -145,10 +173,7 @@ async fn play(options: &Options) -> anyhow::Result<bool> {
     print_decisions(&decisions);
     let passes = verdict.passes();
     println!("\n{}  ({seconds:.0} s; everything in {})", headline(passes), out.display());
-    if let Some(bridge) = bridge {
-        keep(bridge, options).await?;
-    }
-    Ok(passes)
+    Ok((passes, bridge))
 }
 
 /// Sockets, voices and the bridge: everything that can be missing on a machine.
@@ -160,10 +185,22 @@ async fn set_up(options: &Options) -> anyhow::Result<Play> {
     let voices: Vec<Voice> =
         PEOPLE.iter().map(|role| Voice::load(&folder, role.name)).collect::<anyhow::Result<_>>()?;
     let prepared = Prepared::new(out)?;
-    let operator =
-        side(OPERATOR_TRUNK, "the operator's SBC", [127, 0, 0, 2], &prepared, &[Law::A, Law::Mu]).await?;
-    let microsoft =
-        side(MICROSOFT_TRUNK, "the Microsoft gateway", [127, 0, 0, 3], &prepared, &[Law::Mu, Law::A]).await?;
+    let operator = side(
+        OPERATOR_TRUNK,
+        ("the operator's SBC", "operator SBC"),
+        [127, 0, 0, 2],
+        &prepared,
+        &[Law::A, Law::Mu],
+    )
+    .await?;
+    let microsoft = side(
+        MICROSOFT_TRUNK,
+        ("the Microsoft gateway", "Microsoft"),
+        [127, 0, 0, 3],
+        &prepared,
+        &[Law::Mu, Law::A],
+    )
+    .await?;
     let plan = Plan {
         template: options.config.clone(),
         folder: out.clone(),
@@ -172,8 +209,8 @@ async fn set_up(options: &Options) -> anyhow::Result<Play> {
         softphones: options.keep,
         sabotage: options.sabotage.clone(),
     };
-    let stage = Stage::new(voices);
     let bridge = prepared.start(&plan).await?;
+    let stage = Stage::new(voices);
     stage.clock.tell(&format!("the bridge is ready: SIP on {}, HTTP on {}", bridge.sip, bridge.http));
     if let Some(sabotage) = &options.sabotage {
         stage.clock.tell(&format!("its mix is broken on purpose: {sabotage}"));
@@ -183,7 +220,7 @@ async fn set_up(options: &Options) -> anyhow::Result<Play> {
 
 async fn side(
     trunk: &'static str,
-    name: &'static str,
+    (name, short): (&'static str, &'static str),
     address: [u8; 4],
     prepared: &Prepared,
     laws: &[Law],
@@ -202,7 +239,7 @@ async fn side(
         format!("cannot open a socket on {ip}: it must be an address of this machine (Linux has all of 127.0.0.0/8; \
                  elsewhere try `sudo ifconfig lo0 alias {ip} up`)")
     })?;
-    Ok(Side { trunk, name, exchange, bell })
+    Ok(Side { trunk, name, short, exchange, bell })
 }
 
 /// The legs of the play: whose number, through which trunk.
@@ -257,25 +294,31 @@ fn headline(passes: bool) -> &'static str {
     }
 }
 
-/// Leaves the bridge up until Ctrl-C.
+/// Leaves the bridge up until it is told to end, or ends.
 async fn keep(mut bridge: Bridge, options: &Options) -> anyhow::Result<()> {
     let id = MEETINGS[cast::PLANNING].id;
+    let (sip, http, out) = (bridge.sip, bridge.http, options.out.display());
+    // baresip wants an account to call from; on its default address it would not offer loopback media.
+    let phone = options.out.join("baresip");
+    fs::create_dir_all(&phone)?;
+    fs::write(phone.join("accounts"), "<sip:me@127.0.0.1>;regint=0\n")?;
     println!(
-        "\nThe bridge stays up until Ctrl-C. Call it with a softphone on this machine:\n  \
-         baresip -e \"/dial sip:{OPERATOR_NUMBER}@{}\"     then key {id}#\n\
-         See who is in:\n  curl -H \"Authorization: Bearer $(cat {}/token)\" http://{}/v1/conferences\n  \
-         curl http://{}/metrics",
-        bridge.sip,
-        options.out.display(),
-        bridge.http,
-        bridge.http
+        "\nThe bridge stays up until Ctrl-C. Call it with a softphone on this machine, then key {id}# to join \"{}\":\n  \
+         baresip -f {} -n 127.0.0.1 -e \"/dial sip:{OPERATOR_NUMBER}@{sip}\"\n\
+         See who is in, and what it counts:\n  \
+         curl -H \"Authorization: Bearer $(cat {out}/token)\" http://{http}/v1/conferences\n  \
+         curl http://{http}/metrics",
+        MEETINGS[cast::PLANNING].name,
+        phone.display(),
     );
-    tokio::select! {
-        status = bridge.ended() => println!("the bridge has ended: {}", status?),
-        signal = tokio::signal::ctrl_c() => {
-            signal?;
-            bridge.stop().await?;
+    let told = tokio::select! {
+        status = bridge.ended() => {
+            println!("the bridge has ended: {}", status?);
+            return Ok(());
         }
-    }
+        told = told_to_end() => told?,
+    };
+    println!("{told}: the bridge drains and ends");
+    bridge.stop().await?;
     Ok(())
 }

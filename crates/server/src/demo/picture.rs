@@ -16,11 +16,13 @@ const STEP: usize = RATE / 50;
 pub fn timeline(evidence: &Evidence, findings: &[Finding], title: &str, subtitle: &str) -> Timeline {
     let end =
         evidence.people.iter().map(|person| person.said.len().max(person.heard.len())).max().unwrap_or(0);
+    // A little air behind the last sound, for what is written there.
+    let to = Evidence::seconds(end) + 1.5;
     Timeline {
         title: title.into(),
         subtitle: subtitle.into(),
         from: 0.0,
-        to: Evidence::seconds(end),
+        to,
         step: Evidence::seconds(STEP),
         rooms: evidence.rooms.iter().map(|room| (room.name.clone(), room.tint)).collect(),
         slots: evidence

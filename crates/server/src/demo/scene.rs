@@ -21,7 +21,7 @@ const PROMPT: Duration = Duration::from_millis(1500);
 /// How long anything may take that the bridge has to do.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// Between two turns.
-const PAUSE: Duration = Duration::from_millis(450);
+const PAUSE: Duration = Duration::from_millis(350);
 /// Entry tones and announcements are over when it has been quiet for so long.
 const QUIET: Duration = Duration::from_millis(700);
 
@@ -31,6 +31,8 @@ pub struct Side {
     pub trunk: &'static str,
     /// In words.
     pub name: &'static str,
+    /// In a word or two.
+    pub short: &'static str,
     /// It.
     pub exchange: Exchange,
     /// Calls from the bridge.
@@ -103,10 +105,11 @@ impl Play {
             let role = &PEOPLE[person];
             self.stage.connect(person, call, format!("{} dials in: {called}", role.display));
             let notes = std::mem::take(&mut self.stage.actors[person].notes);
-            self.stage.actors[person].notes = note(notes, role.number, "dials in by", side_name);
+            self.stage.actors[person].notes = note(notes, role.number, "dials in by", side);
             for (at, word) in marks {
                 self.stage.mark_at(person, at, word);
             }
+            self.stage.actors[person].greeted = prompt.is_some();
             if let Some((heard, keyed)) = prompt {
                 self.stage.aside(person, heard, false, "RTP: the prompt is heard".into());
                 self.stage.aside(person, keyed, true, format!("RTP telephone-event: {} #", room.id));
@@ -156,20 +159,21 @@ impl Play {
             json!({ "status": status, "answer": answer }),
         );
         ensure!(status == 202, "the bridge answered {status} to POST {path}: {answer}");
-        let (ringing, trunk, side_name) = tokio::select! {
-            ringing = self.operator.bell.ring() => (ringing, self.operator.trunk, self.operator.name),
-            ringing = self.microsoft.bell.ring() => (ringing, self.microsoft.trunk, self.microsoft.name),
+        let (ringing, side) = tokio::select! {
+            ringing = self.operator.bell.ring() => (ringing, &self.operator),
+            ringing = self.microsoft.bell.ring() => (ringing, &self.microsoft),
             () = sleep(PATIENCE) => bail!("no INVITE for {} came within {} s", role.name, PATIENCE.as_secs()),
         };
         let ringing = ringing.context("the exchange has closed")?;
         let (called, caller) = (ringing.called(), ringing.caller());
-        self.stage
-            .clock
-            .tell(&format!("{}'s telephone rings: the INVITE came to {side_name}, from {caller}", role.name));
-        let found = json!({ "trunk": trunk, "expected": wanted, "called": called, "caller_id": caller });
+        self.stage.clock.tell(&format!(
+            "{}'s telephone rings: the INVITE came to {}, from {caller}",
+            role.name, side.name
+        ));
+        let found = json!({ "trunk": side.trunk, "expected": wanted, "called": called, "caller_id": caller });
         self.stage.check(
             format!("the call to {} takes the trunk {wanted} and shows {shown}", role.name),
-            trunk == wanted && called == role.number && caller == shown,
+            side.trunk == wanted && called == role.number && caller == shown,
             found,
         );
         self.stage.mark_at(person, Instant::now(), "rings");
@@ -178,7 +182,7 @@ impl Play {
         let call = ringing.answer().await.with_context(|| format!("{} answers", role.name))?;
         self.stage.clock.tell(&format!("{} answers, {:?}-law", role.name, call.law()));
         self.stage.connect(person, call, format!("{} is dialed out by \"{}\"", role.display, room.name));
-        self.stage.actors[person].notes = note(Vec::new(), role.number, "dialed out by", side_name);
+        self.stage.actors[person].notes = note(Vec::new(), role.number, "dialed out by", side);
         let joined = self.until_participants(meeting, before + 1).await;
         self.stage.check(format!("{} is brought into {}", role.name, room.name), joined.is_ok(), json!({}));
         joined.with_context(|| format!("{} answered and was not brought into the meeting", role.name))?;
@@ -334,11 +338,22 @@ pub fn because(decision: &serde_json::Value) -> Vec<String> {
 }
 
 /// A person's notes in the pictures: the number once, then each way in.
-fn note(mut notes: Vec<String>, number: &str, verb: &str, side: &str) -> Vec<String> {
+fn note(mut notes: Vec<String>, number: &str, way: &str, side: &Side) -> Vec<String> {
     if notes.is_empty() {
         notes.push(number.to_owned());
     }
-    notes.push(verb.to_owned());
-    notes.push(side.to_owned());
+    notes.push(format!("{way} {}", side.short));
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reasons_of_a_decision_are_lines_and_a_decision_without_reasons_has_none() {
+        let decision = json!({ "because": [{ "rule": "O4", "text": "route \"x\" matches" }, { "rule": "O7", "text": "no" }] });
+        assert_eq!(because(&decision), ["O4: route \"x\" matches", "O7: no"]);
+        assert!(because(&serde_json::Value::Null).is_empty());
+    }
 }

@@ -9,6 +9,7 @@ use super::{
     caller::Call,
     cast::{MEETINGS, PEOPLE},
     evidence::{Evidence, Person, Room, Slot},
+    greeting::recognize,
     listening::RATE,
     media::Tape,
     recording::Tally,
@@ -34,10 +35,19 @@ pub struct Actor {
     pub call: Option<Call>,
     /// How he comes in, for the pictures.
     pub notes: Vec<String>,
-    tapes: Vec<(usize, Duration, Tape)>,
+    /// Whether the call he is in began with the bridge's greeting.
+    pub greeted: bool,
+    tapes: Vec<Kept>,
     room: Option<(usize, Duration)>,
     stays: Vec<(f32, f32, usize)>,
     marks: Vec<(f32, String)>,
+}
+
+/// What is left of a call.
+struct Kept {
+    began: Duration,
+    tape: Tape,
+    greeted: bool,
 }
 
 /// A call's place in the ladder.
@@ -92,6 +102,7 @@ impl Stage {
             voice,
             call: None,
             notes: Vec::new(),
+            greeted: false,
             tapes: Vec::new(),
             room: None,
             stays: Vec::new(),
@@ -146,7 +157,8 @@ impl Stage {
         let actor = &mut self.actors[person];
         let room = actor.room.take();
         actor.stays.extend(room.map(|(room, since)| (since.as_secs_f32(), now.as_secs_f32(), room)));
-        actor.tapes.push((person, began, tape));
+        let greeted = std::mem::take(&mut actor.greeted);
+        actor.tapes.push(Kept { began, tape, greeted });
     }
 
     /// Who is in a meeting now.
@@ -177,11 +189,6 @@ impl Stage {
         }
     }
 
-    /// Whether any slot was played.
-    pub fn has_slots(&self) -> bool {
-        !self.slots.is_empty()
-    }
-
     /// What the callers brought home. Calls that are still up are asked for what they have so far.
     pub fn evidence(&mut self) -> Evidence {
         for person in 0..self.actors.len() {
@@ -194,7 +201,7 @@ impl Stage {
         let people = self.actors.iter().zip(PEOPLE).map(|(actor, role)| {
             let mut said = Vec::new();
             let mut heard = Vec::new();
-            for (_, began, tape) in &actor.tapes {
+            for Kept { began, tape, .. } in &actor.tapes {
                 lay(&mut said, samples(*began), tape.said.iter().map(|sample| f32::from(*sample) / 32768.0));
                 lay(&mut heard, 0, tape.heard.track(self.clock.epoch).into_iter());
             }
@@ -211,10 +218,27 @@ impl Stage {
         Evidence { rooms, people: people.collect(), slots: self.slots.clone() }
     }
 
+    /// Compares what each dial-in caller heard first with the recording that the bridge greets with.
+    pub fn check_greetings(&mut self, greeting: &[f32]) {
+        let epoch = self.clock.epoch;
+        for (actor, role) in self.actors.iter().zip(PEOPLE) {
+            for kept in actor.tapes.iter().filter(|kept| kept.greeted) {
+                let heard = recognize(&kept.tape.heard.track(epoch), greeting);
+                self.checks.push(Check {
+                    check: format!("what {} hears first is the bridge's greeting", role.name),
+                    pass: heard.is_there(),
+                    found: serde_json::to_value(heard).unwrap_or_default(),
+                });
+            }
+        }
+    }
+
     /// What came over each person's sockets, call by call, and how many datagrams came from strangers.
     pub fn tallies(&self) -> Vec<(usize, Tally, u64)> {
-        let tapes = self.actors.iter().flat_map(|actor| &actor.tapes);
-        tapes.map(|(person, _, tape)| (*person, tape.heard.tally(), tape.strangers)).collect()
+        let of = |(person, actor): (usize, &'_ Actor)| -> Vec<(usize, Tally, u64)> {
+            actor.tapes.iter().map(|kept| (person, kept.tape.heard.tally(), kept.tape.strangers)).collect()
+        };
+        self.actors.iter().enumerate().flat_map(of).collect()
     }
 }
 
@@ -241,4 +265,31 @@ async fn futures_join(futures: impl Iterator<Item = impl Future<Output = ()>>) {
         if running.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tracks_of_two_calls_lie_where_they_were_and_add_up_where_they_meet() {
+        let mut track = Vec::new();
+        lay(&mut track, 2, [1.0, 1.0].into_iter());
+        lay(&mut track, 3, [0.5, 0.5].into_iter());
+        assert_eq!(track, [0.0, 0.0, 1.0, 1.5, 0.5]);
+        assert_eq!(samples(Duration::from_millis(1500)), 12_000);
+    }
+
+    #[test]
+    fn an_empty_stage_has_nobody_in_any_room_and_no_evidence() {
+        let silence: Arc<[i16]> = Arc::new([0; 160]);
+        let voice = Voice { alone: Arc::clone(&silence), together: silence };
+        let mut stage = Stage::new(vec![voice; PEOPLE.len()]);
+        assert!(stage.present(0).is_empty());
+        let evidence = stage.evidence();
+        assert_eq!(evidence.people.len(), PEOPLE.len());
+        assert!(evidence.slots.is_empty() && evidence.examine().is_empty());
+        stage.check("it rains", false, serde_json::json!({}));
+        assert_eq!(stage.checks.len(), 1);
+    }
 }

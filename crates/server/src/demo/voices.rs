@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use super::listening::RATE;
 
 /// How long one turn may be.
-const TURN: usize = RATE * 33 / 10;
+const TURN: usize = RATE * 31 / 10;
 
 /// What one person says alone, and what he says when all talk at once.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn the_cut_falls_into_the_pause() {
-        let mut samples = vec![5000_i16; 6 * RATE];
+        let mut samples = vec![5000_i16; 46_400];
         samples[22_600..23_000].fill(0);
         let voice = Voice::cut(&samples);
         assert!((22_600..23_000).contains(&voice.alone.len()), "{}", voice.alone.len());

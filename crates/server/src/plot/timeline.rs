@@ -72,11 +72,11 @@ pub struct Column {
     pub shares: Vec<f32>,
 }
 
-const WIDTH: usize = 1840;
-const LEFT: f32 = 214.0;
+const WIDTH: usize = 1900;
+const LEFT: f32 = 290.0;
 const RIGHT: f32 = 250.0;
 const HEAD: f32 = 150.0;
-const LANE: f32 = 158.0;
+const LANE: f32 = 172.0;
 const SAID: f32 = 52.0;
 const HEARD: f32 = 66.0;
 const GROUND: Color = Color::hex(0x00fb_fbfd);
@@ -150,7 +150,7 @@ impl Timeline {
         canvas.text((LEFT - 12.0, said_middle - 7.0), 15.0, Align::Right, QUIET, "said");
         canvas.text((LEFT - 12.0, heard_middle - 7.0), 15.0, Align::Right, QUIET, "heard");
         self.draw_waves(canvas, lane, said_middle, heard_middle);
-        self.draw_marks(canvas, lane, top + LANE - 27.0);
+        self.draw_marks(canvas, lane, top + LANE - 28.0);
         draw_verdict(canvas, lane, top);
     }
 
@@ -182,14 +182,12 @@ impl Timeline {
         let mut free = [f32::MIN; 2];
         for (at, word) in &lane.marks {
             let x = self.x(*at);
-            canvas.disc(x, y, 3.5, lane.color);
-            let width = text_width(word, 14.0) + 14.0;
-            // The first row that has room; a crowd leaves only its dots.
-            if let Some(row) = (0..free.len()).find(|row| free[*row] <= x) {
-                let line = y - 7.0 + 13.0 * row as f32;
-                canvas.text((x + 7.0, line), 14.0, Align::Left, QUIET, word);
-                free[row] = x + width + 4.0;
-            }
+            // The first row that has room for it, the lower one in a crowd.
+            let row = (0..free.len()).find(|row| free[*row] <= x - 5.0).unwrap_or(free.len() - 1);
+            let line = y - 1.0 + 14.0 * row as f32;
+            canvas.disc(x, line, 3.5, lane.color);
+            let width = canvas.text((x + 7.0, line - 7.0), 14.0, Align::Left, QUIET, word);
+            free[row] = x + 7.0 + width;
         }
     }
 

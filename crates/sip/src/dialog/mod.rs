@@ -50,7 +50,12 @@ impl Dialog {
     ) -> Option<Self> {
         let from = request.headers().get("From")?;
         let to = request.headers().get("To")?;
-        let remote_target = request.contacts().ok()?.into_iter().next()?.uri().clone();
+        let remote_target = match request.contacts().ok()?.into_iter().next() {
+            Some(contact) => contact.uri().clone(),
+            // RFC 2543 left Contact to the caller's choice (RFC 4475 section 3.4.1 asks us to take such an INVITE).
+            None if request.via_top()?.rfc3261_branch().is_none() => request.from()?.uri().clone(),
+            None => return None,
+        };
         Some(Self {
             key: DialogKey {
                 call_id: request.call_id()?.to_owned(),

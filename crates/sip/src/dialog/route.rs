@@ -15,16 +15,14 @@ pub(crate) struct Target {
 
 /// Applies a route set: loose when its first URI has `lr`, strict (RFC 2543) otherwise.
 pub(crate) fn target(remote_target: &Uri, route_set: &[NameAddr]) -> Target {
+    // A Contact may carry headers for the request that follows it; a Request-URI may not (section 19.1.1).
+    let remote_target = remote_target.clone().without_headers();
     let Some(first) = route_set.first() else {
-        return Target {
-            request_uri: remote_target.clone(),
-            routes: Vec::new(),
-            next_hop: remote_target.clone(),
-        };
+        return Target { request_uri: remote_target.clone(), routes: Vec::new(), next_hop: remote_target };
     };
     if first.uri().is_loose_router() {
         return Target {
-            request_uri: remote_target.clone(),
+            request_uri: remote_target,
             routes: route_set.iter().map(ToString::to_string).collect(),
             next_hop: first.uri().clone(),
         };
@@ -94,6 +92,12 @@ mod tests {
         assert_eq!(found.request_uri.as_str(), "sip:p1.example");
         assert_eq!(found.routes, ["<sip:p2.example;lr>", "<sip:bob@10.0.0.1>"]);
         assert_eq!(found.next_hop.as_str(), "sip:p1.example");
+    }
+
+    #[test]
+    fn headers_in_a_contact_do_not_get_into_the_request_uri() {
+        let found = target(&uri("sip:bob@10.0.0.1;x=y?Subject=hi"), &[]);
+        assert_eq!(found.request_uri.as_str(), "sip:bob@10.0.0.1;x=y");
     }
 
     #[test]

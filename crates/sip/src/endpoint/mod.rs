@@ -5,6 +5,25 @@
 //! [`Endpoint::hangup`], ... *Engine to world*: [`Endpoint::poll_transmit`], [`Endpoint::poll_event`] until `None` after
 //! every call of the other kinds, then [`Endpoint::poll_timeout`] for the next wake-up and its reason.
 //!
+//! ```
+//! # use std::time::Instant;
+//! # use sip::{Endpoint, EndpointConfig, Event, Flow, Transport};
+//! let mut endpoint = Endpoint::new(EndpointConfig::default(), [7; 32]);
+//! let (local, remote) = (([192, 0, 2, 1], 5060).into(), ([192, 0, 2, 9], 5060).into());
+//! let flow = Flow { transport: Transport::Udp, local, remote, connection: 0 };
+//! let invite = b"INVITE sip:+15550100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\n\
+//!     From: <sip:bob@192.0.2.9>;tag=b\r\nTo: <sip:+15550100@192.0.2.1>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\
+//!     Contact: <sip:bob@192.0.2.9>\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+//! let now = Instant::now();
+//! endpoint.handle_input(now, flow, invite.as_slice().into());
+//! let Some(Event::InviteReceived { id, .. }) = endpoint.poll_event() else { panic!("a call") };
+//! endpoint.reject(now, id, 404, None, &[]).unwrap();
+//! let sent: Vec<_> = std::iter::from_fn(|| endpoint.poll_transmit()).collect();
+//! assert!(sent[0].bytes.starts_with(b"SIP/2.0 100") && sent[1].bytes.starts_with(b"SIP/2.0 404"));
+//! let (when, why) = endpoint.poll_timeout().expect("timer G repeats the 404 until its ACK");
+//! assert_eq!((when - now, why), (std::time::Duration::from_millis(500), sip::TimerReason::TimerG));
+//! ```
+//!
 //! Nothing a peer sends makes it panic; what it cannot use becomes an answer where the RFC asks for one, and an
 //! [`Event::Discarded`] always.
 
@@ -36,6 +55,7 @@ use crate::dialog::DialogKey;
 use crate::transaction::key::{ClientKey, MergeKey, ServerKey};
 use crate::transaction::queue::{TimerOwner, TimerQueue};
 use crate::transaction::{TimerReason, Timers};
+use crate::wire::Via;
 use clients::Client;
 use servers::Server;
 use usage::Usage;
@@ -102,6 +122,15 @@ impl Endpoint {
         }
     }
 
+    /// The Call-ID of a usage, for the log and the record; `None` once it has ended.
+    pub fn call_id(&self, id: InviteId) -> Option<&str> {
+        Some(match self.usages.get(&id)? {
+            Usage::Offered(offered) => &offered.dialog.key.call_id,
+            Usage::Calling(calling) => &calling.call_id,
+            Usage::Up(up) => &up.dialog.key.call_id,
+        })
+    }
+
     /// Transactions alive, both roles.
     pub fn transactions(&self) -> usize {
         self.clients.len() + self.servers.len()
@@ -157,10 +186,10 @@ impl Endpoint {
     /// answer on it end as a 503 would (RFC 3261 sections 8.1.3.1 and 17.1.4); dialogs live on and use a new
     /// connection when they next have something to say.
     pub fn handle_flow_failed(&mut self, now: Instant, flow: &Flow, why: &str) {
-        for usage in self.usages.values_mut() {
-            usage.lose_connection(flow);
+        if flow.connection != 0 {
+            self.usages.values_mut().for_each(|usage| usage.lose_connection(flow));
+            self.servers_lose_connection(flow);
         }
-        self.servers_lose_connection(flow);
         let mut hit: Vec<u64> = self
             .clients
             .iter()
@@ -214,9 +243,10 @@ impl Endpoint {
     /// A new Via with a fresh branch; `rport` asks for the answer to come back where the request left (RFC 3581).
     fn new_via(&mut self, flow: &Flow) -> String {
         format!(
-            "SIP/2.0/{} {};branch=z9hG4bK{};rport",
+            "SIP/2.0/{} {};branch={}{};rport",
             flow.transport.via_token(),
             self.host(flow),
+            Via::MAGIC_COOKIE,
             self.token()
         )
     }

@@ -59,7 +59,7 @@ pub(super) struct Calling {
     invite: OutgoingInvite,
     /// From with our tag.
     from: String,
-    call_id: String,
+    pub(super) call_id: String,
     cseq: u32,
     authorizer: Option<Authorizer>,
     challenges: u8,

@@ -54,6 +54,9 @@ impl Endpoint {
             let after = self.config.overload_retry_after.to_string();
             return Err(Refusal::new(503, "too many calls").with("Retry-After", after));
         }
+        if !accepts_sdp(request) {
+            return Err(Refusal::new(406, "the caller takes no SDP, and we have nothing else"));
+        }
         let offer = match carried(request) {
             Carried::Foreign => {
                 return Err(Refusal::new(415, "a body that is not SDP")
@@ -225,6 +228,16 @@ impl Endpoint {
             None => Err(CommandError::Gone),
         }
     }
+}
+
+/// RFC 3261 section 20.1: no Accept means SDP; otherwise it must be among what is listed.
+fn accepts_sdp(request: &Message) -> bool {
+    let mut listed = request.headers().all(HeaderName::Accept).peekable();
+    listed.peek().is_none()
+        || listed.any(|range| {
+            let range = range.split(';').next().unwrap_or_default().trim();
+            ["application/sdp", "application/*", "*/*"].iter().any(|known| range.eq_ignore_ascii_case(known))
+        })
 }
 
 fn push_extra(response: &mut Message, extra: &[(String, String)]) {

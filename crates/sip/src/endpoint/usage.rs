@@ -100,7 +100,7 @@ impl Usage {
             Self::Up(up) => &mut up.dialog,
             Self::Calling(_) => return,
         };
-        if flow.connection != 0 && same_way(&dialog.flow, flow) {
+        if same_way(&dialog.flow, flow) {
             dialog.flow.connection = 0;
         }
     }

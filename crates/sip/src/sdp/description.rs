@@ -26,7 +26,7 @@ impl Description {
         if media > MAX_MEDIA {
             return Err(SdpError::TooManyMedia(media));
         }
-        let session = Session::parse(bytes).map_err(|e| SdpError::Syntax(e.to_string()))?;
+        let session = Session::parse(bytes).map_err(|e| SdpError::Syntax(shown(&e.to_string())))?;
         for media in &session.medias {
             let formats = media.fmt.split_ascii_whitespace().count();
             if formats > MAX_PAYLOAD_TYPES {
@@ -134,25 +134,18 @@ impl Stream<'_> {
 
     /// Where RTCP goes when it is not multiplexed: `a=rtcp` (RFC 3605), else the next port.
     pub(super) fn rtcp_address(&self, rtp: SocketAddr, ours: IpAddr) -> Result<SocketAddr, SdpError> {
-        let Some(value) = self.attribute("rtcp") else {
-            return Ok(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1).unwrap_or(rtp.port())));
-        };
+        let next = SocketAddr::new(rtp.ip(), rtp.port().checked_add(1).unwrap_or(rtp.port()));
+        let Some(value) = self.attribute("rtcp") else { return Ok(next) };
         let mut words = value.split_ascii_whitespace();
-        let port = words.next().and_then(|w| w.parse::<u16>().ok()).filter(|&p| p > 0);
-        let port = port.ok_or_else(|| SdpError::Syntax("a=rtcp needs a port".into()))?;
-        // "IN IP4 address" may follow.
-        let ip = match words.nth(2) {
-            Some(text) => match text.parse::<IpAddr>() {
-                Ok(ip) if ip.is_unspecified() => rtp.ip(),
-                Ok(ip) => {
-                    check_unicast(ip.to_canonical(), ours)?;
-                    ip.to_canonical()
-                }
-                Err(_) => return Err(SdpError::Address(shown(text))),
-            },
-            None => rtp.ip(),
+        let port = words.next().and_then(|w| w.parse::<u16>().ok());
+        let port = match port.ok_or_else(|| SdpError::Syntax("a=rtcp needs a port".into()))? {
+            0 => next.port(),
+            port => port,
         };
-        Ok(SocketAddr::new(ip, port))
+        // "IN IP4 address" may follow; an address that is no use does not cost the call, RTCP then goes where RTP goes.
+        let usable = |ip: &IpAddr| !ip.is_unspecified() && check_unicast(*ip, ours).is_ok();
+        let stated = words.nth(2).and_then(|w| w.parse::<IpAddr>().ok()).map(|ip| ip.to_canonical());
+        Ok(SocketAddr::new(stated.filter(usable).unwrap_or(rtp.ip()), port))
     }
 }
 
@@ -225,5 +218,5 @@ fn rtpmap(value: &str) -> Option<(u8, Meaning)> {
 
 /// A peer's word for an error message: short and without controls.
 fn shown(text: &str) -> String {
-    text.chars().take(40).map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().take(100).map(|c| if c.is_control() { '?' } else { c }).collect()
 }

@@ -176,6 +176,10 @@ fn rtcp_goes_where_the_peer_says() {
     let rtcp = |lines: &str| answered(&format!("m=audio 5000 RTP/AVP 8\n{lines}")).1.remote_rtcp.to_string();
     assert_eq!(rtcp("a=rtcp:5555"), "192.0.2.1:5555");
     assert_eq!(rtcp("a=rtcp:5555 IN IP4 192.0.2.77"), "192.0.2.77:5555");
+    assert_eq!(rtcp("a=rtcp:0"), "192.0.2.1:5001");
+    for useless in ["sbc.example", "224.0.0.1", "0.0.0.0", "2001:db8::1"] {
+        assert_eq!(rtcp(&format!("a=rtcp:5555 IN IP4 {useless}")), "192.0.2.1:5555");
+    }
     let (text, agreed) = answered("m=audio 5000 RTP/AVP 8\na=rtcp:5000\na=rtcp-mux");
     assert!(agreed.rtcp_mux && agreed.remote_rtcp == agreed.remote_rtp);
     assert!(text.contains("a=rtcp-mux\r\n"), "{text}");

@@ -1,9 +1,6 @@
 //! Which transaction a message belongs to.
 
-use crate::wire::Message;
-
-/// The cookie of RFC 3261 branches (section 8.1.1.7).
-pub(crate) const MAGIC_COOKIE: &str = "z9hG4bK";
+use crate::wire::{Message, Via};
 
 /// RFC 3261 section 17.1.3: the branch of our Via and the method of CSeq.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,7 +35,7 @@ impl ServerKey {
         let via = request.via_top()?;
         let method = method.to_owned();
         // "z9hG4bK" and nothing behind it identifies nothing (RFC 4475 section 3.2.2): matched the old way.
-        if let Some(branch) = via.rfc3261_branch().filter(|branch| branch.len() > MAGIC_COOKIE.len()) {
+        if let Some(branch) = via.rfc3261_branch().filter(|branch| branch.len() > Via::MAGIC_COOKIE.len()) {
             // Branches are compared without case (RFC 3261 section 7.3.1: tokens are case-insensitive).
             let branch = branch.to_ascii_lowercase();
             let sent_by = via.sent_by().to_string().to_ascii_lowercase();

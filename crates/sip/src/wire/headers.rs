@@ -212,7 +212,7 @@ impl Headers {
         let mut said = false;
         for entry in &self.entries {
             if entry.known == Some(HeaderName::ContentLength) {
-                if said || entry.value().parse() != Ok(length) {
+                if entry.value().parse() != Ok(length) {
                     continue;
                 }
                 said = true;

@@ -1,0 +1,181 @@
+//! The bodies of the fuzz targets. They live here so that they are compiled and run with every test, and do not rot.
+//! Each takes arbitrary bytes and panics only if a promise of this crate is broken.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use bytes::Bytes;
+use rtc_shared::marshal::Unmarshal;
+
+use crate::jitter::{Buffer, MAX_PAYLOAD};
+use crate::rtp::{self, Packet, Rtcp};
+use crate::{
+    Command, ConferenceId, Digits, Direction, Frame, G711, Leg, LegConfig, LegId, MediaConfig, PayloadType,
+    Ptime, RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
+};
+
+/// Any bytes as RTP: no panic; where another implementation reads a packet too, both read the same; and as the datagrams of a
+/// leg in a conference, whose ticks never allocate and whose packets are always valid.
+pub fn rtp(input: &[u8]) {
+    compare(input);
+    let mut now = epoch();
+    let mut shard = Shard::new(ShardConfig { seats: 2, ..ShardConfig::default() });
+    let conference = ConferenceId(1);
+    shard.apply(now, Command::Open { conference, seats: 2 });
+    for id in 0..2 {
+        let seat = Box::new(Seat { leg: Leg::new(config(id)), io: () });
+        shard.apply(now, Command::Seat { conference, seat });
+    }
+    shard.apply(now, Command::SendDigits { leg: LegId(1), digits: Digits::parse("1").expect("a key") });
+    for datagram in records(input) {
+        for seat in shard.seats_mut() {
+            seat.leg.ingress_rtp(now, datagram);
+        }
+        if datagram.first().is_some_and(|first| first & 1 == 0) {
+            now += TICK;
+            shard.tick(now);
+        }
+        for seat in shard.seats_mut() {
+            if let Some(packet) = seat.leg.egress() {
+                assert!(Packet::parse(packet).is_ok(), "what we send we can read");
+            }
+            let report = seat.leg.egress_rtcp(now, UNIX_EPOCH);
+            assert!(report.is_none_or(|report| rtp::is_rtcp(&report)));
+        }
+        while shard.poll_report().is_some() {}
+    }
+}
+
+/// Any bytes as RTCP: no panic, and our next report can be read.
+pub fn rtcp(input: &[u8]) {
+    let mut now = epoch();
+    let mut rtcp = Rtcp::new(Ssrc::new(0x5555_5555));
+    for datagram in std::iter::once(input).chain(records(input)) {
+        rtcp.handle_packet(now, datagram);
+        now += Duration::from_millis(u64::from(datagram.first().copied().unwrap_or(0)) * 20);
+        let sent = rtp::Sent { packets: 1, octets: 160, timestamp: RtpTime::new(7) };
+        let report = rtcp.report(now, UNIX_EPOCH, "fuzz", sent, None);
+        assert!(Rtcp::new(Ssrc::new(1)).handle_packet(now, &report), "what we send we can read");
+    }
+}
+
+/// Any operations on a jitter buffer: no panic, every answer leaves a frame, the delay is bounded by the memory.
+pub fn jitter_ops(input: &[u8]) {
+    let mut now = epoch();
+    let mut buffer = Buffer::new();
+    let mut frame = Frame::SILENCE;
+    for operation in input.as_chunks::<8>().0 {
+        let (kind, number) =
+            (operation[0], u32::from_be_bytes([0, operation[1], operation[2], operation[3]]));
+        match kind % 8 {
+            0..4 => {
+                let length =
+                    usize::from(u16::from_be_bytes([operation[6], operation[7]])) % (MAX_PAYLOAD + 2);
+                // Small steps and large ones, so that streams, gaps, jumps and wraps all occur.
+                let sequence = SeqNo::new(if kind & 0x80 == 0 { number % 64 } else { number } as u16);
+                let timestamp = RtpTime::new(if kind & 0x40 == 0 { number % 64 * 80 } else { number << 8 });
+                let law = G711::ALL[usize::from(kind >> 5 & 1)];
+                buffer.push(sequence, timestamp, law, &vec![operation[4]; length], now);
+            }
+            4 => now += Duration::from_micros(u64::from(number)),
+            5 => buffer.restart(),
+            6 => buffer.pause(),
+            _ => {
+                buffer.pull(now, &mut frame);
+                now += TICK;
+            }
+        }
+    }
+}
+
+/// Reads the same packet with `rtc-rtp`, which knows more of header extensions and refuses some that we pass over.
+fn compare(input: &[u8]) {
+    let ours = Packet::parse(input);
+    let theirs = rtc_rtp::Packet::unmarshal(&mut Bytes::copy_from_slice(input));
+    if let (Ok(ours), Ok(theirs)) = (ours, theirs) {
+        let header = &theirs.header;
+        assert_eq!(ours.marker(), header.marker);
+        assert_eq!(ours.payload_type().to_wire(), header.payload_type);
+        assert_eq!(ours.sequence().to_wire(), header.sequence_number);
+        assert_eq!(ours.timestamp().to_wire(), header.timestamp);
+        assert_eq!(ours.ssrc().to_wire(), header.ssrc);
+        assert!(ours.csrcs().map(Ssrc::to_wire).eq(header.csrc.iter().copied()));
+        // Of an extension that breaks off early, rtc-rtp leaves the rest to the payload.
+        assert!(header.extension || ours.payload() == &theirs.payload[..]);
+    }
+}
+
+/// Datagrams out of arbitrary bytes: a length byte, then so many bytes.
+fn records(mut input: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = input.split_first()?;
+        let (record, rest) = rest.split_at(rest.len().min(usize::from(*length)));
+        input = rest;
+        Some(record)
+    })
+}
+
+fn config(id: u64) -> LegConfig {
+    LegConfig {
+        id: LegId(id),
+        media: MediaConfig {
+            codec: G711::Pcmu,
+            audio_pt: PayloadType::PCMU,
+            event_pt: Some(PayloadType::new(101)),
+            ptime: Ptime::Ms20,
+        },
+        direction: Direction::SendRecv,
+        ssrc: Ssrc::new(id as u32),
+        first_sequence: SeqNo::new(0),
+        first_timestamp: RtpTime::new(0),
+        cname: Arc::from("fuzz"),
+        csrc: true,
+        silent_after: Duration::from_secs(30),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "`Instant` has no other constructor; a fuzz body only adds to it"
+)]
+fn epoch() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Arbitrary but fixed bytes, with a header that looks like RTP or RTCP in front of every record.
+    fn seeds() -> impl Iterator<Item = Vec<u8>> {
+        (0..200_u64).map(|seed| {
+            let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+            let mut next = move || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 56) as u8
+            };
+            let mut bytes = Vec::new();
+            for _ in 0..40 {
+                let length = 12 + next() % 100;
+                bytes.push(length);
+                let first = if next() % 4 == 0 { next() } else { 0x80 };
+                let kind = [0, 8, 13, 101, 200, 201, 202, 203, next()][usize::from(next() % 9)];
+                bytes.extend([first, kind, 0, next() % 20]);
+                bytes.extend((4..length).map(|_| next()));
+            }
+            bytes
+        })
+    }
+
+    #[test]
+    fn the_bodies_run_over_seeds() {
+        for seed in [vec![], vec![0], vec![0x80; 12], vec![0xff; 64]].into_iter().chain(seeds()) {
+            for skip in [0, 1] {
+                let bytes = &seed[skip.min(seed.len())..];
+                rtp(bytes);
+                rtcp(bytes);
+                jitter_ops(bytes);
+            }
+        }
+    }
+}

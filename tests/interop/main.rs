@@ -1,0 +1,20 @@
+//! The real binary against other people's SIP: SIPp, baresip and Kamailio, over loopback, judged by what each of them received.
+//!
+//! `./x setup` installs them. Where one is missing its tests say so and skip; with `CI` set they fail.
+
+mod bridge;
+mod conference;
+mod dial_out;
+mod ear;
+mod peers;
+mod program;
+
+use std::{fs, path::PathBuf};
+
+/// An empty folder for one test's logs and recordings; they stay until the next run.
+fn folder(test: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("interop").join(test);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder for the test");
+    folder
+}

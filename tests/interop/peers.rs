@@ -1,0 +1,341 @@
+//! The other people's SIP: a SIPp caller, a baresip telephone, and Kamailio as the operator's SBC.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use server::demo::{child::Ports, g711::Law, listening::RATE, recording::Recording};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpStream, UdpSocket},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::{
+    bridge::root,
+    program::{Program, have},
+};
+
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Debian's recordings of keys and of speech, part of the package sip-tester.
+const RECORDINGS: &str = "/usr/share/sip-tester";
+/// What dial_in.xml adds to SIPp's own media port.
+const MEDIA_OFFSET: u16 = 1000;
+
+/// A caller played by SIPp with `dial_in.xml`. It ends itself after it has spoken.
+pub(crate) struct Sipp {
+    program: Program,
+    heard: Arc<Mutex<Recording>>,
+    listening: JoinHandle<()>,
+    began: Instant,
+}
+
+impl Sipp {
+    /// Whether SIPp and its recordings are here; panics under CI when not.
+    pub(crate) fn is_here() -> bool {
+        have("sipp", "sip-tester") && Path::new(RECORDINGS).exists()
+    }
+
+    /// Calls `number`, keys `keys`, and speaks `before_speech` later.
+    pub(crate) async fn call(
+        folder: &Path,
+        bridge: SocketAddr,
+        number: &str,
+        keys: &str,
+        before_speech: Duration,
+    ) -> Self {
+        fs::create_dir_all(folder).expect("a folder for SIPp");
+        let scenario =
+            fs::read_to_string(root().join("tests/interop/peers/dial_in.xml")).expect("dial_in.xml");
+        let digits = keys.chars().fold(String::new(), |mut xml, key| {
+            let name = if key == '#' { "pound".to_owned() } else { key.to_string() };
+            let _ = writeln!(
+                xml,
+                "  <nop><action><exec play_pcap_audio=\"@PCAP@/dtmf_2833_{name}.pcap\"/></action></nop>\n  \
+                 <pause milliseconds=\"300\"/>"
+            );
+            xml
+        });
+        let scenario = scenario
+            .replace("\n@DIGITS@\n", &format!("\n{digits}"))
+            .replace("@BEFORE_DIGITS@", "1500")
+            .replace("@BEFORE_SPEECH@", &before_speech.as_millis().to_string())
+            .replace("@STAYS@", "8500")
+            .replace("@PCAP@", RECORDINGS);
+        fs::write(folder.join("dial_in.xml"), scenario).expect("the scenario");
+        let (rtp, rtcp) = neighbors().await;
+        let port = rtp.local_addr().expect("an address").port();
+        let heard = Arc::new(Mutex::new(Recording::default()));
+        let listening = tokio::spawn(listen(rtp, rtcp, Arc::clone(&heard)));
+        let own = Ports::find().expect("free ports").sip.to_string();
+        let media = (port - MEDIA_OFFSET).to_string();
+        let bridge = bridge.to_string();
+        let command = [
+            "sipp",
+            "-sf",
+            "dial_in.xml",
+            "-i",
+            "127.0.0.1",
+            "-p",
+            &own,
+            "-mp",
+            &media,
+            "-s",
+            number,
+            "-m",
+            "1",
+            "-timeout",
+            "60",
+            "-nostdin",
+            "-trace_err",
+            "-error_file",
+            "errors.log",
+            &bridge,
+        ];
+        let program = Program::start(&command, folder, "sipp.log");
+        Self { program, heard, listening, began: Instant::now() }
+    }
+
+    /// Waits until the scenario is over; everything must have gone as it says. Returns what was heard.
+    pub(crate) async fn finished(mut self) -> Vec<f32> {
+        let status = self.program.ended(Duration::from_mins(1)).await;
+        assert!(
+            status.is_some_and(|status| status.success()),
+            "SIPp ended with {status:?}:\n{}",
+            self.program.log()
+        );
+        self.listening.abort();
+        self.heard.lock().expect("the recording").track(self.began)
+    }
+
+    /// The speech of its recording, decoded by our own table.
+    pub(crate) fn voice() -> Vec<f32> {
+        let pcap = fs::read(Path::new(RECORDINGS).join("g711a.pcap")).expect("g711a.pcap");
+        let mut samples = Vec::new();
+        // The file's header is 24 octets; each packet's is 16, the third of its words being the length (little endian).
+        let mut rest = &pcap[24..];
+        while let Some((header, after)) = rest.split_at_checked(16) {
+            let length = u32::from_le_bytes([header[8], header[9], header[10], header[11]]) as usize;
+            let (packet, after) = after.split_at(length);
+            // Ethernet, IPv4, UDP, RTP.
+            samples.extend(
+                packet[14 + 20 + 8 + 12..].iter().map(|octet| f32::from(Law::A.decode(*octet)) / 32768.0),
+            );
+            rest = after;
+        }
+        samples
+    }
+}
+
+/// Two free ports, the lower even.
+async fn neighbors() -> (UdpSocket, UdpSocket) {
+    let from = Ports::find().expect("free ports").media + MEDIA_OFFSET % 2;
+    let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let rtp = UdpSocket::bind(at(from)).await.expect("the RTP port");
+    (rtp, UdpSocket::bind(at(from + 1)).await.expect("the RTCP port"))
+}
+
+async fn listen(rtp: UdpSocket, rtcp: UdpSocket, heard: Arc<Mutex<Recording>>) {
+    let (mut datagram, mut report) = (vec![0; 2048], vec![0; 2048]);
+    loop {
+        tokio::select! {
+            received = rtp.recv(&mut datagram) => {
+                let Ok(length) = received else { continue };
+                heard.lock().expect("the recording").arrive(Instant::now(), &datagram[..length]);
+            }
+            _ = rtcp.recv(&mut report) => {}
+        }
+    }
+}
+
+/// A baresip telephone that answers by itself, says a file over and over, and records what it hears.
+pub(crate) struct Phone {
+    program: Program,
+    control: TcpStream,
+    folder: PathBuf,
+    /// Where it is called.
+    pub(crate) uri: String,
+}
+
+impl Phone {
+    /// Whether baresip is here; panics under CI when not.
+    pub(crate) fn is_here() -> bool {
+        have("baresip", "baresip-core")
+    }
+
+    /// Starts a telephone that says `voice`.
+    pub(crate) async fn start(folder: &Path, user: &str, voice: &[f32]) -> Self {
+        fs::create_dir_all(folder).expect("a folder for the telephone");
+        let says = folder.join("says.wav");
+        write_for_a_minute(&says, voice);
+        let ports = Ports::find().expect("free ports");
+        let script = root().join("tests/interop/peers/phone.sh").display().to_string();
+        let (sip, control) = (format!("127.0.0.1:{}", ports.sip), ports.http.to_string());
+        let rtp = format!("{}-{}", ports.media, ports.media + 19);
+        let command = [
+            script.as_str(),
+            "--dir",
+            ".",
+            "--sip",
+            &sip,
+            "--rtp",
+            &rtp,
+            "--say",
+            "says.wav",
+            "--user",
+            user,
+            "--control",
+            &control,
+        ];
+        let program = Program::start(&command, folder, "baresip.log");
+        let uri = format!("sip:{user}@{sip}");
+        until_it_answers(&uri, ports.sip, &program).await;
+        let control = TcpStream::connect(("127.0.0.1", ports.http)).await.expect("baresip's control port");
+        Self { program, control, folder: folder.to_owned(), uri }
+    }
+
+    /// Calls, and returns when it is answered.
+    pub(crate) async fn dial(&mut self, uri: &str) {
+        self.command(&format!(r#"{{"command":"dial","params":"{uri}"}}"#)).await;
+        self.until_event("CALL_ESTABLISHED").await;
+    }
+
+    /// Presses keys.
+    pub(crate) async fn key(&mut self, keys: &str) {
+        for key in keys.chars() {
+            self.command(&format!(r#"{{"command":"sndcode","params":"{key}"}}"#)).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+
+    /// Hangs up.
+    pub(crate) async fn hang_up(&mut self) {
+        self.command(r#"{"command":"hangup"}"#).await;
+    }
+
+    /// Returns when baresip has reported this event.
+    pub(crate) async fn until_event(&mut self, event: &str) {
+        let mut seen = String::new();
+        let mut piece = vec![0; 4096];
+        let waiting = async {
+            while !seen.contains(event) {
+                let length = self.control.read(&mut piece).await.expect("baresip's control port");
+                assert!(length > 0, "baresip has closed its control port");
+                seen.push_str(&String::from_utf8_lossy(&piece[..length]));
+            }
+        };
+        let came = timeout(PATIENCE, waiting).await.is_ok();
+        assert!(came, "no {event} from baresip, but:\n{seen}\n{}", self.program.log());
+    }
+
+    /// Ends it; what it heard.
+    pub(crate) async fn finished(self) -> Vec<f32> {
+        let Self { program, folder, .. } = self;
+        program.stop().await;
+        let files = fs::read_dir(folder.join("heard")).expect("baresip's recordings");
+        let mut heard: Vec<_> = files
+            .filter_map(|file| Some(file.ok()?.path()))
+            .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
+            .collect();
+        heard.sort();
+        super::ear::read_wav(heard.last().expect("a recording of what baresip heard"))
+    }
+
+    /// A netstring of JSON, baresip's ctrl_tcp protocol.
+    async fn command(&mut self, json: &str) {
+        let netstring = format!("{}:{json},", json.len());
+        self.control.write_all(netstring.as_bytes()).await.expect("baresip's control port");
+    }
+}
+
+/// baresip hangs up when its file has ended, so the file is longer than any call here.
+fn write_for_a_minute(path: &Path, voice: &[f32]) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: RATE as u32,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut wav = hound::WavWriter::create(path, spec).expect("a WAV for baresip");
+    for sample in voice.iter().cycle().take(60 * RATE) {
+        wav.write_sample((sample * 32768.0) as i16).expect("a sample");
+    }
+    wav.finalize().expect("a whole WAV");
+}
+
+/// Kamailio as the operator's SBC, see `peers/sbc.cfg`.
+pub(crate) struct Sbc {
+    program: Program,
+    /// Where the bridge's calls go.
+    pub(crate) bridge_side: u16,
+}
+
+impl Sbc {
+    /// Whether Kamailio is here; panics under CI when not.
+    pub(crate) fn is_here() -> bool {
+        have("kamailio", "kamailio")
+    }
+
+    /// Starts an SBC that lets calls to `number` through to `far_end`.
+    pub(crate) async fn start(folder: &Path, far_end: &str, number: &str) -> Self {
+        let (carrier, bridge) =
+            (Ports::find().expect("free ports").sip, Ports::find().expect("free ports").sip);
+        let script = root().join("tests/interop/peers/sbc.sh").display().to_string();
+        let (carrier, bridge_port) = (carrier.to_string(), bridge.to_string());
+        let command = [
+            script.as_str(),
+            "--dir",
+            ".",
+            "--carrier-port",
+            &carrier,
+            "--bridge-port",
+            &bridge_port,
+            "--bridge",
+            "sip:127.0.0.1:9",
+            "--far-end",
+            far_end,
+            "--number",
+            number,
+            "--user",
+            "partyline",
+            "--password",
+            "secret",
+        ];
+        let program = Program::start(&command, folder, "kamailio.log");
+        until_it_answers(&format!("sip:127.0.0.1:{bridge_port}"), bridge, &program).await;
+        Self { program, bridge_side: bridge }
+    }
+
+    /// What has passed.
+    pub(crate) fn log(&self) -> String {
+        self.program.log()
+    }
+}
+
+/// Sends OPTIONS until there is any answer.
+async fn until_it_answers(uri: &str, port: u16, program: &Program) {
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).await.expect("a socket");
+    let own = socket.local_addr().expect("an address");
+    let began = Instant::now();
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let options = format!(
+            "OPTIONS {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKready{attempt}\r\nMax-Forwards: 70\r\n\
+             From: <sip:test@{own}>;tag=ready\r\nTo: <{uri}>\r\nCall-ID: ready-{attempt}@{own}\r\n\
+             CSeq: {attempt} OPTIONS\r\nContact: <sip:test@{own}>\r\nContent-Length: 0\r\n\r\n"
+        );
+        let _ = socket.send_to(options.as_bytes(), ("127.0.0.1", port)).await;
+        let answer = timeout(Duration::from_millis(200), socket.recv(&mut [0; 2048])).await;
+        if matches!(answer, Ok(Ok(_))) {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{uri} does not answer:\n{}", program.log());
+    }
+}

@@ -1,0 +1,189 @@
+//! What a phone hears: its own RTP reader, and the question whether a tone is in it.
+
+use std::f64::consts::TAU;
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::g711::Law;
+
+/// One packet as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// When, since the beginning of the world.
+    pub at: Duration,
+    /// Sequence number.
+    pub sequence: u16,
+    /// Timestamp, 8 kHz.
+    pub timestamp: u32,
+    /// The stream.
+    pub ssrc: u32,
+    /// Payload type.
+    pub payload_type: u8,
+    /// Marker bit.
+    pub marker: bool,
+    /// Contributing sources.
+    pub csrcs: Vec<u32>,
+    /// The sound, for audio that is kept.
+    pub pcm: Vec<i16>,
+}
+
+/// The receiving half of a phone's media.
+#[derive(Debug, Default)]
+pub struct Ear {
+    /// Only count: for storms, in which nobody listens.
+    pub deaf: bool,
+    /// Everything that came, in order of arrival; empty when deaf.
+    pub packets: Vec<Packet>,
+    /// RTP packets.
+    pub count: u64,
+    /// RTCP packets.
+    pub rtcp: u64,
+    /// What could not be read: our bridge must never send that.
+    pub garbage: Vec<Vec<u8>>,
+}
+
+impl Ear {
+    /// A datagram on the RTP port.
+    pub fn take_rtp(&mut self, at: Duration, bytes: &[u8]) {
+        self.count += 1;
+        if self.deaf {
+            return;
+        }
+        match parse(at, bytes) {
+            Some(packet) => self.packets.push(packet),
+            None => self.garbage.push(bytes.to_vec()),
+        }
+    }
+
+    /// A datagram on the RTCP port: version 2 and a sender or receiver report in front (RFC 3550 section 6.1).
+    pub fn take_rtcp(&mut self, bytes: &[u8]) {
+        self.rtcp += 1;
+        if bytes.len() < 8 || bytes[0] >> 6 != 2 || !matches!(bytes[1], 200 | 201) {
+            self.garbage.push(bytes.to_vec());
+        }
+    }
+
+    /// Forgets what was heard so far.
+    pub fn clear(&mut self) {
+        self.packets.clear();
+    }
+
+    /// How loud a tone is in what came during `when`: its amplitude, averaged over 20 ms pieces.
+    pub fn level(&self, frequency: u32, when: &Range<Duration>) -> f64 {
+        let mut sum = 0.0;
+        let mut pieces = 0;
+        for packet in self.packets.iter().filter(|packet| when.contains(&packet.at)) {
+            for piece in packet.pcm.chunks_exact(160) {
+                sum += goertzel(piece, frequency).powi(2);
+                pieces += 1;
+            }
+        }
+        if pieces == 0 { 0.0 } else { (sum / f64::from(pieces)).sqrt() }
+    }
+
+    /// Audio packets during `when`.
+    pub fn packets_in(&self, when: &Range<Duration>) -> usize {
+        self.packets.iter().filter(|packet| when.contains(&packet.at)).count()
+    }
+
+    /// When the first packet with sound in it came.
+    pub fn first_sound(&self) -> Option<Duration> {
+        let loud = |packet: &&Packet| packet.pcm.iter().any(|sample| sample.unsigned_abs() > 200);
+        self.packets.iter().find(loud).map(|packet| packet.at)
+    }
+
+    /// The longest jump between timestamps of neighbours, in ticks of 20 ms; 1 when nothing is missing.
+    pub fn longest_step(&self) -> u32 {
+        let steps =
+            self.packets.windows(2).map(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) / 160);
+        steps.max().unwrap_or(0)
+    }
+
+    /// The streams that came, in order of appearance.
+    pub fn streams(&self) -> Vec<u32> {
+        let mut streams: Vec<u32> = self.packets.iter().map(|packet| packet.ssrc).collect();
+        streams.dedup();
+        streams
+    }
+
+    /// Whether each sequence number is the successor of the one before it.
+    pub fn is_gapless(&self) -> bool {
+        self.packets.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1))
+    }
+
+    /// What a phone would complain about on a perfect network.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults: Vec<String> =
+            self.garbage.iter().map(|bytes| format!("unreadable packet {bytes:02x?}")).collect();
+        if self.streams().len() > 1 {
+            faults.push(format!("the stream changed: {:08x?}", self.streams()));
+        }
+        if !self.is_gapless() {
+            faults.push("sequence numbers are missing".to_owned());
+        }
+        faults
+    }
+}
+
+fn parse(at: Duration, bytes: &[u8]) -> Option<Packet> {
+    let word = |from: usize| -> Option<u32> {
+        bytes.get(from..from + 4).map(|four| u32::from_be_bytes([four[0], four[1], four[2], four[3]]))
+    };
+    let (&first, &second) = (bytes.first()?, bytes.get(1)?);
+    // Version 2, no padding, no extension: we never send either.
+    if first & 0b1111_0000 != 0x80 {
+        return None;
+    }
+    let csrcs: Vec<u32> =
+        (0..usize::from(first & 15)).map(|number| word(12 + 4 * number)).collect::<Option<_>>()?;
+    let payload = bytes.get(12 + 4 * csrcs.len()..).filter(|payload| !payload.is_empty())?;
+    let payload_type = second & 127;
+    let pcm = Law::of(payload_type)
+        .map(|law| payload.iter().map(|&code| law.decode(code)).collect())
+        .unwrap_or_default();
+    Some(Packet {
+        at,
+        sequence: u16::from_be_bytes([bytes[2], bytes[3]]),
+        timestamp: word(4)?,
+        ssrc: word(8)?,
+        payload_type,
+        marker: second & 128 != 0,
+        csrcs,
+        pcm,
+    })
+}
+
+/// The amplitude of one frequency (Goertzel's algorithm).
+pub(crate) fn goertzel(samples: &[i16], frequency: u32) -> f64 {
+    let angle = TAU * f64::from(frequency) / 8000.0;
+    let coefficient = 2.0 * angle.cos();
+    let (mut one, mut two) = (0.0, 0.0);
+    for &sample in samples {
+        let next = f64::from(sample) + coefficient * one - two;
+        two = one;
+        one = next;
+    }
+    let power = one * one + two * two - coefficient * one * two;
+    2.0 * power.max(0.0).sqrt() / samples.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mouth::{AMPLITUDE, Mouth, Sound};
+
+    #[test]
+    fn a_tone_is_found_and_its_neighbours_are_not() {
+        let mut mouth = Mouth::new(1, Sound::Tone(500));
+        let mut ear = Ear::default();
+        for beat in 0..50 {
+            for bytes in mouth.beat() {
+                ear.take_rtp(Duration::from_millis(20 * beat), &bytes);
+            }
+        }
+        let all = Duration::ZERO..Duration::from_secs(1);
+        assert!((ear.level(500, &all) - AMPLITUDE).abs() < 30.0);
+        assert!(ear.level(400, &all) < 30.0 && ear.level(600, &all) < 30.0);
+        assert_eq!((ear.longest_step(), ear.faults()), (1, Vec::new()));
+    }
+}

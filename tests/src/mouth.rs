@@ -1,0 +1,245 @@
+//! What a phone sends: its own RTP writer, a tone, and keys in all the ways in which phones send keys.
+
+use std::collections::VecDeque;
+use std::f64::consts::TAU;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::g711::Law;
+
+/// Samples in 20 ms.
+const FRAME: u32 = 160;
+/// How loud a tone is.
+pub const AMPLITUDE: f64 = 3000.0;
+/// A key is held for so many packets.
+const HELD: u32 = 5;
+
+/// What comes out of a phone while no key is pressed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sound {
+    /// A sine of this frequency; multiples of 50 Hz can be told apart exactly.
+    Tone(u32),
+    /// Packets without sound.
+    Silence,
+    /// A comfort-noise packet now and then (RFC 3389): alive and quiet.
+    ComfortNoise,
+    /// Nothing at all.
+    Nothing,
+}
+
+/// How a key is sent as telephone-event (RFC 4733); all of them were seen in the field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyStyle {
+    /// Marker, growing duration, three ends 20 ms apart.
+    Plain,
+    /// No marker bit.
+    NoMarker,
+    /// The ends never come.
+    NoEnd,
+    /// Each end has a timestamp of its own.
+    EndsWithNewTimestamps,
+    /// The events have an SSRC of their own.
+    OtherSsrc,
+    /// All three ends at once, with one sequence number (SIPp's recordings).
+    EndsWithOneSequence,
+    /// Only one packet, an end.
+    OneEndOnly,
+    /// The speech goes on beside the event.
+    AudioBeside,
+}
+
+impl KeyStyle {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Plain,
+        Self::NoMarker,
+        Self::NoEnd,
+        Self::EndsWithNewTimestamps,
+        Self::OtherSsrc,
+        Self::EndsWithOneSequence,
+        Self::OneEndOnly,
+        Self::AudioBeside,
+    ];
+}
+
+/// The sending half of a phone's media.
+#[derive(Debug)]
+pub struct Mouth {
+    /// What it says.
+    pub sound: Sound,
+    /// How keys are sent.
+    pub keys: KeyStyle,
+    /// The law it speaks.
+    pub law: Law,
+    /// The payload type of telephone events.
+    pub event_type: u8,
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+    samples: u64,
+    /// Keys to press, with a pause after each.
+    waiting: VecDeque<char>,
+    pressed: Option<Pressed>,
+    pause: u32,
+    beat: u32,
+}
+
+#[derive(Debug)]
+struct Pressed {
+    event: u8,
+    began: u32,
+    sent: u32,
+}
+
+impl Mouth {
+    /// A phone that says `sound`; `seed` begins its stream.
+    pub fn new(seed: u32, sound: Sound) -> Self {
+        Self {
+            sound,
+            keys: KeyStyle::Plain,
+            law: Law::A,
+            event_type: 101,
+            ssrc: seed.wrapping_mul(2_654_435_761) ^ 0x5151,
+            sequence: seed as u16 ^ 0xFFF0,
+            timestamp: seed.wrapping_mul(77_777),
+            samples: 0,
+            waiting: VecDeque::new(),
+            pressed: None,
+            pause: 0,
+            beat: 0,
+        }
+    }
+
+    /// Presses keys, one after the other.
+    pub fn press(&mut self, keys: &str) {
+        self.waiting.extend(keys.chars());
+    }
+
+    /// Whether keys are still being sent.
+    pub fn is_pressing(&self) -> bool {
+        self.pressed.is_some() || !self.waiting.is_empty()
+    }
+
+    /// The datagrams of the next 20 ms.
+    pub fn beat(&mut self) -> Vec<Bytes> {
+        let mut out = Vec::new();
+        self.beat += 1;
+        if self.pressed.is_none() && self.pause == 0 {
+            self.pressed = self.waiting.pop_front().and_then(event_of).map(|event| Pressed {
+                event,
+                began: self.timestamp,
+                sent: 0,
+            });
+        }
+        self.pause = self.pause.saturating_sub(1);
+        let key = self.pressed.take();
+        if key.is_none() || self.keys == KeyStyle::AudioBeside {
+            self.speak(&mut out);
+        }
+        if let Some(mut key) = key {
+            if self.hold(&mut key, &mut out) {
+                self.pressed = Some(key);
+            } else {
+                self.pause = 4;
+            }
+        }
+        self.timestamp = self.timestamp.wrapping_add(FRAME);
+        self.samples += u64::from(FRAME);
+        out
+    }
+
+    fn speak(&mut self, out: &mut Vec<Bytes>) {
+        let payload_type = self.law.payload_type();
+        match self.sound {
+            Sound::Tone(frequency) => {
+                let first = self.samples;
+                let payload: Vec<u8> = (first..first + u64::from(FRAME))
+                    .map(|at| {
+                        let angle = TAU * f64::from(frequency) * (at % 8000) as f64 / 8000.0;
+                        self.law.encode((AMPLITUDE * angle.sin()) as i16)
+                    })
+                    .collect();
+                out.push(self.packet(false, payload_type, self.timestamp, &payload));
+            }
+            Sound::Silence => {
+                let payload = [self.law.encode(0); FRAME as usize];
+                out.push(self.packet(false, payload_type, self.timestamp, &payload));
+            }
+            Sound::ComfortNoise if self.beat.is_multiple_of(50) => {
+                out.push(self.packet(false, 13, self.timestamp, &[70]));
+            }
+            Sound::ComfortNoise | Sound::Nothing => {}
+        }
+    }
+
+    /// One more beat of a key; false when it has been released.
+    fn hold(&mut self, key: &mut Pressed, out: &mut Vec<Bytes>) -> bool {
+        let style = self.keys;
+        let ssrc = self.ssrc;
+        if style == KeyStyle::OtherSsrc {
+            self.ssrc ^= 0x0E05;
+        }
+        let first = key.sent == 0;
+        key.sent += 1;
+        let held = key.sent.min(HELD) * FRAME;
+        let goes_on = if style == KeyStyle::OneEndOnly {
+            out.push(self.event(key, true, true, key.began, held));
+            false
+        } else if key.sent <= HELD {
+            let marker = first && style != KeyStyle::NoMarker;
+            out.push(self.event(key, marker, false, key.began, held));
+            true
+        } else {
+            self.end(key, style, held, out)
+        };
+        self.ssrc = ssrc;
+        goes_on
+    }
+
+    fn end(&mut self, key: &Pressed, style: KeyStyle, held: u32, out: &mut Vec<Bytes>) -> bool {
+        match style {
+            KeyStyle::NoEnd => false,
+            KeyStyle::EndsWithOneSequence => {
+                let sequence = self.sequence;
+                for _ in 0..3 {
+                    self.sequence = sequence;
+                    out.push(self.event(key, false, true, key.began, held));
+                }
+                false
+            }
+            KeyStyle::EndsWithNewTimestamps => {
+                let timestamp = key.began + (key.sent - HELD) * FRAME;
+                out.push(self.event(key, false, true, timestamp, held));
+                key.sent < HELD + 3
+            }
+            _ => {
+                out.push(self.event(key, false, true, key.began, held));
+                key.sent < HELD + 3
+            }
+        }
+    }
+
+    fn event(&mut self, key: &Pressed, marker: bool, end: bool, timestamp: u32, held: u32) -> Bytes {
+        let duration = (held as u16).to_be_bytes();
+        let payload = [key.event, u8::from(end) << 7 | 0x0A, duration[0], duration[1]];
+        self.packet(marker, self.event_type, timestamp, &payload)
+    }
+
+    /// An RTP packet (RFC 3550 section 5.1).
+    fn packet(&mut self, marker: bool, payload_type: u8, timestamp: u32, payload: &[u8]) -> Bytes {
+        let mut bytes = BytesMut::with_capacity(12 + payload.len());
+        bytes.put_u8(0x80);
+        bytes.put_u8(u8::from(marker) << 7 | payload_type);
+        bytes.put_u16(self.sequence);
+        bytes.put_u32(timestamp);
+        bytes.put_u32(self.ssrc);
+        bytes.put_slice(payload);
+        self.sequence = self.sequence.wrapping_add(1);
+        bytes.freeze()
+    }
+}
+
+/// RFC 4733 section 3.2.
+fn event_of(key: char) -> Option<u8> {
+    "0123456789*#ABCD".find(key).map(|event| event as u8)
+}

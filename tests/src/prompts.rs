@@ -1,0 +1,86 @@
+//! Prompts that can be told apart: each is a tone of its own, so that a phone knows what was said to it.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bridge::PromptId;
+use server::prompts::Prompts;
+
+use crate::ear::{Ear, goertzel};
+
+/// What the bridge plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// A tone for each prompt.
+    Marked,
+    /// The recordings that are committed.
+    Recorded,
+}
+
+/// How long a marked prompt is, in ticks of 20 ms.
+pub const TICKS: usize = 15;
+/// Twice as loud as a phone.
+const AMPLITUDE: f64 = 6000.0;
+/// Louder than any phone, so that a phone's tone is no prompt.
+const PROMPT: f64 = 4500.0;
+
+/// The frequency of a prompt.
+fn tone_of(number: usize) -> u32 {
+    300 + 50 * number as u32
+}
+
+/// All prompts as tones, through the server's own loader.
+pub(crate) fn marked() -> Arc<Prompts> {
+    static MARKED: OnceLock<Arc<Prompts>> = OnceLock::new();
+    let load = || {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (number, prompt) in PromptId::ALL.into_iter().enumerate() {
+            let spec = hound::WavSpec {
+                channels: 1,
+                sample_rate: 8000,
+                bits_per_sample: 16,
+                sample_format: hound::SampleFormat::Int,
+            };
+            let path = folder.path().join(format!("{}.wav", prompt.stem()));
+            let mut file = hound::WavWriter::create(path, spec).expect("a WAV file");
+            for at in 0..TICKS * 160 {
+                let angle = std::f64::consts::TAU * f64::from(tone_of(number)) * at as f64 / 8000.0;
+                file.write_sample((AMPLITUDE * angle.sin()) as i16).expect("a sample");
+            }
+            file.finalize().expect("the end of a WAV file");
+        }
+        Arc::new(Prompts::load(folder.path(), None).expect("marked prompts load"))
+    };
+    Arc::clone(MARKED.get_or_init(load))
+}
+
+impl Ear {
+    /// The prompts that were heard during `when`, in order; one that was cut off counts.
+    pub fn prompts(&self, when: &Range<Duration>) -> Vec<PromptId> {
+        let mut heard: Vec<(PromptId, usize)> = Vec::new();
+        let mut last = None;
+        for packet in self.packets.iter().filter(|packet| when.contains(&packet.at)) {
+            let now = prompt_in(&packet.pcm);
+            match (now, heard.last_mut()) {
+                (Some(prompt), Some((before, ticks))) if last == Some(prompt) && *before == prompt => *ticks += 1,
+                (Some(prompt), _) => heard.push((prompt, 1)),
+                (None, _) => {}
+            }
+            last = now;
+        }
+        // The same prompt twice in a row, a digit say, is one long tone.
+        heard
+            .into_iter()
+            .flat_map(|(prompt, ticks)| std::iter::repeat_n(prompt, ((ticks + TICKS / 2) / TICKS).max(1)))
+            .collect()
+    }
+}
+
+fn prompt_in(pcm: &[i16]) -> Option<PromptId> {
+    let loud = pcm.iter().any(|sample| sample.unsigned_abs() > 4500);
+    let found = |(number, prompt): (usize, PromptId)| {
+        (goertzel(pcm, tone_of(number)) > PROMPT).then_some(prompt)
+    };
+    if loud { PromptId::ALL.into_iter().enumerate().find_map(found) } else { None }
+}

@@ -1,0 +1,407 @@
+//! The world: one clock, one network, the bridge in the middle.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use mixer::Report;
+use serde_json::Value;
+use server::config::Config;
+use server::control::{Ask, Control, Input, Locals, Now, Output, Parts, Reply};
+use server::metrics::Metrics;
+use server::prompts::Prompts;
+use sip::{Flow, Transport};
+
+use crate::calls::{Phone, PhoneId};
+use crate::fixture::{BRIDGE, SITES, Setup};
+use crate::media::SimShard;
+use crate::network::{Datagram, Lane, Network};
+use crate::people::{Received, Site, SiteId, first_line};
+use crate::prompts::Voice;
+use crate::sockets::{Arrived, SimDoor, SimIo, Sockets};
+
+/// Phones send every 20 ms, a little after the first shard's tick.
+const BEAT: Duration = Duration::from_millis(20);
+/// The wall clock at the beginning: 2026-11-18.
+const EPOCH: Duration = Duration::from_secs(1_795_000_000);
+/// So many messages are shown when a scenario fails.
+const LADDER: usize = 400;
+
+type Act = Box<dyn FnOnce(&mut World)>;
+
+/// The bridge, its peers and the network between them.
+pub struct World {
+    /// The bridge.
+    pub control: Control<SimDoor>,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// The network.
+    pub net: Network,
+    /// The peers.
+    pub sites: Vec<Site>,
+    /// Everybody who called or was called.
+    pub phones: Vec<Phone>,
+    /// The media threads.
+    pub shards: Vec<SimShard>,
+    /// The bridge's media sockets.
+    pub sockets: Sockets,
+    /// The usage records, as they were written.
+    pub records: Vec<Value>,
+    /// The API's answers by the number of the ask.
+    pub replies: HashMap<u64, Reply>,
+    /// What the API shows of each open meeting.
+    pub shown: HashMap<String, Value>,
+    /// How the world was made; delays may be changed while it runs.
+    pub setup: Setup,
+    pub(crate) by_rtp: HashMap<SocketAddr, PhoneId>,
+    pub(crate) late: HashSet<PhoneId>,
+    pub(crate) reports: VecDeque<(Duration, Report<SimIo>)>,
+    start: Instant,
+    now: Duration,
+    next_beat: Duration,
+    agenda: BTreeMap<(Duration, u64), Act>,
+    appointments: u64,
+    asks: u64,
+    ladder: VecDeque<String>,
+}
+
+impl World {
+    /// A world by its setup. The bridge's configuration goes through the server's own parser.
+    pub fn new(setup: Setup) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+        let config = match Config::parse(&folder.join("sim.toml"), &setup.toml()) {
+            Ok(config) => config,
+            Err(problems) => panic!("the fixture's configuration: {problems}"),
+        };
+        // The one look at a clock: any fixed point would do, and `Instant` has no other constructor.
+        let start = Instant::now();
+        let sockets = Sockets::default();
+        let metrics = Metrics::new(config.trunks.profiles().iter().map(|profile| profile.id.as_str()));
+        let now = Now { mono: start, wall: SystemTime::UNIX_EPOCH + EPOCH };
+        let control = Control::new(now, parts(&config, &setup, metrics.clone(), sockets.clone()));
+        let shards = (0..2)
+            .map(|number| SimShard::new(start + Duration::from_millis(9 * number), setup.sabotage))
+            .collect();
+        let sites = SITES.iter().map(|&(name, ip)| Site::new(name, ip, setup.seed)).collect();
+        let mut world = Self {
+            control,
+            metrics,
+            net: Network::new(setup.seed, setup.sip, setup.media),
+            sites,
+            phones: Vec::new(),
+            shards,
+            sockets,
+            records: Vec::new(),
+            replies: HashMap::new(),
+            shown: HashMap::new(),
+            setup,
+            by_rtp: HashMap::new(),
+            late: HashSet::new(),
+            reports: VecDeque::new(),
+            start,
+            now: Duration::ZERO,
+            next_beat: Duration::from_millis(3),
+            agenda: BTreeMap::new(),
+            appointments: 0,
+            asks: 0,
+            ladder: VecDeque::new(),
+        };
+        world.carry_out();
+        world
+    }
+
+    /// Time since the beginning.
+    pub fn elapsed(&self) -> Duration {
+        self.now
+    }
+
+    /// The present moment for timers.
+    pub fn instant(&self) -> Instant {
+        self.start + self.now
+    }
+
+    /// The time of day.
+    pub fn wall(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + EPOCH + self.now
+    }
+
+    /// The seed of everything random.
+    pub fn seed(&self) -> u64 {
+        self.setup.seed
+    }
+
+    pub(crate) fn since_start(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.start)
+    }
+
+    /// Does something later.
+    pub fn after(&mut self, time: Duration, act: impl FnOnce(&mut Self) + 'static) {
+        self.appointments += 1;
+        self.agenda.insert((self.now + time, self.appointments), Box::new(act));
+    }
+
+    /// A line in the ladder that is shown when a scenario fails.
+    pub fn note(&mut self, text: impl Into<String>) {
+        if self.ladder.len() == LADDER {
+            self.ladder.pop_front();
+        }
+        self.ladder.push_back(format!("{:>10.3} {}", self.now.as_secs_f64(), text.into()));
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.step(until) {}
+    }
+
+    /// Lets whole seconds pass.
+    pub fn seconds(&mut self, seconds: u64) {
+        self.run(Duration::from_secs(seconds));
+    }
+
+    /// Lets time pass until something holds; panics when it does not within `longest`.
+    pub fn until(&mut self, what: &str, longest: Duration, holds: impl Fn(&Self) -> bool) {
+        let until = self.now + longest;
+        while !holds(self) {
+            assert!(self.step(until), "not within {longest:?}: {what}");
+        }
+    }
+
+    /// Goes on to the next thing that happens, or to `limit`; false when `limit` was reached.
+    fn step(&mut self, limit: Duration) -> bool {
+        let timer = self.control.poll_timeout().map(|(at, _)| self.since_start(at));
+        let sites = self.sites.iter().filter_map(|site| site.endpoint.as_ref()?.poll_timeout());
+        let next = [
+            timer,
+            sites.map(|(at, _)| self.since_start(at)).min(),
+            self.net.next_at(),
+            self.agenda.first_key_value().map(|(&(at, _), _)| at),
+            self.reports.front().map(|&(at, _)| at),
+            Some(self.next_beat),
+            Some(self.next_phase(0)),
+            Some(self.next_phase(1)),
+        ];
+        let at = next.into_iter().flatten().min().unwrap_or(limit);
+        if at > limit {
+            self.now = limit;
+            return false;
+        }
+        self.now = at.max(self.now);
+        self.happen();
+        true
+    }
+
+    fn happen(&mut self) {
+        while let Some(datagram) = self.net.receive(self.now) {
+            self.deliver(datagram);
+        }
+        while self.agenda.first_key_value().is_some_and(|(&(at, _), _)| at <= self.now) {
+            if let Some((_, act)) = self.agenda.pop_first() {
+                act(self);
+            }
+        }
+        for shard in 0..self.shards.len() {
+            if self.next_phase(shard) <= self.now {
+                self.phase(shard);
+            }
+        }
+        while self.reports.front().is_some_and(|&(at, _)| at <= self.now) {
+            if let Some((_, report)) = self.reports.pop_front() {
+                self.feed(Input::Report(report));
+            }
+        }
+        if self.next_beat <= self.now {
+            self.next_beat += BEAT;
+            self.beat();
+        }
+        self.timers();
+    }
+
+    fn timers(&mut self) {
+        let now = self.instant();
+        for site in 0..self.sites.len() {
+            if let Some(endpoint) = &mut self.sites[site].endpoint
+                && endpoint.poll_timeout().is_some_and(|(at, _)| at <= now)
+            {
+                endpoint.handle_timeout(now);
+                self.flush(SiteId(site));
+            }
+        }
+        let mut rounds = 0;
+        while let Some((at, why)) = self.control.poll_timeout().filter(|&(at, _)| at <= now) {
+            rounds += 1;
+            let overdue = now.saturating_duration_since(at);
+            assert!(rounds < 1000, "control's timer {why:?} is still due after 1000 rounds, by {overdue:?}");
+            self.control.handle_timeout(Now { mono: now, wall: self.wall() });
+            self.carry_out();
+        }
+    }
+
+    fn beat(&mut self) {
+        for number in 0..self.phones.len() {
+            let phone = &mut self.phones[number];
+            let Some(to) = phone.remote else { continue };
+            let from = phone.rtp;
+            for bytes in phone.mouth.beat() {
+                self.net.send(self.now, Datagram { from, to, lane: Lane::Media, bytes });
+            }
+        }
+    }
+
+    fn deliver(&mut self, datagram: Datagram) {
+        let Datagram { from, to, lane, bytes } = datagram;
+        if lane == Lane::Media {
+            return self.deliver_media(from, to, bytes);
+        }
+        self.note(format!("{} -> {}  {}", self.name(from), self.name(to), first_line(&bytes)));
+        if to == BRIDGE {
+            return self.feed(Input::Sip { flow: flow(lane, to, from), bytes });
+        }
+        let Some(number) = self.sites.iter().position(|site| site.address == to) else { return };
+        let (now, at) = (self.instant(), self.now);
+        let site = &mut self.sites[number];
+        site.inbox.push(Received { at, bytes: bytes.clone() });
+        if site.alive
+            && let Some(endpoint) = &mut site.endpoint
+        {
+            endpoint.handle_input(now, flow(lane, to, from), bytes);
+            self.flush(SiteId(number));
+        }
+    }
+
+    fn deliver_media(&mut self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
+        if to.ip() == BRIDGE.ip() {
+            return self.sockets.deliver(to.port(), Arrived { from, at: self.instant(), bytes });
+        }
+        let rtp = SocketAddr::new(to.ip(), to.port() & !1);
+        let Some(&phone) = self.by_rtp.get(&rtp) else { return };
+        let ear = &mut self.phones[phone.0].ear;
+        if to == rtp {
+            ear.take_rtp(self.now, &bytes);
+        } else {
+            ear.take_rtcp(&bytes);
+        }
+    }
+
+    /// Puts a SIP message on the wire.
+    pub fn send_sip(&mut self, transport: Transport, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
+        let lane = if transport == Transport::Udp { Lane::Sip } else { Lane::Stream };
+        self.net.send(self.now, Datagram { from, to, lane, bytes });
+    }
+
+    /// Sends a SIP message to the bridge as it is.
+    pub fn send_raw(&mut self, from: SocketAddr, bytes: Bytes) {
+        self.send_sip(Transport::Udp, from, BRIDGE, bytes);
+    }
+
+    /// Sends a datagram to one of the bridge's media ports, from wherever one likes.
+    pub fn send_media(&mut self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
+        self.net.send(self.now, Datagram { from, to, lane: Lane::Media, bytes });
+    }
+
+    /// Tells the bridge something.
+    pub fn feed(&mut self, input: Input<SimIo>) {
+        let now = Now { mono: self.instant(), wall: self.wall() };
+        self.control.handle(now, input);
+        self.carry_out();
+    }
+
+    /// Asks the API to dial a number; the reply is found under the number that is returned.
+    pub fn dial_out(&mut self, conference_id: &str, number: &str, confirm: Option<bool>) -> u64 {
+        self.asks += 1;
+        let ask = self.asks;
+        let wanted =
+            Ask::DialOut { conference_id: conference_id.to_owned(), number: number.to_owned(), confirm };
+        self.feed(Input::Ask { number: ask, ask: wanted });
+        ask
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.control.poll_output() {
+            match output {
+                Output::Sip(transmit) => {
+                    let Flow { transport, local, remote, .. } = transmit.flow;
+                    self.send_sip(transport, local, remote, transmit.bytes);
+                }
+                Output::Media { shard, command } => self.command(shard, *command),
+                Output::Usage { line, ticket } => {
+                    assert!(!line.contains('\n'), "a record is one line: {line}");
+                    self.records.push(serde_json::from_str(&line).expect("a record is JSON"));
+                    if let (Some(leg), Some(after)) = (ticket, self.setup.settles) {
+                        self.after(after, move |world| world.feed(Input::Settled(leg)));
+                    }
+                }
+                Output::Reply { number, reply } => {
+                    let before = self.replies.insert(number, reply);
+                    assert!(before.is_none(), "ask {number} was answered twice");
+                }
+                Output::Publish { conference_id, shown: Some(shown) } => {
+                    self.shown.insert(conference_id, shown);
+                }
+                Output::Publish { conference_id, shown: None } => {
+                    self.shown.remove(&conference_id);
+                }
+            }
+        }
+    }
+
+    fn name(&self, address: SocketAddr) -> String {
+        let site = self.sites.iter().find(|site| site.address == address).map(|site| site.name);
+        site.map_or_else(
+            || if address == BRIDGE { "bridge".into() } else { address.to_string() },
+            str::to_owned,
+        )
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed {}, at {:?}; the last messages:", self.setup.seed, self.now);
+            for line in &self.ladder {
+                eprintln!("{line}");
+            }
+        }
+    }
+}
+
+fn flow(lane: Lane, local: SocketAddr, remote: SocketAddr) -> Flow {
+    let (transport, connection) =
+        if lane == Lane::Stream { (Transport::Tcp, 1) } else { (Transport::Udp, 0) };
+    Flow { transport, local, remote, connection }
+}
+
+/// As the shell puts them together.
+fn parts(config: &Config, setup: &Setup, metrics: Metrics, sockets: Sockets) -> Parts<SimDoor> {
+    let media = &config.media;
+    let prompts = match setup.voice {
+        Voice::Marked => crate::prompts::marked(),
+        Voice::Recorded => {
+            let (folder, map) = &media.prompts;
+            Arc::new(Prompts::load(folder, map.as_deref()).expect("the committed prompts load"))
+        }
+    };
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&setup.seed.to_be_bytes());
+    Parts {
+        trunks: Arc::clone(&config.trunks),
+        table: Arc::clone(&config.table),
+        directory: Arc::clone(&config.directory) as Arc<dyn bridge::Directory>,
+        bridge: config.bridge,
+        endpoint: sip::EndpointConfig {
+            user_agent: config.user_agent.clone(),
+            ..sip::EndpointConfig::default()
+        },
+        locals: Locals { listeners: config.listeners.clone(), advertise: config.advertise.clone() },
+        prompts,
+        metrics,
+        door: SimDoor::new(media.address, media.ports, sockets),
+        shards: 2,
+        silent_after: media.silence_timeout,
+        confirm_dial_out: config.confirm_dial_out,
+        seed,
+    }
+}
