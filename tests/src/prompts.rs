@@ -63,7 +63,9 @@ impl Ear {
         for packet in self.packets.iter().filter(|packet| when.contains(&packet.at)) {
             let now = prompt_in(&packet.pcm);
             match (now, heard.last_mut()) {
-                (Some(prompt), Some((before, ticks))) if last == Some(prompt) && *before == prompt => *ticks += 1,
+                (Some(prompt), Some((before, ticks))) if last == Some(prompt) && *before == prompt => {
+                    *ticks += 1
+                }
                 (Some(prompt), _) => heard.push((prompt, 1)),
                 (None, _) => {}
             }
@@ -79,8 +81,7 @@ impl Ear {
 
 fn prompt_in(pcm: &[i16]) -> Option<PromptId> {
     let loud = pcm.iter().any(|sample| sample.unsigned_abs() > 4500);
-    let found = |(number, prompt): (usize, PromptId)| {
-        (goertzel(pcm, tone_of(number)) > PROMPT).then_some(prompt)
-    };
+    let found =
+        |(number, prompt): (usize, PromptId)| (goertzel(pcm, tone_of(number)) > PROMPT).then_some(prompt);
     if loud { PromptId::ALL.into_iter().enumerate().find_map(found) } else { None }
 }
