@@ -17,8 +17,12 @@ const BROKEN: [(&str, &str, &[&str]); 14] = [
     ("filter =", "filtre =", &["unknown field `filtre`", "`filter`"]),
     ("[log]", "[log", &["partyline.toml:5:"]),
     ("udp://127.0.0.1", "sctp://127.0.0.1", &["`sip.listen`", "udp://ADDRESS:PORT"]),
-    ("deadline_seconds = 0", "deadline_seconds = \"soon\"", &["deadline_seconds", "invalid type", "u64"]),
-    ("spool = \"usage\"", "spool = 7", &["spool", "invalid type"]),
+    (
+        "deadline_seconds = 0",
+        "deadline_seconds = \"soon\"",
+        &["`drain.deadline_seconds`", "invalid type", "u64"],
+    ),
+    ("spool = \"usage\"", "spool = 7", &["`usage.spool`", "invalid type"]),
     (
         "token_file = \"token\"",
         "token_file = \"nowhere\"",

@@ -113,7 +113,7 @@ async fn nothing_that_peers_send_makes_a_new_series() {
     assert!(new.is_empty(), "{new:?}");
     assert!(many.len() <= BUDGET, "{} series", many.len());
     let seen = "partyline_sip_messages_total{code_class=\"request\",direction=\"in\",method=\"other\"}";
-    assert!(sample(&after, seen) >= 150.0, "{after}");
+    assert!(sample(&after, seen) >= 100.0, "{after}");
 }
 
 /// The rows of the table in docs/operations.md: name to type and labels.

@@ -6,4 +6,7 @@ static ALLOCATOR: mixer::guard::GuardedAllocator = mixer::guard::GuardedAllocato
 
 mod attendant;
 mod cast;
+mod dial_out;
+mod media;
 mod meeting;
+mod signalling;

@@ -73,10 +73,11 @@ impl World {
         }
     }
 
-    /// When the next phase of a shard begins.
-    pub(crate) fn next_phase(&self, shard: usize) -> Duration {
+    /// When the next phase of a shard begins; never while it has nothing to do.
+    pub(crate) fn next_phase(&self, shard: usize) -> Option<Duration> {
         let place = &self.shards[shard];
-        self.since_start(place.clock.deadline()).max(place.stalled)
+        let idle = place.shard.is_empty() && place.waiting() == 0;
+        (!idle).then(|| self.since_start(place.clock.deadline()).max(place.stalled))
     }
 
     /// One phase: commands, sockets, ticks, egress, RTCP, reports.

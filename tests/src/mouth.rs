@@ -140,7 +140,8 @@ impl Mouth {
             if self.hold(&mut key, &mut out) {
                 self.pressed = Some(key);
             } else {
-                self.pause = 4;
+                // A lone end looks like the repetition of the last one for 150 ms.
+                self.pause = if self.keys == KeyStyle::OneEndOnly { 12 } else { 4 };
             }
         }
         self.timestamp = self.timestamp.wrapping_add(FRAME);

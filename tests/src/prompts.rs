@@ -56,6 +56,12 @@ pub(crate) fn marked() -> Arc<Prompts> {
 }
 
 impl Ear {
+    /// How loud a tone is during `when` in the packets that carry no prompt.
+    pub fn level_beside_prompts(&self, frequency: u32, when: &Range<Duration>) -> f64 {
+        let packets = self.packets.iter().filter(|packet| prompt_in(&packet.pcm).is_none());
+        Self { packets: packets.cloned().collect(), ..Self::default() }.level(frequency, when)
+    }
+
     /// The prompts that were heard during `when`, in order; one that was cut off counts.
     pub fn prompts(&self, when: &Range<Duration>) -> Vec<PromptId> {
         let mut heard: Vec<(PromptId, usize)> = Vec::new();
@@ -64,7 +70,7 @@ impl Ear {
             let now = prompt_in(&packet.pcm);
             match (now, heard.last_mut()) {
                 (Some(prompt), Some((before, ticks))) if last == Some(prompt) && *before == prompt => {
-                    *ticks += 1
+                    *ticks += 1;
                 }
                 (Some(prompt), _) => heard.push((prompt, 1)),
                 (None, _) => {}

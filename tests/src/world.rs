@@ -180,9 +180,9 @@ impl World {
             self.net.next_at(),
             self.agenda.first_key_value().map(|(&(at, _), _)| at),
             self.reports.front().map(|&(at, _)| at),
-            Some(self.next_beat),
-            Some(self.next_phase(0)),
-            Some(self.next_phase(1)),
+            self.phones.iter().any(|phone| phone.remote.is_some()).then_some(self.next_beat),
+            self.next_phase(0),
+            self.next_phase(1),
         ];
         let at = next.into_iter().flatten().min().unwrap_or(limit);
         if at > limit {
@@ -204,7 +204,7 @@ impl World {
             }
         }
         for shard in 0..self.shards.len() {
-            if self.next_phase(shard) <= self.now {
+            if self.next_phase(shard).is_some_and(|at| at <= self.now) {
                 self.phase(shard);
             }
         }
@@ -214,8 +214,10 @@ impl World {
             }
         }
         if self.next_beat <= self.now {
-            self.next_beat += BEAT;
             self.beat();
+            while self.next_beat <= self.now {
+                self.next_beat += BEAT;
+            }
         }
         self.timers();
     }

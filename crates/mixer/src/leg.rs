@@ -400,3 +400,15 @@ impl Leg {
         self.events.iter().filter(|event| matches!(event, LegEvent::ClipEnded { .. })).count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leg_is_small() {
+        // 24 KiB per leg are allowed for everything, sockets' buffers included; this is the part that is allocated here.
+        let boxes = CLIPS * 48 + (CLIPS + EVENTS) * size_of::<LegEvent>() + 4 * Digits::MAX;
+        assert!(size_of::<Leg>() + boxes < 14 * 1024, "{} + {boxes}", size_of::<Leg>());
+    }
+}

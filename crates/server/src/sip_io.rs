@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// A new connection must be up within this time.
 const CONNECT_WITHIN: Duration = Duration::from_secs(4);
@@ -187,11 +187,14 @@ impl Connections {
         self.open.insert(id, Connection { writer });
         self.to_peer.insert(flow.remote, id);
         let all = Arc::clone(self);
+        // Its local address stays that of the listener: what we write into Via and Contact must be reachable when this
+        // connection is gone, which the port it happens to leave from is not (RFC 3261 section 18.1.1).
+        let flow = Flow { connection: id, ..flow };
         tokio::spawn(async move {
             match timeout(CONNECT_WITHIN, TcpStream::connect(flow.remote)).await {
-                Ok(Ok(stream)) => all.serve(stream, flow.remote, id, queue).await,
-                Ok(Err(error)) => all.failed(Flow { connection: id, ..flow }, &format!("connect: {error}")),
-                Err(_) => all.failed(Flow { connection: id, ..flow }, "connect: no answer within 4 s"),
+                Ok(Ok(stream)) => all.serve(stream, flow, queue).await,
+                Ok(Err(error)) => all.failed(flow, &format!("connect: {error}")),
+                Err(_) => all.failed(flow, "connect: no answer within 4 s"),
             }
             all.forget(id, flow.remote);
         });
@@ -203,10 +206,8 @@ impl Connections {
     }
 
     /// Reads and writes one connection until either side ends it.
-    async fn serve(&self, stream: TcpStream, remote: SocketAddr, id: u64, mut queue: mpsc::Receiver<Bytes>) {
+    async fn serve(&self, stream: TcpStream, flow: Flow, mut queue: mpsc::Receiver<Bytes>) {
         let _ = stream.set_nodelay(true);
-        let Ok(local) = stream.local_addr() else { return };
-        let flow = Flow { transport: Transport::Tcp, local, remote, connection: id };
         let (mut reader, mut writer) = stream.into_split();
         let write = async {
             while let Some(bytes) = queue.recv().await {
@@ -226,16 +227,22 @@ impl Connections {
     async fn read_stream(&self, reader: &mut (impl AsyncReadExt + Unpin), flow: Flow) -> String {
         let mut framer = StreamFramer::new();
         let mut buffer = vec![0; 16 * 1024];
+        // By when the message that has begun must be whole, however slowly its bytes trickle in.
+        let mut whole_by: Option<Instant> = None;
         loop {
-            let patience = if framer.pending() > 0 { MESSAGE_WITHIN } else { IDLE };
-            let read = match timeout(patience, reader.read(&mut buffer)).await {
+            let deadline = whole_by.unwrap_or_else(|| Instant::now() + IDLE);
+            let read = match timeout_at(deadline, reader.read(&mut buffer)).await {
                 Ok(Ok(0)) => return "the peer closed the connection".to_owned(),
                 Ok(Ok(read)) => read,
                 Ok(Err(error)) => return format!("read: {error}"),
-                Err(_) => return format!("nothing within {} s", patience.as_secs()),
+                Err(_) if whole_by.is_some() => {
+                    return format!("a message that is not whole within {} s", MESSAGE_WITHIN.as_secs());
+                }
+                Err(_) => return format!("nothing within {} s", IDLE.as_secs()),
             };
             framer.push(&buffer[..read]);
             while let Some(event) = framer.next() {
+                whole_by = None;
                 match event {
                     Ok(FramerEvent::Message(bytes)) => {
                         if self.arrivals.send(Arrival::Message { flow, bytes }).await.is_err() {
@@ -257,6 +264,9 @@ impl Connections {
                         return format!("not SIP: {error}");
                     }
                 }
+            }
+            if framer.pending() > 0 {
+                whole_by.get_or_insert_with(|| Instant::now() + MESSAGE_WITHIN);
             }
         }
     }
@@ -296,7 +306,10 @@ async fn accept_tcp(listener: TcpListener, shared: Arc<Connections>) {
         shared.open.insert(id, Connection { writer });
         let all = Arc::clone(&shared);
         tokio::spawn(async move {
-            all.serve(stream, remote, id, queue).await;
+            if let Ok(local) = stream.local_addr() {
+                let flow = Flow { transport: Transport::Tcp, local, remote, connection: id };
+                all.serve(stream, flow, queue).await;
+            }
             all.forget(id, remote);
             all.per_address.remove_if_mut(&ip, |_, count| {
                 *count = count.saturating_sub(1);

@@ -99,9 +99,11 @@ impl Bridge {
         None
     }
 
-    /// Nothing is heard from the far end any more. Only a leg whose media is seated can fall silent.
+    /// Nothing is heard from the far end any more. Only a leg whose media is seated can fall silent. While neither ACK
+    /// nor media has come, that is what is missing: the dialog's timer, or else [`crate::BridgeConfig::setup`], ends it.
     pub(super) fn media_silent(&mut self, at: At, call: Call) -> Option<Call> {
-        if call.ledger.is_answered() {
+        let greeted = !matches!(call.state, State::Answered { .. });
+        if greeted && call.ledger.is_answered() {
             self.hang_up(at, call, EndingParty::Network, HangupCause::MediaSilent);
             None
         } else {

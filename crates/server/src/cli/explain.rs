@@ -25,7 +25,7 @@ pub(super) struct Question {
 enum Leg {
     /// May a caller on this number and trunk join a meeting of this organizer?
     DialIn {
-        /// The number that was dialled, as E.164.
+        /// The number that was dialed, as E.164.
         #[arg(long)]
         called: E164,
         /// The trunk the call came on.

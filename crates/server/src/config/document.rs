@@ -113,7 +113,7 @@ pub struct Sip {
     /// `User-Agent` and `Server`.
     pub user_agent: String,
     /// How many TCP connections one address may hold open.
-    pub tcp_connections_per_address: usize,
+    pub tcp_connections_per_address: Spanned<usize>,
 }
 
 impl Default for Sip {
@@ -123,7 +123,7 @@ impl Default for Sip {
             listen: listen.into_iter().map(|text| Spanned::new(0..0, text.to_owned())).collect(),
             advertise: None,
             user_agent: format!("partyline/{}", env!("CARGO_PKG_VERSION")),
-            tcp_connections_per_address: 50,
+            tcp_connections_per_address: Spanned::new(0..0, 50),
         }
     }
 }
@@ -139,17 +139,17 @@ pub struct Media {
     /// First and last UDP port, `20000-20399`: two for a leg.
     pub ports: Spanned<String>,
     /// Media threads; 0 means one less than there are cores, at least one.
-    pub shards: usize,
+    pub shards: Spanned<usize>,
     /// SCHED_FIFO priority of the media threads; 0 leaves the scheduler alone.
-    pub realtime_priority: u8,
+    pub realtime_priority: Spanned<u8>,
     /// The folder of prompts.
     pub prompts: PathBuf,
     /// A table that maps prompt names to other recordings (see `config/prompts/README.md`).
     pub prompt_map: Option<PathBuf>,
     /// Hang up a leg that has sent nothing for so long, in seconds.
-    pub silence_timeout_seconds: u64,
+    pub silence_timeout_seconds: Spanned<u64>,
     /// Seats that a conference has room for.
-    pub seats_per_conference: usize,
+    pub seats_per_conference: Spanned<usize>,
     /// Break the mix on purpose, so that the demo can prove that it would notice.
     pub sabotage: Option<Spanned<String>>,
 }
@@ -160,12 +160,12 @@ impl Default for Media {
             address: IpAddr::from([127, 0, 0, 1]),
             advertise: None,
             ports: Spanned::new(0..0, "20000-20399".to_owned()),
-            shards: 0,
-            realtime_priority: 0,
+            shards: Spanned::new(0..0, 0),
+            realtime_priority: Spanned::new(0..0, 0),
             prompts: PathBuf::from("prompts/en-US"),
             prompt_map: None,
-            silence_timeout_seconds: 30,
-            seats_per_conference: 300,
+            silence_timeout_seconds: Spanned::new(0..0, 30),
+            seats_per_conference: Spanned::new(0..0, 300),
             sabotage: None,
         }
     }
@@ -194,14 +194,18 @@ pub struct Usage {
     /// The folder of the usage records' spool.
     pub spool: PathBuf,
     /// How long records are gathered before one fsync, in milliseconds.
-    pub group_milliseconds: u64,
+    pub group_milliseconds: Spanned<u64>,
     /// `usage.jsonl` is put aside when it has so many megabytes; 0: never.
-    pub file_megabytes: u64,
+    pub file_megabytes: Spanned<u64>,
 }
 
 impl Default for Usage {
     fn default() -> Self {
-        Self { spool: PathBuf::from("usage"), group_milliseconds: 10, file_megabytes: 64 }
+        Self {
+            spool: PathBuf::from("usage"),
+            group_milliseconds: Spanned::new(0..0, 10),
+            file_megabytes: Spanned::new(0..0, 64),
+        }
     }
 }
 
@@ -212,12 +216,12 @@ pub struct Attendant {
     /// Digits of a conference ID, 7 to 12.
     pub conference_id_digits: Spanned<usize>,
     /// How long the first digit may take, in seconds.
-    pub first_digit_seconds: u64,
+    pub first_digit_seconds: Spanned<u64>,
     /// How long each further digit may take, in seconds.
-    pub next_digit_seconds: u64,
+    pub next_digit_seconds: Spanned<u64>,
     /// How many conference IDs a caller may try.
-    pub attempts: u32,
-    /// Dialled-out people must press 1 to join.
+    pub attempts: Spanned<u32>,
+    /// Dialed-out people must press 1 to join.
     pub confirm_dial_out: bool,
 }
 
@@ -225,9 +229,9 @@ impl Default for Attendant {
     fn default() -> Self {
         Self {
             conference_id_digits: Spanned::new(0..0, 9),
-            first_digit_seconds: 10,
-            next_digit_seconds: 5,
-            attempts: 3,
+            first_digit_seconds: Spanned::new(0..0, 10),
+            next_digit_seconds: Spanned::new(0..0, 5),
+            attempts: Spanned::new(0..0, 3),
             confirm_dial_out: false,
         }
     }

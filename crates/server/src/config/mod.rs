@@ -4,6 +4,7 @@ mod document;
 mod problem;
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +41,7 @@ pub struct Config {
     pub spool: SpoolOptions,
     /// The bridge's numbers: timers, attempts, lengths.
     pub bridge: bridge::BridgeConfig,
-    /// Dialled-out people must press 1 to join.
+    /// Dialed-out people must press 1 to join.
     pub confirm_dial_out: bool,
     /// How long a drain waits for legs; `None` until they end themselves.
     pub drain_deadline: Option<Duration>,
@@ -93,7 +94,11 @@ impl Config {
         let document: Document = toml::from_str(text).map_err(|error| {
             let message = error.message().trim().to_owned();
             let (found, expected) = message.split_once(", expected ").unwrap_or((&message, ""));
-            Problems(vec![Problem::at_span(path, text, error.span(), "", found, expected)])
+            // A wrong value is said without its key; that stands on the same line.
+            let is_value = ["invalid ", "unknown variant"].iter().any(|word| found.starts_with(word));
+            let span = error.span().filter(|_| is_value);
+            let key = span.and_then(|span| problem::key_at(text, span.start)).unwrap_or_default();
+            Problems(vec![Problem::at_span(path, text, error.span(), key, found, expected)])
         })?;
         Check { path, text, problems: Vec::new() }.config(document)
     }
@@ -117,11 +122,15 @@ impl Check<'_> {
         let tables = document.take_tables();
         let (table, directory) = self.tables(tables, trunks.as_ref(), bridge.as_ref());
         let usage = &document.usage;
+        let group = self.within("usage.group_milliseconds", &usage.group_milliseconds, 0..=1000);
+        let megabytes = self.within("usage.file_megabytes", &usage.file_megabytes, 0..=1_000_000);
         let spool = SpoolOptions {
             folder: self.resolve(&usage.spool),
-            group: Duration::from_millis(usage.group_milliseconds.min(1000)),
-            file_limit: usage.file_megabytes.saturating_mul(1_000_000),
+            group: Duration::from_millis(group),
+            file_limit: megabytes * 1_000_000,
         };
+        let connections = &document.sip.tcp_connections_per_address;
+        let connections = self.within("sip.tcp_connections_per_address", connections, 1..=100_000);
         self.problems.sort_by_key(|problem| problem.at);
         let (Some(media), Some(bridge), Some(trunks), Some(table), Some(directory), true) =
             (media, bridge, trunks, table, directory, self.problems.is_empty())
@@ -129,13 +138,14 @@ impl Check<'_> {
             return Err(Problems(self.problems));
         };
         let drain = document.drain.deadline_seconds;
+        let bridge = bridge::BridgeConfig { dial_attempt: longest_attempt(&trunks), ..bridge };
         Ok(Config {
             node: document.node.name,
             log: document.log,
             listeners,
             advertise,
             user_agent: document.sip.user_agent,
-            tcp_connections_per_address: document.sip.tcp_connections_per_address,
+            tcp_connections_per_address: connections,
             media,
             http_listen: document.http.listen,
             token,
@@ -153,6 +163,21 @@ impl Check<'_> {
         // A default has no place in the file.
         let span = (span.end > span.start).then_some(span);
         self.problems.push(Problem::at_span(self.path, self.text, span, key, found, expected));
+    }
+
+    /// The value, which must lie in `range`: a wish that would be bent in silence is refused instead.
+    fn within<T: Copy + PartialOrd + std::fmt::Display>(
+        &mut self,
+        key: &str,
+        value: &Spanned<T>,
+        range: RangeInclusive<T>,
+    ) -> T {
+        let found = *value.as_ref();
+        if !range.contains(&found) {
+            let expected = format!("{} to {}", range.start(), range.end());
+            self.problem(value.span(), key, found.to_string(), &expected);
+        }
+        found
     }
 
     fn listeners(&mut self, texts: &[Spanned<String>]) -> Vec<Listener> {
@@ -241,15 +266,19 @@ impl Check<'_> {
                 None
             }
         };
+        let shards = self.within("media.shards", &media.shards, 0..=256);
+        let realtime_priority = self.within("media.realtime_priority", &media.realtime_priority, 0..=99);
+        let silence =
+            self.within("media.silence_timeout_seconds", &media.silence_timeout_seconds, 1..=86_400);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Some(Media {
             address: media.address,
             advertise: media.advertise.unwrap_or(media.address),
             ports: ports?,
-            shards: if media.shards == 0 { (cores - 1).max(1) } else { media.shards },
-            realtime_priority: media.realtime_priority,
+            shards: if shards == 0 { (cores - 1).max(1) } else { shards },
+            realtime_priority,
             prompts: (self.resolve(&media.prompts), media.prompt_map.as_deref().map(|map| self.resolve(map))),
-            silence_timeout: Duration::from_secs(media.silence_timeout_seconds),
+            silence_timeout: Duration::from_secs(silence),
             sabotage,
         })
     }
@@ -280,20 +309,19 @@ impl Check<'_> {
 
     fn bridge(&mut self, document: &Document) -> Option<bridge::BridgeConfig> {
         let attendant = &document.attendant;
-        let digits = &attendant.conference_id_digits;
-        if !(bridge::MIN_ID_LENGTH..=bridge::MAX_ID_LENGTH).contains(digits.as_ref()) {
-            let found = format!("{} digits", digits.as_ref());
-            self.problem(digits.span(), "attendant.conference_id_digits", found, "7 to 12");
-            return None;
-        }
-        let seconds = |seconds: u64| Duration::from_secs(seconds.clamp(1, 300));
+        let lengths = bridge::MIN_ID_LENGTH..=bridge::MAX_ID_LENGTH;
+        let before = self.problems.len();
         let mut config = bridge::BridgeConfig::default();
-        config.attendant.id_length = *digits.as_ref();
-        config.attendant.attempts = attendant.attempts.clamp(1, 10);
-        config.attendant.first_digit = seconds(attendant.first_digit_seconds);
-        config.attendant.next_digit = seconds(attendant.next_digit_seconds);
-        config.seats = document.media.seats_per_conference.clamp(1, 1000);
-        Some(config)
+        config.attendant.id_length =
+            self.within("attendant.conference_id_digits", &attendant.conference_id_digits, lengths);
+        config.attendant.attempts = self.within("attendant.attempts", &attendant.attempts, 1..=10);
+        let first = self.within("attendant.first_digit_seconds", &attendant.first_digit_seconds, 1..=300);
+        config.attendant.first_digit = Duration::from_secs(first);
+        let next = self.within("attendant.next_digit_seconds", &attendant.next_digit_seconds, 1..=300);
+        config.attendant.next_digit = Duration::from_secs(next);
+        let seats = &document.media.seats_per_conference;
+        config.seats = self.within("media.seats_per_conference", seats, 1..=1000);
+        (self.problems.len() == before).then_some(config)
     }
 
     fn trunks(
@@ -377,6 +405,16 @@ pub(crate) fn sip_transport(transport: trunk::Transport) -> sip::Transport {
     }
 }
 
+/// The longest that one attempt may take: every peer of the trunk rings for as long as its profile allows. The bridge
+/// gives an attempt up after this, so it must not be shorter.
+fn longest_attempt(trunks: &trunk::Trunks) -> Duration {
+    let longest = trunks.profiles().iter().map(|profile| {
+        let peers = u32::try_from(profile.peers.len()).unwrap_or(u32::MAX);
+        (profile.failover_time + profile.ring_for).saturating_mul(peers)
+    });
+    longest.fold(bridge::BridgeConfig::default().dial_attempt, Duration::max)
+}
+
 fn parse_ports(text: &str) -> Option<(u16, u16)> {
     let (first, last) = text.split_once('-')?;
     let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
@@ -428,9 +466,68 @@ mod tests {
         assert_eq!(found.len(), 3, "{found:#?}");
         assert!(found[0].starts_with("p.toml:2:11: `sip.listen`: `tls://127.0.0.1:5061` is not a listener"));
         assert!(found[1].starts_with("p.toml:4:9: `media.ports`"));
-        assert!(
-            found[2].starts_with("p.toml:6:24: `attendant.conference_id_digits`: 6 digits; expected 7 to 12")
-        );
+        assert!(found[2].starts_with("p.toml:6:24: `attendant.conference_id_digits`: 6; expected 7 to 12"));
+    }
+
+    #[test]
+    fn a_number_outside_its_range_is_refused_and_not_bent() {
+        let table = [
+            ("attendant", "first_digit_seconds = 301", "1 to 300"),
+            ("attendant", "next_digit_seconds = 0", "1 to 300"),
+            ("attendant", "attempts = 11", "1 to 10"),
+            ("media", "seats_per_conference = 1001", "1 to 1000"),
+            ("media", "silence_timeout_seconds = 0", "1 to 86400"),
+            ("media", "realtime_priority = 100", "0 to 99"),
+            ("media", "shards = 1000", "0 to 256"),
+            ("usage", "group_milliseconds = 1001", "0 to 1000"),
+            ("sip", "tcp_connections_per_address = 0", "1 to 100000"),
+        ];
+        for (section, line, expected) in table {
+            let found = problems(&format!("[{section}]\n{line}\n"));
+            assert_eq!(found.len(), 1, "{line}: {found:?}");
+            let key = line.split(' ').next().unwrap();
+            assert!(found[0].contains(&format!("`{section}.{key}`")), "{}", found[0]);
+            assert!(found[0].ends_with(&format!("expected {expected}")), "{}", found[0]);
+        }
+    }
+
+    #[test]
+    fn an_attempt_is_given_up_only_after_every_peer_could_have_rung_out() {
+        let text = "[[trunk]]\nid = \"acme\"\nkind = \"operator\"\nring_seconds = 600\n\
+                    peers = [{ address = \"127.0.0.2\" }, { address = \"127.0.0.3\" }]\n";
+        let config = Config::parse(Path::new("p.toml"), text).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(config.bridge.dial_attempt, Duration::from_secs(2 * (600 + 10)));
+    }
+
+    /// The keys of a table, as the refusal of an unknown one lists them.
+    fn keys_of(header: &str) -> Vec<String> {
+        let text = format!("{header}\nnot_a_key = 1\n");
+        let error = toml::from_str::<Document>(&text).expect_err(header).to_string();
+        let (_, listed) = error.split_once("expected").unwrap_or_else(|| panic!("{header}: {error}"));
+        listed.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_commented_configuration_shows_every_key() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/partyline.toml");
+        let sample = std::fs::read_to_string(path).unwrap();
+        for table in keys_of("") {
+            let Some(header) = [format!("[{table}]"), format!("[[{table}]]")].into_iter().find(|header| {
+                sample.contains(&format!("\n{header}")) || sample.contains(&format!("\n# {header}"))
+            }) else {
+                let key = format!("\n# {table} = ");
+                assert!(sample.contains(&key), "{table} is missing");
+                continue;
+            };
+            let after = sample.split(&header).skip(1);
+            let shown: Vec<&str> = after.map(|rest| rest.split("\n[").next().unwrap()).collect();
+            for key in keys_of(&header) {
+                let line = |text: &str| {
+                    text.contains(&format!("\n{key} = ")) || text.contains(&format!("\n# {key} = "))
+                };
+                assert!(shown.iter().any(|text| line(text)), "{header} {key} is missing");
+            }
+        }
     }
 
     #[test]

@@ -69,6 +69,7 @@ impl<D: Door> Control<D> {
     }
 
     pub(super) fn accept_ask(&mut self, request: RequestId, leg: LegId, conference: ConferenceId) {
+        self.callees.insert(leg, conference);
         self.changed.insert(conference);
         let Some(pending) = self.asks.remove(&request) else { return };
         self.metrics.route_decisions.with_label_values(&["out", "accepted"]).inc();

@@ -7,7 +7,10 @@ use super::{Control, Door, Now, Output};
 
 impl<D: Door> Control<D> {
     pub(super) fn handle_command(&mut self, now: Now, command: Command) {
-        tracing::trace!(?command, "bridge command");
+        // A usage record names its meeting by the digits that callers key, and no log holds those.
+        if !matches!(command, Command::Usage(_)) {
+            tracing::trace!(?command, "bridge command");
+        }
         match command {
             Command::Refuse { leg, status, reason } => self.refuse(now, leg, status, &reason),
             Command::Answer { leg } => self.answer(now, leg),
@@ -62,7 +65,10 @@ impl<D: Door> Control<D> {
                 let sent = self.seating.tell(leg, mixer::Command::Mute { leg: mixer_leg(leg), muted });
                 self.media_out(sent);
             }
-            Command::Dial { leg, attempt, candidate } => self.dial(now, leg, attempt, &candidate),
+            Command::Dial { leg, attempt, candidate } => {
+                self.changed.extend(self.callees.get(&leg));
+                self.dial(now, leg, attempt, &candidate);
+            }
             Command::CancelDial { leg, attempt } => self.cancel_dial(now, leg, attempt),
             Command::DialOutAccepted { request, leg, conference } => {
                 self.accept_ask(request, leg, conference);

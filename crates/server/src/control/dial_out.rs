@@ -185,6 +185,7 @@ impl<D: Door> Control<D> {
             media.early_answer = Some(body);
         }
         let attempt = entry.attempt;
+        self.changed.extend(self.callees.get(&leg));
         self.tell_bridge(now, Event::LegProgress { leg, attempt, status });
     }
 
@@ -203,6 +204,7 @@ impl<D: Door> Control<D> {
                 let setup = now.mono.saturating_duration_since(entry.began).as_secs_f64();
                 self.metrics.call_setup.with_label_values(&["out"]).observe(setup);
                 tracing::info!(%leg, attempt, "dial-out answered");
+                self.changed.extend(self.callees.get(&leg));
                 self.provide_seat(leg);
                 self.tell_bridge(now, Event::LegAnswered { leg, attempt });
             }

@@ -286,6 +286,7 @@ impl<D: Door> Control<D> {
 
     /// The leg is over: everything of it is given back. `cause` is ours, where we ended it.
     pub(super) fn finish(&mut self, now: Now, leg: LegId, cause: Option<HangupCause>) {
+        self.changed.extend(self.callees.remove(&leg));
         let Some(mut entry) = self.legs.remove(&leg) else { return };
         if let Some(id) = entry.invite.take() {
             self.by_invite.remove(&id);

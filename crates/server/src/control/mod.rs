@@ -187,7 +187,7 @@ pub struct Parts<D> {
     pub shards: usize,
     /// A leg that sends nothing for so long is hung up.
     pub silent_after: Duration,
-    /// Dialled-out people must press 1 to join.
+    /// Dialed-out people must press 1 to join.
     pub confirm_dial_out: bool,
     /// All randomness comes from here.
     pub seed: [u8; 32],
@@ -224,6 +224,8 @@ pub struct Control<D: Door> {
     asks: HashMap<bridge::RequestId, api::Pending>,
     /// Open meetings, with the conference ID under which they were published.
     meetings: HashMap<ConferenceId, Option<String>>,
+    /// Legs that are being called, and for which meeting.
+    callees: HashMap<LegId, ConferenceId>,
     /// Meetings to publish again.
     changed: BTreeSet<ConferenceId>,
     silent_after: Duration,
@@ -271,6 +273,7 @@ impl<D: Door> Control<D> {
             pings: HashMap::new(),
             asks: HashMap::new(),
             meetings: HashMap::new(),
+            callees: HashMap::new(),
             changed: BTreeSet::new(),
             silent_after: parts.silent_after,
             confirm_dial_out: parts.confirm_dial_out,
@@ -360,7 +363,10 @@ impl<D: Door> Control<D> {
     }
 
     fn tell_bridge(&mut self, now: Now, event: bridge::Event) {
-        tracing::trace!(?event, "bridge event");
+        // A dial-out names its meeting by the digits that callers key, and no log holds those.
+        if !matches!(event, bridge::Event::DialOut(_)) {
+            tracing::trace!(?event, "bridge event");
+        }
         self.bridge.handle(now.mono, now.wall, event);
     }
 

@@ -172,7 +172,11 @@ async fn play(options: &Options) -> anyhow::Result<(bool, Option<Bridge>)> {
     println!("{}", verdict.table());
     print_decisions(&decisions);
     let passes = verdict.passes();
-    println!("\n{}  ({seconds:.0} s; everything in {})", headline(passes), out.display());
+    println!(
+        "\n{} ({seconds:.0} s)\n  {}: timeline.png, ladder.svg, <name>.heard.wav, usage.jsonl, metrics.txt, verdict.json, bridge.log",
+        headline(passes),
+        out.display()
+    );
     Ok((passes, bridge))
 }
 

@@ -196,7 +196,14 @@ async fn dial_out(
 ) -> Response {
     let Json(body) = match body {
         Ok(body) => body,
-        Err(rejection) => return doors.refuse(StatusCode::BAD_REQUEST, &rejection.body_text()),
+        Err(rejection) => {
+            // Wrong JSON and JSON that says something else are the same mistake to whoever made it.
+            let status = match rejection.status() {
+                StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+                other => other,
+            };
+            return doors.refuse(status, &rejection.body_text());
+        }
     };
     let (answer, answered) = oneshot::channel();
     let ask = Ask::DialOut { conference_id, number: body.number, confirm: body.confirm };

@@ -254,7 +254,7 @@ mod tests {
             delivered: counter("d"),
             dropped: counter("l"),
         };
-        let (settled, tickets) = mpsc::channel();
+        let (settled, tickets) = mpsc::sync_channel(1000);
         let group = Duration::from_millis(1);
         let options = SpoolOptions { folder: folder.to_owned(), group, file_limit: 0 };
         let spool = Spool::start(&options, metrics.clone(), move |ticket| {

@@ -11,8 +11,8 @@ pub struct EndpointConfig {
     pub user_agent: String,
     /// T1, T2, T4.
     pub timers: Timers,
-    /// Host, or host:port, written into Via and into the Contact we make up ourselves; `None` takes the flow's own
-    /// address. A name is needed where the peer checks it against a certificate.
+    /// Host written into Via and into the Contact we make up ourselves, with the flow's own port; `None` takes the
+    /// flow's own address. A name is needed where the peer checks it against a certificate.
     pub advertised_host: Option<String>,
     /// Transactions alive at once, both roles; above it new requests get 503.
     pub max_transactions: usize,

@@ -103,9 +103,14 @@ impl Endpoint {
         match *request.method() {
             Method::INVITE => self.handle_reinvite(now, flow, request, key, id),
             Method::BYE => self.handle_bye(now, flow, &request, key, id),
-            // Inside of a dialog OPTIONS asks about the dialog, and that one is served.
+            // Inside of a dialog OPTIONS asks about the dialog, and that one is served: by a transaction, since a copy
+            // would find its own CSeq used up.
             _ => match self.take_cseq(id, &request) {
-                Ok(()) => self.answer_options(&request, flow, Readiness::Ready),
+                Ok(()) => {
+                    let response = self.options_answer(&request, &flow, Readiness::Ready);
+                    let server = self.start_server(&request, key, reply_flow(&request, flow), None, "");
+                    self.respond(now, server, &response);
+                }
                 Err(refusal) => self.refuse(&request, flow, refusal),
             },
         }
@@ -121,6 +126,11 @@ impl Endpoint {
         else {
             return;
         };
+        // Branches can be guessed (some peers count them). Section 9.1 wants more to be the same.
+        if usage.and_then(|id| self.asking(id, invite)).is_some_and(|asking| !is_about(request, asking)) {
+            let why = "CANCEL with the branch of an INVITE whose Call-ID, From tag or CSeq it does not have";
+            return self.refuse(request, flow, Refusal::new(481, why));
+        }
         let handle = self.start_server(request, key, reply_flow(request, flow), None, &tag);
         let response = self.response(request, 200, None, &tag);
         self.respond(now, handle, &response);
@@ -143,6 +153,13 @@ impl Endpoint {
             None => self.discard(flow, "ACK that matches no transaction and no dialog", None),
         }
     }
+}
+
+/// Whether a CANCEL is about this INVITE (RFC 3261 section 9.1).
+fn is_about(cancel: &Message, invite: &Message) -> bool {
+    let tag = |message: &Message| message.from().and_then(|from| from.tag().map(str::to_owned));
+    let number = |message: &Message| message.cseq().map(|cseq| cseq.number);
+    cancel.call_id() == invite.call_id() && number(cancel) == number(invite) && tag(cancel) == tag(invite)
 }
 
 /// The dialog that a request of the peer's names: its To tag is ours.

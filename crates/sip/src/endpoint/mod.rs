@@ -237,7 +237,10 @@ impl Endpoint {
     }
 
     fn host(&self, flow: &Flow) -> String {
-        self.config.advertised_host.clone().unwrap_or_else(|| flow.local.to_string())
+        match &self.config.advertised_host {
+            Some(host) => format!("{host}:{}", flow.local.port()),
+            None => flow.local.to_string(),
+        }
     }
 
     /// A new Via with a fresh branch; `rport` asks for the answer to come back where the request left (RFC 3581).

@@ -82,12 +82,17 @@ impl Endpoint {
     /// Answers theirs as an INVITE would be answered now (section 11.2): 200, or 503 while draining. Nothing is kept:
     /// a copy gets the same answer.
     pub(super) fn answer_options(&mut self, request: &Message, flow: Flow, readiness: Readiness) {
+        let response = self.options_answer(request, &flow, readiness);
+        self.send_stateless(request, flow, &response);
+    }
+
+    pub(super) fn options_answer(&self, request: &Message, flow: &Flow, readiness: Readiness) -> Message {
         let tag = self.stateless_tag(request);
         let (status, retry_after) = match readiness {
             Readiness::Ready => (200, None),
             Readiness::Draining { retry_after } => (503, Some(retry_after)),
         };
-        let contact = self.default_contact(request, &flow);
+        let contact = self.default_contact(request, flow);
         let mut response = self.response(request, status, None, &tag);
         let headers = response.headers_mut();
         headers.push(HeaderName::Contact, contact);
@@ -97,6 +102,6 @@ impl Endpoint {
         if let Some(after) = retry_after {
             headers.push(HeaderName::RetryAfter, after);
         }
-        self.send_stateless(request, flow, &response);
+        response
     }
 }

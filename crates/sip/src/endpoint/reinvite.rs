@@ -180,7 +180,7 @@ impl Endpoint {
     ) {
         let offer = match self.admit_reinvite(id, &request) {
             Ok(offer) => offer,
-            Err(refusal) => return self.refuse(&request, flow, refusal),
+            Err(refusal) => return self.refuse_in_dialog(now, &request, key, flow, refusal),
         };
         self.settle_accept(now, id, None);
         let server = self.start_server(&request, key, reply_flow(&request, flow), Some(id), "");

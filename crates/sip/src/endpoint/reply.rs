@@ -3,9 +3,11 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use super::flow::{Flow, Transmit};
 use super::{ALLOW, Body, Endpoint};
+use crate::transaction::key::ServerKey;
 use crate::wire::{HeaderName, Malformed, Message, Method};
 
 /// Why a request is refused without a transaction.
@@ -55,6 +57,26 @@ impl Endpoint {
             response.headers_mut().push(name, value);
         }
         self.send_stateless(request, flow, &response);
+        self.discard(flow, why, Some(status));
+    }
+
+    /// Refuses a request inside of a dialog by a transaction: its CSeq is used up, so that a copy could not get the
+    /// same answer again.
+    pub(super) fn refuse_in_dialog(
+        &mut self,
+        now: Instant,
+        request: &Message,
+        key: ServerKey,
+        flow: Flow,
+        refusal: Refusal,
+    ) {
+        let Refusal { status, why, headers } = refusal;
+        let mut response = self.response(request, status, None, "");
+        for (name, value) in headers {
+            response.headers_mut().push(name, value);
+        }
+        let server = self.start_server(request, key, reply_flow(request, flow), None, "");
+        self.respond(now, server, &response);
         self.discard(flow, why, Some(status));
     }
 

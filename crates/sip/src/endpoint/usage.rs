@@ -114,6 +114,18 @@ impl Endpoint {
         }
     }
 
+    /// The INVITE or re-INVITE behind `server` that still waits for the application's answer.
+    pub(super) fn asking(&self, id: InviteId, server: u64) -> Option<&Message> {
+        match self.usages.get(&id)? {
+            Usage::Offered(offered) if offered.server == server => Some(&offered.request),
+            Usage::Up(up) => {
+                let asked = up.asked.as_ref().filter(|asked| asked.server == server)?;
+                Some(&asked.request)
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn arm_usage(&mut self, id: InviteId, reason: TimerReason, now: Instant, after: Duration) {
         self.timers.arm(TimerOwner::Usage(id.0), reason, later(now, after));
     }

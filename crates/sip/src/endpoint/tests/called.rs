@@ -116,6 +116,24 @@ fn a_cancel_before_the_answer_gets_200_and_the_invite_487() {
 }
 
 #[test]
+fn a_cancel_that_only_guessed_the_branch_ends_nothing() {
+    let cancel = "CANCEL sip:+15550100@192.0.2.1 SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bKinvite\n\
+        From: <sip:bob@192.0.2.9>;tag=bob\nTo: <sip:+15550100@192.0.2.1>\nCall-ID: call@192.0.2.9\n\
+        CSeq: 1 CANCEL\nContent-Length: 0\n\n";
+    let wrong = [("call@192.0.2.9", "guess@192.0.2.9"), ("tag=bob", "tag=mallory"), ("CSeq: 1", "CSeq: 2")];
+    for (right, guessed) in wrong {
+        let mut peer = Peer::udp();
+        peer.offered();
+        peer.sent();
+        peer.input(&cancel.replace(right, guessed));
+        assert_eq!(peer.sent_words(), ["481"], "{guessed}");
+        assert_eq!(peer.us.invites(), 1, "{guessed}");
+        peer.input(cancel);
+        assert_eq!(peer.sent_words(), ["200", "487"]);
+    }
+}
+
+#[test]
 fn a_cancel_after_the_200_gets_200_and_changes_nothing() {
     let mut peer = Peer::udp();
     let id = peer.offered();

@@ -30,6 +30,20 @@ fn a_cancel_waits_for_a_provisional_response() {
 }
 
 #[test]
+fn an_advertised_host_stands_in_the_via_with_the_port_we_listen_on() {
+    let config =
+        EndpointConfig { advertised_host: Some("bridge.example".to_owned()), ..EndpointConfig::default() };
+    let mut peer = Peer::with(Transport::Udp, config);
+    peer.flow.local.set_port(5080);
+    let (_, invite) = peer.invite();
+    assert!(
+        header(&invite, "Via").starts_with("SIP/2.0/UDP bridge.example:5080;"),
+        "{}",
+        header(&invite, "Via")
+    );
+}
+
+#[test]
 fn a_2xx_that_crosses_the_cancel_gets_ack_and_bye() {
     let mut peer = Peer::udp();
     let (id, invite) = peer.invite();

@@ -199,6 +199,26 @@ fn a_reinvite_that_overtakes_the_ack_stands_for_it() {
 }
 
 #[test]
+fn a_copy_of_a_request_in_a_dialog_gets_the_answer_of_the_first_again() {
+    let mut peer = Peer::udp();
+    let (id, tag) = peer.called_in();
+    peer.request("OPTIONS", 2, "z9hG4bKo", &tag, "", b"");
+    let first = peer.sent_one();
+    assert_eq!(word(&first), "200");
+    peer.request("OPTIONS", 2, "z9hG4bKo", &tag, "", b"");
+    assert_eq!(peer.sent_one().to_bytes(), first.to_bytes(), "its CSeq is used up, but it is a copy");
+    peer.us.reinvite(peer.now, id, Body::sdp(OFFER)).expect("sent");
+    peer.sent();
+    for _ in 0..2 {
+        peer.request("INVITE", 3, "z9hG4bKmet", &tag, "", OFFER);
+        assert_eq!(peer.sent_words(), ["491"]);
+    }
+    peer.request_as("ACK", "3 ACK", "z9hG4bKmet", &tag, "", b"");
+    assert!(peer.sent().is_empty());
+    assert_eq!(peer.us.invites(), 1);
+}
+
+#[test]
 fn two_reinvites_that_meet_get_491_and_the_owner_of_the_call_id_waits_longer() {
     for owner in [true, false] {
         let mut peer = Peer::udp();
@@ -213,6 +233,7 @@ fn two_reinvites_that_meet_get_491_and_the_owner_of_the_call_id_waits_longer() {
         if !owner {
             peer.request("INVITE", 2, "z9hG4bKre", &tag, "", OFFER);
             assert_eq!(peer.sent_words(), ["491"]);
+            peer.request_as("ACK", "2 ACK", "z9hG4bKre", &tag, "", b"");
         }
         peer.answer(&ours, 491, "bob", "", b"");
         assert_eq!(peer.sent_words(), ["ACK"]);
