@@ -2,9 +2,10 @@
 
 use std::{
     fs::{self, File},
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{ExitStatus, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -51,7 +52,7 @@ impl House {
     /// Finds ports, opens the exchange, writes the configuration with `changes` (text to text) made to it.
     pub(crate) async fn new(changes: &[(&str, &str)]) -> (Self, Doorbell) {
         let folder = tempfile::tempdir().expect("a folder");
-        let ports = Ports::find().expect("free ports");
+        let ports = Ports { sip: free_port(), http: free_port(), ..Ports::find().expect("free ports") };
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let config = ExchangeConfig {
             name: "operator".to_owned(),
@@ -100,7 +101,7 @@ impl House {
     pub(crate) async fn start_by(&self, through: &[&str]) -> Bridge {
         let mut bridge = self.spawn(through);
         let began = Instant::now();
-        while !self.get("/readyz").await.is_some_and(|answer| answer.status == 200) {
+        while self.get("/readyz").await.is_none_or(|answer| answer.status != 200) {
             let ended = bridge.child.try_wait().expect("the state of the bridge");
             assert!(
                 ended.is_none() && began.elapsed() < PATIENCE,
@@ -173,6 +174,11 @@ impl House {
     /// One sample of the metrics page, by its name with labels as written there; 0 when it is not there.
     pub(crate) async fn metric(&self, series: &str) -> f64 {
         sample(&self.metrics().await, series)
+    }
+
+    /// One whole number of the metrics page.
+    pub(crate) async fn count(&self, series: &str) -> u64 {
+        self.metric(series).await.round() as u64
     }
 
     /// A caller with the attendant: answered, nothing keyed.
@@ -260,6 +266,19 @@ pub(crate) async fn run(arguments: &[&str], folder: &Path) -> Output {
 pub(crate) fn sample(page: &str, series: &str) -> f64 {
     let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.map_or(0.0, |value| value.parse().expect("a number"))
+}
+
+/// A port that is free over UDP and TCP, below those that sockets without a wish get, and no other test's.
+fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 61;
+        let port = 10_000 + (step % 6_000) as u16;
+        let address = ("127.0.0.1", port);
+        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// The repository.

@@ -18,13 +18,13 @@ async fn keyed_digits_are_in_no_log_no_record_and_no_metric() {
         let call = house.call("+493023125001").await;
         call.media().key(&format!("{WRONG}#")).await;
         let wrong = "partyline_attendant_attempts_total{result=\"wrong\",step=\"conference_id\"}";
-        house.until("the wrong ID is judged", async || house.metric(wrong).await == 1.0).await;
+        house.until("the wrong ID is judged", async || house.count(wrong).await == 1).await;
         let right = "partyline_attendant_attempts_total{result=\"accepted\",step=\"conference_id\"}";
         // The attendant says that it was wrong, and asks again.
         call.media().falls_quiet(Duration::from_millis(800), Duration::from_secs(20)).await;
         call.media().key(&format!("{CONFERENCE}#")).await;
         house.until_seated(1).await;
-        assert_eq!(house.metric(right).await, 1.0);
+        assert_eq!(house.count(right).await, 1);
         let metrics = house.metrics().await;
         call.hang_up().await.expect("an answer to BYE");
         house.until("its end is written", async || !house.records("final").is_empty()).await;
