@@ -144,7 +144,7 @@ fn nothing_within_three_and_a_half_seconds_leads_to_the_next_candidate() {
     let begin = world.elapsed();
     dial(&mut world, SAM, FRENCH);
     world.until("the next trunk is tried", Duration::from_secs(9), |world| !called(world, ELBE).is_empty());
-    let after = (world.elapsed() - begin).as_millis();
+    let after = world.since(begin).as_millis();
     assert!((3500..3600).contains(&after), "{after} ms");
     world.seconds(3);
     assert_eq!(participants(&world, SAM), 2);
@@ -167,7 +167,7 @@ fn no_ringing_within_ten_seconds_leads_to_the_next_candidate() {
     let begin = world.elapsed();
     dial(&mut world, SAM, FRENCH);
     world.until("the next trunk is tried", Duration::from_secs(19), |world| !called(world, ELBE).is_empty());
-    let after = (world.elapsed() - begin).as_millis();
+    let after = world.since(begin).as_millis();
     assert!((10_000..10_100).contains(&after), "{after} ms");
     world.seconds(1);
     assert_eq!(world.sites[OPERATOR.0].got("CANCEL").len(), 1, "a 100 can be cancelled");

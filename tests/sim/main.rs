@@ -7,6 +7,10 @@ static ALLOCATOR: mixer::guard::GuardedAllocator = mixer::guard::GuardedAllocato
 mod attendant;
 mod cast;
 mod dial_out;
+mod drain;
+mod health;
+mod limits;
 mod media;
 mod meeting;
 mod signalling;
+mod storm;

@@ -218,16 +218,18 @@ impl World {
         self.flush(site);
     }
 
-    /// The phone offers other media: `sendonly` holds, `sendrecv` resumes. `None` leaves the offer to the bridge.
-    pub fn reinvite(&mut self, phone: PhoneId, direction: Option<&str>) {
+    /// The phone offers other media: `sendonly` holds, `sendrecv` resumes. `None` leaves the offer to the bridge. False
+    /// when that cannot be now.
+    pub fn reinvite(&mut self, phone: PhoneId, direction: Option<&str>) -> bool {
         let (now, id) = (self.instant(), phone);
         let phone = &mut self.phones[id.0];
         phone.version += 1;
         let text = direction.map(|direction| phone.sdp(direction)).unwrap_or_default();
         let (site, invite) = (phone.site, phone.invite);
         let endpoint = self.sites[site.0].endpoint.as_mut().expect("this site has an endpoint");
-        endpoint.reinvite(now, invite, Body::sdp(text)).expect("no other offer is under way");
+        let sent = endpoint.reinvite(now, invite, Body::sdp(text)).is_ok();
         self.flush(site);
+        sent
     }
 
     /// The phone receives RTP elsewhere from now on; tell the bridge with [`World::reinvite`].

@@ -59,8 +59,11 @@ impl World {
             assert!(faults.is_empty(), "phone {number} complains: {faults:?}");
         }
         if self.net.sip == crate::Impairment::NONE {
+            // Two BYEs may cross; everything else that a peer cannot make sense of is our mistake.
+            let crossing = |why: &&String| !why.starts_with("BYE in a dialog that does not exist");
             for site in &self.sites {
-                assert!(site.discarded.is_empty(), "{} could not read: {:?}", site.name, site.discarded);
+                let complaints: Vec<&String> = site.discarded.iter().filter(crossing).collect();
+                assert!(complaints.is_empty(), "{} could not read: {complaints:?}", site.name);
             }
         }
         self.judge_records();

@@ -118,6 +118,11 @@ impl World {
         self.now
     }
 
+    /// Time since a moment that [`World::elapsed`] gave.
+    pub fn since(&self, begin: Duration) -> Duration {
+        self.now.saturating_sub(begin)
+    }
+
     /// The present moment for timers.
     pub fn instant(&self) -> Instant {
         self.start + self.now

@@ -100,6 +100,10 @@ pub fn sdp(input: &[u8]) {
                     (agreed.codec, agreed.audio_pt, agreed.event_pt)
                 );
                 assert!(answer.len() <= input.len() + 1024, "an answer larger than its offer");
+                let again = sdp::reoffer(&answer, &local).expect("our answer can be offered again");
+                let (_, back) =
+                    sdp::answer(&again, &local, &caps).expect("what we offer again could be an offer");
+                assert_eq!((back.codec, back.audio_pt), (agreed.codec, agreed.audio_pt));
             }
             Err(error) => assert!(matches!(error.status(), 400 | 413 | 488) && error.to_string().len() < 500),
         }
@@ -107,7 +111,6 @@ pub fn sdp(input: &[u8]) {
         let _ = sdp::accept_answer(&ours, input, &caps);
         let _ = sdp::accept_answer(input, &ours, &caps);
     }
-    assert!(sdp::is_unchanged(input, input));
 }
 
 /// Any bytes as a stream: the same messages come out in one piece and in small ones, each is read or refused as one

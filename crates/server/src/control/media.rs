@@ -150,8 +150,14 @@ impl<D: Door> Control<D> {
         let Some(profile) = trunks.get(&entry.trunk) else { return };
         let Some(media) = entry.media.as_mut() else { return };
         let Some(offer) = offer else {
-            // We are asked to offer: what we said last still holds; the answer comes with the ACK.
-            let _ = self.endpoint.accept_reinvite(now.mono, id, Body::sdp(media.sdp.clone()));
+            // We are asked to offer; the answer comes with the ACK.
+            if let Ok(sdp) = sdp::reoffer(&media.sdp, &media.local) {
+                if sdp != media.sdp {
+                    media.local.session_version += 1;
+                    media.sdp = sdp::reoffer(&sdp, &media.local).unwrap_or(sdp);
+                }
+                let _ = self.endpoint.accept_reinvite(now.mono, id, Body::sdp(media.sdp.clone()));
+            }
             return;
         };
         let mut local = media.local;

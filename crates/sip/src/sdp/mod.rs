@@ -5,14 +5,14 @@
 //!
 //! Order of use: a peer's offer goes to [`answer`]; our own [`offer`] is kept and given to [`accept_answer`] with what
 //! came back (an INVITE without SDP is answered by [`offer`] too: the late offer). A re-offer is just another offer: it
-//! is read for what it says, whatever its o= version claims; [`is_unchanged`] tells whether our answer may stay the same.
+//! is read for what it says, whatever its o= version claims; one without SDP is answered by [`reoffer`].
 
 mod description;
 mod error;
 mod offer_answer;
 
 pub use error::SdpError;
-pub use offer_answer::{accept_answer, answer, is_unchanged, offer};
+pub use offer_answer::{accept_answer, answer, offer, reoffer};
 
 use std::{
     fmt,

@@ -50,6 +50,24 @@ pub fn offer(local: &LocalMedia, caps: &Capabilities) -> Bytes {
     write(local, vec![media])
 }
 
+/// What we offer when the peer asks for it in mid-dialog (RFC 3261 section 14.2): `previous`, the description of ours that
+/// holds, with its m-lines and payload types as agreed (RFC 3264 section 8), in the direction that `local` wants. A hold
+/// that the peer asked for earlier binds our answer to it and no later offer of ours, or nobody could end it this way.
+///
+/// # Errors
+/// [`SdpError`] when `previous` is no description.
+pub fn reoffer(previous: &[u8], local: &LocalMedia) -> Result<Bytes, SdpError> {
+    let mut medias = Description::parse(previous)?.media().to_vec();
+    for media in medias.iter_mut().filter(|media| media.port != 0) {
+        for attribute in &mut media.attributes {
+            if Direction::parse(&attribute.attribute).is_some() {
+                *attribute = Attribute::new(local.direction.as_str());
+            }
+        }
+    }
+    Ok(write(local, medias))
+}
+
 /// Reads the answer to our own offer. An answer with several codecs is tolerated: its first that we offered counts.
 ///
 /// # Errors
@@ -57,7 +75,9 @@ pub fn offer(local: &LocalMedia, caps: &Capabilities) -> Bytes {
 pub fn accept_answer(offered: &[u8], answer: &[u8], caps: &Capabilities) -> Result<Negotiated, SdpError> {
     let ours = Description::parse(offered)?;
     let theirs = Description::parse(answer)?;
-    let ([our_media], [media]) = (ours.media(), theirs.media()) else {
+    // Ours has one stream; in a re-offer, those that were rejected before it keep their places.
+    let mut pairs = ours.media().iter().zip(theirs.media()).filter(|(our_media, _)| our_media.port != 0);
+    let (Some((our_media, media)), true) = (pairs.next(), ours.media().len() == theirs.media().len()) else {
         return Err(SdpError::NotAccepted);
     };
     if media.port == 0 {
@@ -76,17 +96,6 @@ pub fn accept_answer(offered: &[u8], answer: &[u8], caps: &Capabilities) -> Resu
         direction: our_stream.direction(),
     };
     negotiate(&stream, stream.first_codec(&offered_codecs), &local, caps, our_stream.rtcp_mux())
-}
-
-/// Whether a re-offer repeats the previous one, o= line aside: our answer then stays the same, its version too.
-/// The o= version alone is not trusted, because some SBCs put a call on hold without raising it.
-pub fn is_unchanged(previous: &[u8], offer: &[u8]) -> bool {
-    fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
-        body.split(|&b| b == b'\n')
-            .map(<[u8]>::trim_ascii_end)
-            .filter(|l| !l.is_empty() && !l.starts_with(b"o="))
-    }
-    lines(previous).eq(lines(offer))
 }
 
 fn negotiate(

@@ -265,9 +265,26 @@ fn the_two_halves_agree_with_each_other() {
 fn a_re_offer_is_read_for_what_it_says_not_for_its_version() {
     let first = body("m=audio 5000 RTP/AVP 8");
     let hold = body("m=audio 5000 RTP/AVP 8\na=sendonly");
-    assert!(is_unchanged(first.as_bytes(), first.replace("o=- 1 1", "o=- 1 2").as_bytes()));
-    assert!(!is_unchanged(first.as_bytes(), hold.as_bytes()));
-    assert!(answer(hold.as_bytes(), &local(), &caps()).expect("acceptable").1.on_hold);
+    let on_hold = |body: &str| answer(body.as_bytes(), &local(), &caps()).expect("acceptable").1.on_hold;
+    assert!(!on_hold(&first));
+    assert!(on_hold(&hold), "the same version, and yet a hold");
+}
+
+#[test]
+fn when_asked_to_offer_again_we_offer_what_was_agreed_without_the_peers_hold() {
+    let held = "m=video 4000 RTP/AVP 31\nm=audio 5000 RTP/AVP 97 96\na=rtpmap:97 PCMA/8000\n\
+                a=rtpmap:96 telephone-event/8000\na=sendonly";
+    let (ours, agreed) = answered(held);
+    assert_eq!(agreed.direction, Direction::RecvOnly);
+    let later = LocalMedia { session_version: 2, ..local() };
+    let offered = reoffer(ours.as_bytes(), &later).expect("our own description");
+    let expected = ours.replace("o=- 7 1", "o=- 7 2").replace("a=recvonly", "a=sendrecv");
+    assert_eq!(String::from_utf8(offered.to_vec()).expect("text"), expected);
+    let resumed = body("m=video 0 RTP/AVP 31\nm=audio 5000 RTP/AVP 97\na=rtpmap:97 PCMA/8000");
+    let agreed = accept_answer(&offered, resumed.as_bytes(), &caps()).expect("acceptable");
+    assert_eq!((agreed.audio_pt, agreed.direction, agreed.on_hold), (97, Direction::SendRecv, false));
+    let dropped = body("m=audio 5000 RTP/AVP 97\na=rtpmap:97 PCMA/8000");
+    assert_eq!(accept_answer(&offered, dropped.as_bytes(), &caps()), Err(SdpError::NotAccepted));
 }
 
 #[test]
