@@ -101,6 +101,7 @@ async fn every_refusal_of_a_dial_out_is_a_problem_that_says_what_to_do() {
         let refused = ask(&house, "POST", &here, Some(TOKEN), &number(forbidden)).await;
         is_problem(&refused, 403);
     }
+    is_problem(&ask(&house, "POST", &here, Some(TOKEN), &number(&"1".repeat(65))).await, 400);
     assert_eq!(house.count("partyline_api_requests_total{result=\"ok\"}").await, 0);
     let accepted = ask(&house, "POST", &here, Some(TOKEN), &number("+4930901820")).await;
     assert!(accepted.0.starts_with("http/1.1 202 "), "{}", accepted.0);

@@ -119,11 +119,11 @@ async fn nothing_that_peers_send_makes_a_new_series() {
 /// The rows of the table in docs/operations.md: name to type and labels.
 fn documented() -> BTreeMap<String, (String, String)> {
     let text = std::fs::read_to_string(root().join("docs/operations.md")).expect("docs/operations.md");
-    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
-    let rows = rows.filter_map(|row| {
-        let mut cells = row.split(" | ").map(|cell| cell.trim_matches('`').to_owned());
-        let (name, kind, labels) = (cells.next()?, cells.next()?, cells.next()?);
-        ["counter", "gauge", "histogram"].contains(&kind.as_str()).then_some((name, (kind, labels)))
+    let rows = text.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let [_, name, kind, labels, ..] = cells[..] else { return None };
+        let is_metric = ["counter", "gauge", "histogram"].contains(&kind);
+        is_metric.then(|| (name.to_owned(), (kind.to_owned(), labels.to_owned())))
     });
     rows.collect()
 }
