@@ -57,6 +57,8 @@ pub struct Caller {
     pub laws: Vec<Law>,
     /// INVITE without SDP: the bridge offers, the ACK answers.
     pub late_offer: bool,
+    /// The number he shows; one of his own if `None`.
+    pub from: Option<String>,
     /// Nobody listens to what he hears.
     pub deaf: bool,
     /// Over TCP.
@@ -72,6 +74,7 @@ impl Caller {
             sound: Sound::Silence,
             laws: vec![Law::A, Law::Mu],
             late_offer: false,
+            from: None,
             deaf: false,
             tcp: false,
         }
@@ -156,12 +159,13 @@ impl World {
         let (transport, connection) = if caller.tcp { (Transport::Tcp, 1) } else { (Transport::Udp, 0) };
         let now = self.instant();
         let site = &mut self.sites[caller.site.0];
+        let from = caller.from.clone().unwrap_or_else(|| format!("+4930555{:04}", id.0));
         let flow = Flow { transport, local: site.address, remote: BRIDGE, connection };
         let uri = |text: String| Uri::parse(&text).expect("a URI of ours");
         let outgoing = OutgoingInvite {
             flow,
             request_uri: uri(format!("sip:{}@{BRIDGE}", caller.number)),
-            from: NameAddr::new(uri(format!("sip:+4930555{:04}@{}", id.0, site.address))),
+            from: NameAddr::new(uri(format!("sip:{from}@{}", site.address))),
             to: NameAddr::new(uri(format!("sip:{}@{BRIDGE}", caller.number))),
             contact: NameAddr::new(uri(format!("sip:p{}@{}", id.0, site.address))),
             extra: Vec::new(),
@@ -236,6 +240,7 @@ impl World {
     pub fn move_phone(&mut self, id: PhoneId, port: u16) {
         let phone = &mut self.phones[id.0];
         self.by_rtp.remove(&phone.rtp);
+        self.former.insert(phone.rtp);
         phone.rtp.set_port(port);
         self.by_rtp.insert(phone.rtp, id);
     }

@@ -81,6 +81,17 @@ impl Ear {
         if pieces == 0 { 0.0 } else { (sum / f64::from(pieces)).sqrt() }
     }
 
+    /// The share of 20 ms pieces during `when` in which a tone is louder than `least`.
+    pub fn share(&self, frequency: u32, least: f64, when: &Range<Duration>) -> f64 {
+        let pieces = self.packets.iter().filter(|packet| when.contains(&packet.at) && !packet.pcm.is_empty());
+        let (mut loud, mut all) = (0.0, 0.0);
+        for packet in pieces {
+            all += 1.0;
+            loud += f64::from(u8::from(goertzel(&packet.pcm, frequency) > least));
+        }
+        if all > 0.0 { loud / all } else { 0.0 }
+    }
+
     /// Audio packets during `when`.
     pub fn packets_in(&self, when: &Range<Duration>) -> usize {
         self.packets.iter().filter(|packet| when.contains(&packet.at)).count()
@@ -151,6 +162,11 @@ fn parse(at: Duration, bytes: &[u8]) -> Option<Packet> {
         csrcs,
         pcm,
     })
+}
+
+/// Whether a tone is in a piece of sound, at least so loud.
+pub fn has(samples: &[i16], frequency: u32, least: f64) -> bool {
+    goertzel(samples, frequency) >= least
 }
 
 /// The amplitude of one frequency (Goertzel's algorithm).

@@ -69,6 +69,8 @@ pub struct Setup {
     pub ports: &'static str,
     /// Give the operator `rhein` a second peer.
     pub second_peer: bool,
+    /// The transport of the trunk `rhein`, `udp` or `tcp`.
+    pub operator_transport: &'static str,
     /// Lines added to the trunk `rhein`.
     pub operator_lines: &'static str,
     /// Lines put before all tables of the configuration's end: further tables.
@@ -93,6 +95,7 @@ impl Default for Setup {
             report_delay: Duration::from_millis(1),
             ports: "20000-20399",
             second_peer: false,
+            operator_transport: "udp",
             operator_lines: "",
             tables: "",
             attendant: "",
@@ -113,7 +116,7 @@ impl Setup {
         let spare =
             if self.second_peer { ", { address = \"127.0.0.5:5060\", transport = \"udp\" }" } else { "" };
         let (ports, attendant, tables) = (self.ports, self.attendant, self.tables);
-        let operator_lines = self.operator_lines;
+        let (operator_lines, transport) = (self.operator_lines, self.operator_transport);
         format!(
             r#"
 [sip]
@@ -130,7 +133,7 @@ shards = 2
 id = "rhein"
 kind = "operator"
 provider = "operator:rhein"
-peers = [{{ address = "127.0.0.2:5060", transport = "udp" }}{spare}]
+peers = [{{ address = "127.0.0.2:5060", transport = "{transport}" }}{spare}]
 codecs = ["pcma", "pcmu"]
 {operator_lines}
 

@@ -20,6 +20,7 @@ impl World {
             }
         }
         self.until("every leg of the bridge ends", LONGEST, |world| world.control.legs() == 0);
+        self.until("the bridge forgets every dialog", LONGEST, |world| world.control.residue().is_empty());
         self.until("every dialog of every peer ends", LONGEST, |world| {
             world.sites.iter().filter_map(|site| site.endpoint.as_ref()).all(|peer| peer.invites() == 0)
         });
@@ -30,7 +31,8 @@ impl World {
     /// Checks what must hold when nobody is on the line.
     pub fn judge(&self) {
         assert_eq!(self.control.legs(), 0, "legs");
-        assert_eq!(self.control.residue(), (0, 0, 0), "seats, conferences, INVITEs that control remembers");
+        assert_eq!(self.control.residue(), [], "what control still remembers");
+        assert!(self.bleeding.is_empty(), "media went to addresses that no SDP named: {:?}", self.bleeding);
         assert!(self.sockets.is_empty(), "{} media ports are still open", self.sockets.len());
         for (number, shard) in self.shards.iter().enumerate() {
             assert!(shard.shard.is_empty(), "shard {number} still has legs");

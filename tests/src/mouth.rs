@@ -115,6 +115,13 @@ impl Mouth {
         self.waiting.extend(keys.chars());
     }
 
+    /// The phone begins a new stream, as after a transfer behind the SBC: SSRC, sequence and timestamp are others.
+    pub fn restart(&mut self) {
+        self.ssrc = self.ssrc.rotate_left(7) ^ 0xA5A5;
+        self.sequence = self.sequence.wrapping_mul(31).wrapping_add(7);
+        self.timestamp = self.timestamp.wrapping_add(0x4000_0000);
+    }
+
     /// Whether keys are still being sent.
     pub fn is_pressing(&self) -> bool {
         self.pressed.is_some() || !self.waiting.is_empty()

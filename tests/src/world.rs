@@ -54,9 +54,15 @@ pub struct World {
     pub replies: HashMap<u64, Reply>,
     /// What the API shows of each open meeting.
     pub shown: HashMap<String, Value>,
+    /// Somebody has set the clock on the wall by so many seconds.
+    pub wall_step: i64,
     /// How the world was made; delays may be changed while it runs.
     pub setup: Setup,
     pub(crate) by_rtp: HashMap<SocketAddr, PhoneId>,
+    /// Addresses to which the bridge sent media although no SDP ever named them.
+    pub bleeding: HashSet<SocketAddr>,
+    /// Addresses that were a phone's, or that a message written by hand named.
+    pub former: HashSet<SocketAddr>,
     pub(crate) late: HashSet<PhoneId>,
     pub(crate) reports: VecDeque<(Duration, Report<SimIo>)>,
     start: Instant,
@@ -97,8 +103,11 @@ impl World {
             records: Vec::new(),
             replies: HashMap::new(),
             shown: HashMap::new(),
+            wall_step: 0,
             setup,
             by_rtp: HashMap::new(),
+            bleeding: HashSet::new(),
+            former: HashSet::new(),
             late: HashSet::new(),
             reports: VecDeque::new(),
             start,
@@ -130,7 +139,11 @@ impl World {
 
     /// The time of day.
     pub fn wall(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + EPOCH + self.now
+        let wall = SystemTime::UNIX_EPOCH + EPOCH + self.now;
+        match self.wall_step {
+            step if step < 0 => wall - Duration::from_secs(step.unsigned_abs()),
+            step => wall + Duration::from_secs(step.unsigned_abs()),
+        }
     }
 
     /// The seed of everything random.
@@ -284,7 +297,12 @@ impl World {
             return self.sockets.deliver(to.port(), Arrived { from, at: self.instant(), bytes });
         }
         let rtp = SocketAddr::new(to.ip(), to.port() & !1);
-        let Some(&phone) = self.by_rtp.get(&rtp) else { return };
+        let Some(&phone) = self.by_rtp.get(&rtp) else {
+            if !self.former.contains(&rtp) {
+                self.bleeding.insert(to);
+            }
+            return;
+        };
         let ear = &mut self.phones[phone.0].ear;
         if to == rtp {
             ear.take_rtp(self.now, &bytes);

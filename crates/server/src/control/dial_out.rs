@@ -100,11 +100,7 @@ impl<D: Door> Control<D> {
             contact: shaped.contact,
             extra: shaped.headers,
             body: Some(Body::sdp(media.sdp.clone())),
-            credentials: profile.credentials.as_ref().map(|known| sip::Credentials {
-                username: known.username.clone(),
-                password: known.password.clone(),
-                realm: known.realm.clone(),
-            }),
+            credentials: profile.credentials.clone(),
             first_response_within: profile.first_response_within,
             provisional_within: profile.failover_time,
             ring_for: profile.ring_for,

@@ -291,10 +291,25 @@ impl<D: Door> Control<D> {
         self.legs.len() + self.retiring.len()
     }
 
-    /// Legs known to the seating, conferences open, INVITEs mapped: all 0 when nothing is going on.
-    pub fn residue(&self) -> (usize, usize, usize) {
-        let (legs, conferences) = self.seating.sizes();
-        (legs, conferences, self.by_invite.len())
+    /// What control and its engines still remember, by name; empty when nothing is going on. For the tests that look for
+    /// leaks.
+    pub fn residue(&self) -> Vec<(&'static str, usize)> {
+        let (seats, conferences) = self.seating.sizes();
+        let mut kept = vec![
+            ("legs", self.legs.len()),
+            ("legs whose seat is out", self.retiring.len()),
+            ("seats", seats),
+            ("conferences", conferences),
+            ("INVITEs of legs", self.by_invite.len()),
+            ("callees", self.callees.len()),
+            ("asks", self.asks.len()),
+            ("meetings on display", self.meetings.len()),
+            ("dialogs of the endpoint", self.endpoint.invites()),
+            ("calls of the bridge", self.bridge.legs()),
+            ("conferences of the bridge", self.bridge.conferences()),
+        ];
+        kept.retain(|&(_, count)| count > 0);
+        kept
     }
 
     /// How one trunk is doing.
@@ -392,7 +407,4 @@ impl<D: Door> Control<D> {
             self.outputs.push_back(Output::Media { shard, command: Box::new(command) });
         }
     }
-
-    /// The longest a peer may take for anything, for tests that run a simulation to its end.
-    pub const LONGEST_TIMER: Duration = Duration::from_secs(200);
 }

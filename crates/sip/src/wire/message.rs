@@ -82,13 +82,6 @@ impl Message {
         }
     }
 
-    /// Replaces the Request-URI (strict routing, redirection); nothing for a response.
-    pub fn set_uri(&mut self, to: Uri) {
-        if let Start::Request { uri, .. } = &mut self.start {
-            **uri = to;
-        }
-    }
-
     /// The status of a response.
     pub fn status(&self) -> Option<StatusCode> {
         match &self.start {
@@ -201,11 +194,6 @@ impl Message {
         let value = self.headers.get(HeaderName::ContentType)?;
         let media = value.split(';').next().unwrap_or_default();
         Some(media.split([' ', '\t']).collect::<String>().to_ascii_lowercase())
-    }
-
-    /// The Content-Length header as sent, if any.
-    pub fn content_length(&self) -> Option<usize> {
-        number(self.headers.get(HeaderName::ContentLength)?, u32::MAX - 1).map(|n| n as usize)
     }
 
     /// Expires in seconds; absent or malformed is `None` (RFC 3261 section 20.19).

@@ -15,19 +15,9 @@ impl StatusCode {
         self.0
     }
 
-    /// 1xx.
-    pub const fn is_provisional(self) -> bool {
-        self.0 < 200
-    }
-
     /// 2xx to 6xx.
     pub const fn is_final(self) -> bool {
         self.0 >= 200
-    }
-
-    /// 2xx.
-    pub const fn is_success(self) -> bool {
-        self.0 / 100 == 2
     }
 
     /// The registered reason phrase, or the name of the class for a code that has none.

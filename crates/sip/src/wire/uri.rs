@@ -283,14 +283,6 @@ impl Uri {
         self
     }
 
-    /// The same URI without a parameter.
-    #[must_use]
-    pub fn without_param(mut self, name: &str) -> Self {
-        self.params.remove(name);
-        self.rebuild();
-        self
-    }
-
     /// The same URI without its `?` headers, as it must be before it becomes a Request-URI.
     #[must_use]
     pub fn without_headers(mut self) -> Self {
@@ -383,5 +375,27 @@ impl fmt::Display for Uri {
 impl fmt::Debug for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_of_the_user_part_and_of_a_tel_uri_are_the_same_thing() {
+        for text in [
+            "sip:+15550100;npdi;rn=+15550199@192.0.2.1;transport=tcp",
+            "sips:+15550100;npdi;rn=+15550199@gw.example:5061;user=phone",
+            "tel:+15550100;npdi;rn=+15550199",
+        ] {
+            let uri = Uri::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let params: Vec<_> = uri.user_params().collect();
+            assert_eq!(params, [("npdi", None), ("rn", Some("+15550199"))], "{text}");
+            assert_eq!(uri.number().as_deref(), Some("+15550100"), "{text}");
+            assert_eq!(uri.to_string(), text);
+        }
+        let plain = Uri::parse("sip:+15550100@192.0.2.1;user=phone").expect("a URI");
+        assert_eq!(plain.user_params().count(), 0, "user=phone belongs to the URI");
     }
 }
