@@ -20,6 +20,11 @@ RUN apt-get update \
 COPY --from=build /src/target/release/partyline /usr/local/bin/partyline
 COPY config/prompts /usr/share/partyline/prompts
 COPY config/partyline.toml /usr/share/partyline/partyline.toml
+# Paths in the configuration are relative to its folder, into which only the file is mounted: the defaults
+# of media.prompts and usage.spool lead from there to the prompts of the image and to the volume.
+RUN mkdir /etc/partyline \
+ && ln -s /usr/share/partyline/prompts /etc/partyline/prompts \
+ && ln -s /var/lib/partyline /etc/partyline/usage
 USER partyline
 WORKDIR /var/lib/partyline
 VOLUME /var/lib/partyline

@@ -18,10 +18,10 @@ use crate::http::{self, Doors, Heartbeat};
 use crate::media::door::SocketDoor;
 use crate::media::sockets::LegSockets;
 use crate::media::thread::{ShardDoor, ThreadOptions};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Sources};
 use crate::prompts::Prompts;
 use crate::sip_io::{Arrival, SipIo};
-use crate::spool::{Spool, SpoolMetrics, Told};
+use crate::spool::{Spool, SpoolMetrics};
 
 /// Messages that may wait for control.
 const ARRIVALS: usize = 8192;
@@ -70,9 +70,11 @@ struct Shell {
 
 impl Shell {
     async fn start(config: Config) -> anyhow::Result<Self> {
+        // Before anything says that it is ready: from then on a signal must drain and not kill.
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let (folder, map) = &config.media.prompts;
         let prompts = Arc::new(Prompts::load(folder, map.as_deref())?);
-        let metrics = Metrics::new(config.trunks.profiles().iter().map(|profile| profile.id.as_str()));
+        let mut metrics = Metrics::new(config.trunks.profiles().iter().map(|profile| profile.id.as_str()));
         let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
         let sip = SipIo::bind(&config.listeners, config.tcp_connections_per_address, arrivals_in)
             .await
@@ -83,6 +85,7 @@ impl Shell {
         let spool = start_spool(&config, &metrics, settled_in)?;
         let reports = Arc::new(Notify::new());
         let shards = start_shards(&config, &reports)?;
+        metrics.observe(sources(&shards, &sip, &spool));
         let (asks_in, asks) = mpsc::channel(ASKS);
         let conferences = Arc::new(DashMap::new());
         let ready = Arc::new(AtomicBool::new(true));
@@ -93,10 +96,6 @@ impl Shell {
             conferences: Arc::clone(&conferences),
             ready: Arc::clone(&ready),
             shards: shards.iter().map(|shard| Arc::clone(&shard.gauges)).collect(),
-            sip_dropped: {
-                let sip = Arc::clone(&sip);
-                Box::new(move || sip.dropped())
-            },
             heartbeat: Heartbeat::new(shards.len()),
         };
         tokio::spawn(http::serve(listener, Arc::new(doors)));
@@ -126,8 +125,8 @@ impl Shell {
             conferences,
             ready,
             drain_deadline: config.drain_deadline,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            terminate,
+            interrupt,
         })
     }
 
@@ -334,11 +333,21 @@ fn start_spool(config: &Config, metrics: &Metrics, settled: mpsc::Sender<u64>) -
         delivered: metrics.spool_delivered.clone(),
         dropped: metrics.spool_dropped.clone(),
     };
-    Spool::start(&config.spool, config.spool_group, gauges, move |Told::Settled(ticket, _durable)| {
+    Spool::start(&config.spool, gauges, move |ticket| {
         // Fails only when the bridge is stopping and nobody waits any more.
         let _ = settled.blocking_send(ticket);
     })
-    .with_context(|| format!("usage.spool {}", config.spool.display()))
+    .with_context(|| format!("usage.spool {}", config.spool.folder.display()))
+}
+
+/// What other threads count, for the metrics page.
+fn sources(shards: &[ShardDoor], sip: &Arc<SipIo>, spool: &Spool) -> Sources {
+    let (sip, oldest) = (Arc::clone(sip), spool.oldest());
+    Sources {
+        shards: shards.iter().map(|shard| Arc::clone(&shard.gauges)).collect(),
+        sip_dropped: Box::new(move || sip.dropped()),
+        oldest_record: Box::new(move || oldest.age()),
+    }
 }
 
 fn start_shards(config: &Config, reports: &Arc<Notify>) -> anyhow::Result<Vec<ShardDoor>> {

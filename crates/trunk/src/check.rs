@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use routing::{DialPlan, OperatorId, Provider, TrunkId};
-use sip::Host;
 use sip::sdp::Codec;
+use sip::{Credentials, Host};
 use toml::Spanned;
 
 use crate::numbers::{NumberFormat, NumberPlan};
-use crate::profile::{AcceptedCodes, Credentials, Kind, Peer, Transport};
+use crate::profile::{AcceptedCodes, Kind, Peer, Transport};
 use crate::source::{CodeSource, CodecName, CredentialsSource, PeerSource, ProfileError, ProfileSource};
 
 /// Collects what is wrong with one table.

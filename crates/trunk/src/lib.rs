@@ -31,9 +31,7 @@ pub use health::{Change, Monitor, PeerKey, PingOutcome, SendOptions, State, Time
 pub use identify::{Unknown, identify};
 pub use inbound::{Caller, InboundCall, Refusal, inbound};
 pub use numbers::{NumberFormat, NumberPlan};
-pub use profile::{
-    AcceptedCodes, CalledFrom, Credentials, Kind, MediaSource, Options, Peer, Profile, Transport,
-};
+pub use profile::{AcceptedCodes, CalledFrom, Kind, MediaSource, Options, Peer, Profile, Transport};
 pub use shape::{DialOut, Local, Shaped, shape_contact, shape_invite, shape_options};
 pub use source::{CodeSource, CodecName, CredentialsSource, PeerSource, ProfileError, ProfileSource};
 pub use trunks::Trunks;

@@ -4,7 +4,6 @@
 //! its kind filled in.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,8 +11,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use routing::{Provider, TrunkId, TrunkRef};
 use serde::Deserialize;
-use sip::Host;
 use sip::sdp::{Capabilities, Codec};
+use sip::{Credentials, Host};
 
 use crate::numbers::NumberPlan;
 
@@ -92,27 +91,6 @@ pub enum CalledFrom {
     Diversion,
     /// The number first called (the first History-Info entry, RFC 7044), else as `request-uri`.
     HistoryInfo,
-}
-
-/// Digest credentials for our requests to this peer (RFC 3261 section 22).
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The user name.
-    pub username: String,
-    /// The password; never shown.
-    pub password: String,
-    /// The only realm that is answered; any realm of this peer when absent.
-    pub realm: Option<String>,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("username", &self.username)
-            .field("password", &"(not shown)")
-            .field("realm", &self.realm)
-            .finish()
-    }
 }
 
 /// The OPTIONS keep-alive of a trunk.

@@ -195,11 +195,17 @@ pub struct Usage {
     pub spool: PathBuf,
     /// How long records are gathered before one fsync, in milliseconds.
     pub group_milliseconds: Spanned<u64>,
+    /// `usage.jsonl` is put aside when it has so many megabytes; 0: never.
+    pub file_megabytes: Spanned<u64>,
 }
 
 impl Default for Usage {
     fn default() -> Self {
-        Self { spool: PathBuf::from("usage"), group_milliseconds: Spanned::new(0..0, 10) }
+        Self {
+            spool: PathBuf::from("usage"),
+            group_milliseconds: Spanned::new(0..0, 10),
+            file_megabytes: Spanned::new(0..0, 64),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub use document::{Document, Log, LogFormat};
 pub use problem::{Problem, Problems};
 
 use crate::sip_io::Listener;
+use crate::spool::SpoolOptions;
 
 /// A configuration that cannot be wrong.
 pub struct Config {
@@ -36,10 +37,8 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// The bearer token of `/v1`.
     pub token: Option<String>,
-    /// The spool's folder.
-    pub spool: PathBuf,
-    /// How long records are gathered before one sync.
-    pub spool_group: Duration,
+    /// Where and how usage records are kept.
+    pub spool: SpoolOptions,
     /// The bridge's numbers: timers, attempts, lengths.
     pub bridge: bridge::BridgeConfig,
     /// Dialed-out people must press 1 to join.
@@ -95,7 +94,11 @@ impl Config {
         let document: Document = toml::from_str(text).map_err(|error| {
             let message = error.message().trim().to_owned();
             let (found, expected) = message.split_once(", expected ").unwrap_or((&message, ""));
-            Problems(vec![Problem::at_span(path, text, error.span(), "", found, expected)])
+            // A wrong value is said without its key; that stands on the same line.
+            let is_value = ["invalid ", "unknown variant"].iter().any(|word| found.starts_with(word));
+            let span = error.span().filter(|_| is_value);
+            let key = span.and_then(|span| problem::key_at(text, span.start)).unwrap_or_default();
+            Problems(vec![Problem::at_span(path, text, error.span(), key, found, expected)])
         })?;
         Check { path, text, problems: Vec::new() }.config(document)
     }
@@ -118,8 +121,14 @@ impl Check<'_> {
         let trunks = self.trunks(&document.trunk, &listeners);
         let tables = document.take_tables();
         let (table, directory) = self.tables(tables, trunks.as_ref(), bridge.as_ref());
-        let spool = self.resolve(&document.usage.spool);
-        let group = self.within("usage.group_milliseconds", &document.usage.group_milliseconds, 0..=1000);
+        let usage = &document.usage;
+        let group = self.within("usage.group_milliseconds", &usage.group_milliseconds, 0..=1000);
+        let megabytes = self.within("usage.file_megabytes", &usage.file_megabytes, 0..=1_000_000);
+        let spool = SpoolOptions {
+            folder: self.resolve(&usage.spool),
+            group: Duration::from_millis(group),
+            file_limit: megabytes * 1_000_000,
+        };
         let connections = &document.sip.tcp_connections_per_address;
         let connections = self.within("sip.tcp_connections_per_address", connections, 1..=100_000);
         self.problems.sort_by_key(|problem| problem.at);
@@ -141,7 +150,6 @@ impl Check<'_> {
             http_listen: document.http.listen,
             token,
             spool,
-            spool_group: Duration::from_millis(group),
             bridge,
             confirm_dial_out: document.attendant.confirm_dial_out,
             drain_deadline: (drain > 0).then(|| Duration::from_secs(drain)),

@@ -60,6 +60,16 @@ fn list(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
+/// The dotted key of the value that stands at a byte offset, where it stands on the line of its key.
+pub(super) fn key_at(text: &str, offset: usize) -> Option<String> {
+    let before = text.get(..offset)?;
+    let (above, line) = before.rsplit_once('\n').unwrap_or(("", before));
+    let (key, _) = line.split_once('=')?;
+    let table = above.lines().rev().find_map(|line| line.trim().strip_prefix('[')?.split(']').next());
+    let table = table.map_or_else(String::new, |table| format!("{}.", table.trim_start_matches('[').trim()));
+    Some(format!("{table}{}", key.trim()))
+}
+
 fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset.min(text.len())).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
@@ -70,6 +80,16 @@ fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_value_is_found_by_the_key_on_its_line() {
+        let text = "a = 1\n[drain]\nseconds = x\n[[trunk]]\n# [none]\nid = 7\n";
+        let key = |value: &str| key_at(text, text.find(value).unwrap());
+        assert_eq!(key("1").as_deref(), Some("a"));
+        assert_eq!(key("x").as_deref(), Some("drain.seconds"));
+        assert_eq!(key("7").as_deref(), Some("trunk.id"));
+        assert_eq!(key("drain"), None);
+    }
 
     #[test]
     fn a_problem_names_file_line_key_and_expectation() {

@@ -85,6 +85,7 @@ impl<D: Door> Control<D> {
             DialOutRefusal::UnknownMeeting => 404,
             DialOutRefusal::Routing { .. } => 403,
             DialOutRefusal::TooMany => 429,
+            DialOutRefusal::NumberTooLong => 400,
             _ => 409,
         };
         tracing::info!(%why, "dial-out refused");

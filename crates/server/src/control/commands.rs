@@ -7,7 +7,10 @@ use super::{Control, Door, Now, Output};
 
 impl<D: Door> Control<D> {
     pub(super) fn handle_command(&mut self, now: Now, command: Command) {
-        tracing::trace!(?command, "bridge command");
+        // A usage record names its meeting by the digits that callers key, and no log holds those.
+        if !matches!(command, Command::Usage(_)) {
+            tracing::trace!(?command, "bridge command");
+        }
         match command {
             Command::Refuse { leg, status, reason } => self.refuse(now, leg, status, &reason),
             Command::Answer { leg } => self.answer(now, leg),
@@ -87,6 +90,7 @@ impl<D: Door> Control<D> {
 
     fn write_usage(&mut self, record: &bridge::Record) {
         let ticket = (record.kind == bridge::RecordKind::Start).then_some(record.leg);
+        self.count_result(record);
         // A record is made of numbers and strings: there is nothing in it that JSON cannot say.
         let line = serde_json::to_string(record).expect("a usage record serializes");
         self.outputs.push_back(Output::Usage { line, ticket });

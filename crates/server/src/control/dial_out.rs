@@ -9,6 +9,7 @@ use sip::{Body, Failure, FailureKind, Flow, InviteId, OutgoingInvite, Transport}
 use trunk::{Peer, Profile};
 
 use super::leg::Leg;
+use super::media::foreign;
 use super::{Control, Door, Now};
 use crate::config::sip_transport as transport;
 
@@ -100,11 +101,7 @@ impl<D: Door> Control<D> {
             contact: shaped.contact,
             extra: shaped.headers,
             body: Some(Body::sdp(media.sdp.clone())),
-            credentials: profile.credentials.as_ref().map(|known| sip::Credentials {
-                username: known.username.clone(),
-                password: known.password.clone(),
-                realm: known.realm.clone(),
-            }),
+            credentials: profile.credentials.clone(),
             first_response_within: profile.first_response_within,
             provisional_within: profile.failover_time,
             ring_for: profile.ring_for,
@@ -197,7 +194,9 @@ impl<D: Door> Control<D> {
         let answer = body.or_else(|| media.early_answer.take()).unwrap_or_default();
         let trunks = Arc::clone(&self.trunks);
         let Some(profile) = trunks.get(&entry.trunk) else { return };
-        match sip::sdp::accept_answer(&media.sdp, &answer, &profile.capabilities()) {
+        match sip::sdp::accept_answer(&media.sdp, &answer, &profile.capabilities())
+            .and_then(|found| foreign(&self.door, &self.locals, found))
+        {
             Ok(negotiated) => {
                 media.negotiated = Some(negotiated);
                 entry.answered = Some(now.mono);

@@ -56,6 +56,10 @@ pub trait Door {
     fn close(&mut self, now: Instant, io: Option<Self::Io>, port: u16);
     /// Port pairs in use, in all, and reused before their rest.
     fn ports(&self) -> (usize, usize, u64);
+    /// Whether an address is one that our own legs speak from, in use or not.
+    fn is_ours(&self, _address: std::net::SocketAddr) -> bool {
+        false
+    }
     /// Datagrams from strangers that these sockets refused.
     fn strangers(_io: &Self::Io) -> u64 {
         0
@@ -232,6 +236,8 @@ pub struct Control<D: Door> {
     confirm_dial_out: bool,
     outputs: VecDeque<Output<D::Io>>,
     quiet: log_budget::LogBudget,
+    /// The bridge's counters as the metrics show them.
+    counted: bridge::Counters,
     draining: bool,
     next_leg: u64,
     random: StdRng,
@@ -277,6 +283,7 @@ impl<D: Door> Control<D> {
             confirm_dial_out: parts.confirm_dial_out,
             outputs: VecDeque::new(),
             quiet: log_budget::LogBudget::new(now.mono),
+            counted: bridge::Counters::default(),
             draining: false,
             next_leg: 1,
             random,
@@ -370,11 +377,15 @@ impl<D: Door> Control<D> {
             self.count_sent(&transmit);
             self.outputs.push_back(Output::Sip(transmit));
         }
+        self.count_attempts();
         self.publish();
     }
 
     fn tell_bridge(&mut self, now: Now, event: bridge::Event) {
-        tracing::trace!(?event, "bridge event");
+        // A dial-out names its meeting by the digits that callers key, and no log holds those.
+        if !matches!(event, bridge::Event::DialOut(_)) {
+            tracing::trace!(?event, "bridge event");
+        }
         self.bridge.handle(now.mono, now.wall, event);
     }
 

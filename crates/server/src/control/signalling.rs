@@ -5,7 +5,6 @@ use routing::LegDirection;
 use sip::{End, Event, Failure, FailureKind, Message, Transmit};
 
 use super::leg::Leg;
-use super::media::side;
 use super::{Control, Door, Now};
 
 impl<D: Door> Control<D> {
@@ -113,6 +112,49 @@ impl<D: Door> Control<D> {
         self.metrics.sip_messages.with_label_values(&["out", method, class]).inc();
     }
 
+    pub(super) fn count_received(&self, bytes: &[u8]) {
+        let (method, class) = label_of(bytes);
+        self.metrics.sip_messages.with_label_values(&["in", method, class]).inc();
+    }
+
+    /// What callers keyed since the last turn.
+    pub(super) fn count_attempts(&mut self) {
+        let counters = self.bridge.counters();
+        let before = std::mem::replace(&mut self.counted, counters);
+        if before == counters {
+            return;
+        }
+        for (result, now, then) in [
+            ("accepted", counters.ids_accepted, before.ids_accepted),
+            ("wrong", counters.ids_wrong, before.ids_wrong),
+            ("expired", counters.ids_expired, before.ids_expired),
+            ("refused", counters.ids_refused, before.ids_refused),
+            ("slowed", counters.ids_slowed, before.ids_slowed),
+        ] {
+            let attempts = self.metrics.attendant_attempts.with_label_values(&["conference_id", result]);
+            attempts.inc_by(now.saturating_sub(then));
+        }
+    }
+
+    /// How a leg came out, as its final record says.
+    pub(super) fn count_result(&self, record: &bridge::Record) {
+        use bridge::CallResult as Came;
+        let (Some(end), Some(trunk)) = (&record.end, &record.trunk) else { return };
+        let direction = match record.call_type {
+            bridge::CallType::ConfIn => "in",
+            bridge::CallType::ConfOut => "out",
+        };
+        let result = match end.result {
+            Came::Answered => "answered",
+            Came::Busy => "busy",
+            Came::NoAnswer => "no_answer",
+            Came::Cancelled => "cancelled",
+            Came::Declined | Came::Refused => "rejected",
+            Came::Unreachable | Came::Failed => "failed",
+        };
+        self.metrics.calls_total.with_label_values(&[direction, trunk.as_str(), result]).inc();
+    }
+
     /// The leg's end in the metrics and the log.
     pub(super) fn note_end(
         &self,
@@ -122,20 +164,17 @@ impl<D: Door> Control<D> {
         cause: Option<bridge::HangupCause>,
     ) {
         let trunk = entry.trunk.as_str();
-        let direction = side(entry.direction);
         if let Some(answered) = entry.answered {
             let up = now.mono.saturating_duration_since(answered).as_secs_f64();
             self.metrics.call_duration.observe(up);
             let reason = cause.map_or("caller_bye", metric_reason);
             self.metrics.call_end.with_label_values(&[reason]).inc();
-            self.metrics.calls_total.with_label_values(&[direction, trunk, "answered"]).inc();
             if !entry.heard {
                 self.metrics.rtp_zero_packet.with_label_values(&[trunk]).inc();
             }
             let conference = entry.meeting.map(|meeting| meeting.0);
             tracing::info!(%leg, call_id = ?entry.call_id, trunk, conference, reason, seconds = up, "leg ended");
         } else {
-            self.metrics.calls_total.with_label_values(&[direction, trunk, "unanswered"]).inc();
             tracing::info!(%leg, call_id = ?entry.call_id, trunk, "leg ended without an answer");
         }
     }
@@ -153,7 +192,7 @@ impl<D: Door> Control<D> {
         let (used, all, early) = self.door.ports();
         self.metrics.ports_used.set(used as i64);
         self.metrics.ports_max.set(all as i64);
-        self.metrics.ports_reused.set(early as i64);
+        self.metrics.ports_reused.inc_by(early.saturating_sub(self.metrics.ports_reused.get()));
     }
 
     pub(super) fn note_media(&self, _trunk: &routing::TrunkId, codec: &str, seat: &mixer::Seat<D::Io>) {
@@ -196,7 +235,7 @@ fn q850_in(value: &str) -> Option<u16> {
     })
 }
 
-/// Method and class of our own message, from its first line: names from a closed set.
+/// Method and class of a message, from its first line: names from a closed set, whatever a peer sends.
 fn label_of(bytes: &[u8]) -> (&'static str, &'static str) {
     const METHODS: [&str; 6] = ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "UPDATE"];
     if let Some(status) = bytes.strip_prefix(b"SIP/2.0 ") {
@@ -210,7 +249,8 @@ fn label_of(bytes: &[u8]) -> (&'static str, &'static str) {
         };
         return ("response", class);
     }
-    let method = METHODS.into_iter().find(|method| bytes.starts_with(method.as_bytes()));
+    let word = bytes.split(|&byte| byte == b' ').next().unwrap_or_default();
+    let method = METHODS.into_iter().find(|method| method.as_bytes() == word);
     (method.unwrap_or("other"), "request")
 }
 
@@ -227,9 +267,12 @@ mod tests {
     }
 
     #[test]
-    fn a_sent_message_is_counted_under_a_name_from_a_closed_set() {
+    fn a_message_is_counted_under_a_name_from_a_closed_set() {
         assert_eq!(label_of(b"INVITE sip:a@b SIP/2.0\r\n"), ("INVITE", "request"));
         assert_eq!(label_of(b"SIP/2.0 486 Busy Here\r\n"), ("response", "4xx"));
         assert_eq!(label_of(b"WHATEVER x"), ("other", "request"));
+        assert_eq!(label_of(b"ACKNOWLEDGE sip:a@b SIP/2.0\r\n"), ("other", "request"));
+        assert_eq!(label_of(b"\0\xff"), ("other", "request"));
+        assert_eq!(label_of(b"SIP/2.0 "), ("response", "6xx"));
     }
 }

@@ -10,6 +10,7 @@ use super::{Control, Door, Now, Output};
 
 impl<D: Door> Control<D> {
     pub(super) fn sip_input(&mut self, now: Now, flow: Flow, bytes: Bytes) {
+        self.count_received(&bytes);
         if self.is_peer(&flow) {
             return self.endpoint.handle_input(now.mono, flow, bytes);
         }
@@ -29,7 +30,9 @@ impl<D: Door> Control<D> {
                     "a request; if it is a peer, add it to `sources` of its [[trunk]]",
                 );
                 let response = forbidden(&request);
-                self.outputs.push_back(Output::Sip(Transmit { flow, bytes: response.to_bytes() }));
+                let transmit = Transmit { flow, bytes: response.to_bytes() };
+                self.count_sent(&transmit);
+                self.outputs.push_back(Output::Sip(transmit));
             }
         }
     }

@@ -23,6 +23,10 @@ use crate::metrics::Metrics;
 
 /// Control must answer a request within this time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Media type of a good answer.
+const JSON: &str = "application/json";
+/// Media type of a refusal (RFC 9457).
+const PROBLEM: &str = "application/problem+json";
 /// A media thread that has not ticked for so long is dead.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -40,8 +44,6 @@ pub struct Doors {
     pub ready: Arc<AtomicBool>,
     /// What the media threads publish.
     pub shards: Vec<Arc<CachePadded<ShardGauges>>>,
-    /// SIP messages dropped, as the sockets count them.
-    pub sip_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
     /// The last sighting of each shard's tick counter.
     pub heartbeat: Heartbeat,
 }
@@ -91,6 +93,8 @@ fn router(doors: Arc<Doors>) -> Router {
         .route("/conferences", get(conferences))
         .route("/conferences/{id}", get(conference))
         .route("/conferences/{id}/dial-out", post(dial_out))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&doors), require_token))
         .layer(DefaultBodyLimit::max(16 * 1024));
     Router::new()
@@ -102,7 +106,6 @@ fn router(doors: Arc<Doors>) -> Router {
 }
 
 async fn metrics(State(doors): State<Arc<Doors>>) -> Response {
-    doors.read_shards();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], doors.metrics.page()).into_response()
 }
 
@@ -124,26 +127,6 @@ async fn readyz(State(doors): State<Arc<Doors>>) -> Response {
     }
 }
 
-impl Doors {
-    fn read_shards(&self) {
-        let metrics = &self.metrics;
-        let sum = |of: fn(&ShardGauges) -> &AtomicU64| -> i64 {
-            self.shards.iter().map(|gauges| of(gauges).load(Ordering::Relaxed) as i64).sum()
-        };
-        metrics.mixer_ticks.set(sum(|gauges| &gauges.ticks));
-        metrics.mixer_missed.set(sum(|gauges| &gauges.skipped));
-        metrics.mixer_late.set(sum(|gauges| &gauges.late));
-        let worst = self.shards.iter().map(|gauges| gauges.worst_late_nanos.swap(0, Ordering::Relaxed)).max();
-        metrics.mixer_worst_late.set((worst.unwrap_or(0) / 1000) as i64);
-        for (index, bound) in crate::media::thread::TICK_BUCKETS.iter().enumerate() {
-            let count: u64 =
-                self.shards.iter().map(|gauges| gauges.tick_buckets[index].load(Ordering::Relaxed)).sum();
-            metrics.mixer_phases.with_label_values(&[&bound.to_string()]).set(count as i64);
-        }
-        metrics.sip_dropped.set((self.sip_dropped)() as i64);
-    }
-}
-
 async fn require_token(State(doors): State<Arc<Doors>>, request: Request, next: Next) -> Response {
     let given = bearer(request.headers());
     let right = match (&doors.token, given) {
@@ -153,7 +136,7 @@ async fn require_token(State(doors): State<Arc<Doors>>, request: Request, next: 
     if right {
         return next.run(request).await;
     }
-    doors.metrics.api_requests.with_label_values(&["unauthorized"]).inc();
+    doors.count("unauthorized");
     let detail = if doors.token.is_some() {
         "send `Authorization: Bearer <token>` with the token of http.token_file"
     } else {
@@ -172,7 +155,7 @@ async fn conferences(State(doors): State<Arc<Doors>>) -> Response {
     let mut all: Vec<_> =
         doors.conferences.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect();
     all.sort_by(|a, b| a.0.cmp(&b.0));
-    doors.metrics.api_requests.with_label_values(&["ok"]).inc();
+    doors.count("ok");
     let all: Vec<_> = all.into_iter().map(|(_, snapshot)| snapshot).collect();
     Json(serde_json::json!({ "conferences": all.iter().map(|one| &**one).collect::<Vec<_>>() }))
         .into_response()
@@ -180,8 +163,11 @@ async fn conferences(State(doors): State<Arc<Doors>>) -> Response {
 
 async fn conference(State(doors): State<Arc<Doors>>, Path(id): Path<String>) -> Response {
     match doors.conferences.get(&id) {
-        Some(snapshot) => Json((**snapshot).clone()).into_response(),
-        None => problem(StatusCode::NOT_FOUND, "no such conference is running"),
+        Some(snapshot) => {
+            doors.count("ok");
+            Json(&**snapshot).into_response()
+        }
+        None => doors.refuse(StatusCode::NOT_FOUND, "no such conference is running"),
     }
 }
 
@@ -210,26 +196,62 @@ async fn dial_out(
 ) -> Response {
     let Json(body) = match body {
         Ok(body) => body,
-        Err(rejection) => return problem(StatusCode::BAD_REQUEST, &rejection.body_text()),
+        Err(rejection) => {
+            // Wrong JSON and JSON that says something else are the same mistake to whoever made it.
+            let status = match rejection.status() {
+                StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+                other => other,
+            };
+            return doors.refuse(status, &rejection.body_text());
+        }
     };
     let (answer, answered) = oneshot::channel();
     let ask = Ask::DialOut { conference_id, number: body.number, confirm: body.confirm };
     if doors.asks.try_send((ask, answer)).is_err() {
-        return problem(StatusCode::SERVICE_UNAVAILABLE, "the bridge is too busy; try again in a second");
+        return doors
+            .refuse(StatusCode::SERVICE_UNAVAILABLE, "the bridge is too busy; try again in a second");
     }
     match tokio::time::timeout(ANSWER_WITHIN, answered).await {
-        Ok(Ok(Reply { status, body })) => {
-            let result = if status < 300 { "ok" } else { "refused" };
-            doors.metrics.api_requests.with_label_values(&[result]).inc();
-            (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(body))
-                .into_response()
-        }
-        _ => problem(StatusCode::SERVICE_UNAVAILABLE, "the bridge did not answer in time"),
+        Ok(Ok(reply)) => doors.pass_on(&reply),
+        _ => doors.refuse(StatusCode::SERVICE_UNAVAILABLE, "the bridge did not answer in time"),
     }
+}
+
+impl Doors {
+    fn count(&self, result: &str) {
+        self.metrics.api_requests.with_label_values(&[result]).inc();
+    }
+
+    fn refuse(&self, status: StatusCode, detail: &str) -> Response {
+        self.count("refused");
+        problem(status, detail)
+    }
+
+    /// The answer of control: what was done, or a problem with its own members (RFC 9457 section 3.2).
+    fn pass_on(&self, reply: &Reply) -> Response {
+        let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let (result, kind) = if status.is_success() { ("ok", JSON) } else { ("refused", PROBLEM) };
+        self.count(result);
+        (status, [(header::CONTENT_TYPE, kind)], reply.body.to_string()).into_response()
+    }
+}
+
+async fn unknown_path(State(doors): State<Arc<Doors>>) -> Response {
+    doors.refuse(
+        StatusCode::NOT_FOUND,
+        "there is GET /v1/conferences, GET /v1/conferences/{id} and POST /v1/conferences/{id}/dial-out",
+    )
+}
+
+async fn wrong_method(State(doors): State<Arc<Doors>>) -> Response {
+    doors.refuse(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "conferences are read with GET; dial-out is asked for with POST",
+    )
 }
 
 fn problem(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or("error");
     let body = serde_json::to_vec(&Problem { title, status: status.as_u16(), detail }).unwrap_or_default();
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+    (status, [(header::CONTENT_TYPE, PROBLEM)], body).into_response()
 }

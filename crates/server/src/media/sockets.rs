@@ -1,7 +1,7 @@
 //! The two UDP sockets of one leg, and who may speak through them.
 //!
-//! `connect()` would let the kernel drop strangers, but it does not drop what was queued before it, so the
-//! source of every datagram is compared here whether the socket is connected or not.
+//! The source of every datagram is compared here, so that strangers are counted: they are the first thing to look at
+//! when nothing is heard. `connect()` would let the kernel drop them unseen, and not those that were queued before it.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -15,6 +15,9 @@ pub const DATAGRAM: usize = 1500;
 
 /// How many datagrams of one socket are read in one phase, so that a flood on one leg cannot starve the others.
 const READS_PER_PHASE: usize = 64;
+
+/// How many datagrams of strangers are read and counted on one leg.
+const COUNTED_STRANGERS: u64 = 1000;
 
 /// From whom RTP is accepted (`media_source` of the trunk profile).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +89,25 @@ impl LegSockets {
         self.source = source;
         self.learned = false;
         if source == Source::Exact {
-            // A cheaper send, and the kernel drops strangers; if it fails we go on unconnected.
-            self.connected = self.rtp.connect(rtp).is_ok();
+            self.leave_strangers_to_the_kernel();
+        }
+    }
+
+    /// Counts a stranger's datagram. Who sends many must not crowd out the peer: from then on the kernel drops them,
+    /// which costs less and is not counted.
+    fn refuse(&mut self) {
+        self.counters.strangers += 1;
+        if self.source == Source::Exact && !self.connected {
+            self.leave_strangers_to_the_kernel();
+        }
+    }
+
+    fn leave_strangers_to_the_kernel(&mut self) {
+        if self.counters.strangers >= COUNTED_STRANGERS
+            && let Some(peer) = self.peer_rtp
+        {
+            // Without success we go on as before.
+            self.connected = self.rtp.connect(peer).is_ok();
         }
     }
 
@@ -119,7 +139,7 @@ impl LegSockets {
                     if self.accepts(source) {
                         take(Arrived { bytes: &buffer[..length], at });
                     } else {
-                        self.counters.strangers += 1;
+                        self.refuse();
                     }
                 }
                 // An ICMP "port unreachable" of an earlier send: the peer is not listening yet.
@@ -316,6 +336,22 @@ mod tests {
         peer.send_to(b"peer", (ip, port)).unwrap();
         assert_eq!(read(&mut leg), vec![b"peer".to_vec()]);
         assert_eq!(leg.counters().strangers, 1);
+    }
+
+    #[test]
+    fn strangers_are_counted_until_they_are_a_flood_and_then_the_kernel_drops_them() {
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        let (mut leg, peer) = pair(Source::Exact);
+        let port = leg.rtp_port().unwrap();
+        let stranger = UdpSocket::bind((ip, 0)).unwrap();
+        for _ in 0..2 * COUNTED_STRANGERS {
+            // Refused by the kernel at last, which the stranger may see as an error.
+            let _ = stranger.send_to(b"stranger", (ip, port));
+            assert!(read(&mut leg).is_empty());
+        }
+        assert_eq!(leg.counters().strangers, COUNTED_STRANGERS);
+        peer.send_to(b"peer", (ip, port)).unwrap();
+        assert_eq!(read(&mut leg), vec![b"peer".to_vec()]);
     }
 
     #[test]

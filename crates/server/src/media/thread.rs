@@ -33,16 +33,21 @@ pub struct ShardGauges {
     pub skipped: AtomicU64,
     /// Ticks that ran a whole tick or more late.
     pub late: AtomicU64,
-    /// Nanoseconds spent in phases, for the load.
+    /// Nanoseconds spent in phases.
     pub busy_nanos: AtomicU64,
-    /// The worst lateness of a tick since the last reading, in nanoseconds.
-    pub worst_late_nanos: AtomicU64,
     /// Phases by duration: see [`TICK_BUCKETS`].
     pub tick_buckets: [AtomicU64; TICK_BUCKETS.len() + 1],
+    /// Nanoseconds that the thread woke too late for its phases.
+    pub late_nanos: AtomicU64,
+    /// Phases by how late the thread woke for them: see [`LATE_BUCKETS`].
+    pub late_buckets: [AtomicU64; LATE_BUCKETS.len() + 1],
 }
 
 /// Upper bounds of the phase-duration histogram, in microseconds.
 pub const TICK_BUCKETS: [u64; 8] = [500, 1000, 2000, 5000, 10_000, 15_000, 20_000, 40_000];
+
+/// Upper bounds of the lateness histogram, in microseconds.
+pub const LATE_BUCKETS: [u64; 8] = [100, 500, 1000, 2000, 5000, 10_000, 20_000, 60_000];
 
 /// Control's end of one shard.
 pub struct ShardDoor {
@@ -120,7 +125,6 @@ impl Loop {
             sleep_until(clock.deadline());
             let began = Instant::now();
             let late = began.saturating_duration_since(clock.deadline());
-            self.gauges.worst_late_nanos.fetch_max(late.as_nanos() as u64, Ordering::Relaxed);
             self.apply_commands(began);
             self.read(&mut buffer, beat);
             let mut ticks = 0;
@@ -136,7 +140,7 @@ impl Loop {
             }
             self.report();
             beat = (beat + 1) % RTCP_EVERY;
-            self.count(began.elapsed(), ticks);
+            self.count(late, began.elapsed(), ticks);
         }
     }
 
@@ -197,14 +201,20 @@ impl Loop {
         }
     }
 
-    fn count(&self, busy: Duration, ticks: u32) {
+    fn count(&self, late: Duration, busy: Duration, ticks: u32) {
         let gauges = &self.gauges;
         gauges.ticks.fetch_add(u64::from(ticks), Ordering::Relaxed);
+        gauges.late_nanos.fetch_add(late.as_nanos() as u64, Ordering::Relaxed);
+        gauges.late_buckets[bucket(late, &LATE_BUCKETS)].fetch_add(1, Ordering::Relaxed);
         gauges.busy_nanos.fetch_add(busy.as_nanos() as u64, Ordering::Relaxed);
-        let micros = busy.as_micros() as u64;
-        let bucket = TICK_BUCKETS.iter().position(|&bound| micros <= bound).unwrap_or(TICK_BUCKETS.len());
-        gauges.tick_buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        gauges.tick_buckets[bucket(busy, &TICK_BUCKETS)].fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// The place of a time among upper bounds in microseconds.
+fn bucket(time: Duration, bounds: &[u64]) -> usize {
+    let micros = time.as_nanos().div_ceil(1000) as u64;
+    bounds.iter().position(|&bound| micros <= bound).unwrap_or(bounds.len())
 }
 
 /// Sleeps to an absolute deadline, so that a wake-up that comes late does not push the next one.

@@ -2,15 +2,22 @@
 //!
 //! Labels hold configured names and closed sets only, never anything a peer sent.
 
+mod observed;
+mod own_process;
+
+use prometheus::core::{Collector, Desc};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
+pub use observed::Sources;
+
 /// Every metric of the bridge.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
+    families: Vec<Family>,
     /// `partyline_ready`
     pub ready: IntGauge,
     /// `partyline_draining`
@@ -19,8 +26,6 @@ pub struct Metrics {
     pub sip_messages: IntCounterVec,
     /// `partyline_sip_requests_rejected_total{reason}`
     pub sip_rejected: IntCounterVec,
-    /// `partyline_sip_dropped_total`
-    pub sip_dropped: IntGauge,
     /// `partyline_trunk_up{trunk}`
     pub trunk_up: IntGaugeVec,
     /// `partyline_trunk_options_rtt_seconds{trunk}`
@@ -65,18 +70,8 @@ pub struct Metrics {
     pub ports_used: IntGauge,
     /// `partyline_rtp_ports_max`
     pub ports_max: IntGauge,
-    /// `partyline_rtp_ports_reused_early`
-    pub ports_reused: IntGauge,
-    /// `partyline_mixer_ticks`
-    pub mixer_ticks: IntGauge,
-    /// `partyline_mixer_deadline_missed`
-    pub mixer_missed: IntGauge,
-    /// `partyline_mixer_late`
-    pub mixer_late: IntGauge,
-    /// `partyline_mixer_worst_late_microseconds`
-    pub mixer_worst_late: IntGauge,
-    /// `partyline_mixer_tick_phases{le}`
-    pub mixer_phases: IntGaugeVec,
+    /// `partyline_rtp_ports_reused_early_total`
+    pub ports_reused: IntCounter,
     /// `partyline_cdr_spool_records`
     pub spool_waiting: IntGauge,
     /// `partyline_cdr_delivered_total`
@@ -94,8 +89,7 @@ const DURATION: [f64; 9] = [1.0, 10.0, 60.0, 600.0, 1800.0, 3600.0, 21_600.0, 43
 impl Metrics {
     /// All metrics, registered; `trunks` start as down so that a series exists before the first ping.
     pub fn new<'a>(trunks: impl Iterator<Item = &'a str>) -> Self {
-        let registry = Registry::new();
-        let r = &registry;
+        let r = &mut Builder { registry: Registry::new(), families: Vec::new() };
         let build = gauges(r, "build_info", "Always 1; the labels say what runs.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Self {
@@ -112,11 +106,6 @@ impl Metrics {
                 "sip_requests_rejected_total",
                 "Requests that were refused or dropped, by reason.",
                 &["reason"],
-            ),
-            sip_dropped: gauge(
-                r,
-                "sip_dropped",
-                "Messages dropped since the start because control could not keep up.",
             ),
             trunk_up: gauges(
                 r,
@@ -208,35 +197,48 @@ impl Metrics {
             ),
             ports_used: gauge(r, "rtp_ports_used", "Pairs of RTP ports in use."),
             ports_max: gauge(r, "rtp_ports_max", "Pairs of RTP ports in all."),
-            ports_reused: gauge(r, "rtp_ports_reused_early", "Pairs reused before they had rested for 30 s."),
-            mixer_ticks: gauge(r, "mixer_ticks", "Ticks done by all media threads."),
-            mixer_missed: gauge(
+            ports_reused: counter(
                 r,
-                "mixer_deadline_missed",
-                "Ticks skipped because a media thread woke too late.",
-            ),
-            mixer_late: gauge(r, "mixer_late", "Ticks that ran a whole tick or more late."),
-            mixer_worst_late: gauge(
-                r,
-                "mixer_worst_late_microseconds",
-                "Worst lateness of a tick since the last scrape.",
-            ),
-            mixer_phases: gauges(
-                r,
-                "mixer_tick_phases",
-                "Phases of the media threads by duration: at most le microseconds, each counted once.",
-                &["le"],
+                "rtp_ports_reused_early_total",
+                "Pairs reused before they had rested for 30 s.",
             ),
             spool_waiting: gauge(r, "cdr_spool_records", "Usage records waiting for the disk."),
             spool_delivered: counter(r, "cdr_delivered_total", "Usage records written and synced."),
             spool_dropped: counter(r, "cdr_dropped_total", "Usage records given up because too many waited."),
-            api_requests: counters(r, "api_requests_total", "Requests to /v1 by result.", &["result"]),
-            registry,
+            api_requests: counters(
+                r,
+                "api_requests_total",
+                "Requests to /v1 by result: ok, refused, unauthorized.",
+                &["result"],
+            ),
+            registry: r.registry.clone(),
+            families: Vec::new(),
         };
+        let families = std::mem::take(&mut r.families);
+        let metrics = Self { families, ..metrics };
         for trunk in trunks {
             metrics.trunk_up.with_label_values(&[trunk]).set(0);
         }
         metrics
+    }
+
+    /// Adds what other threads count on their own; it is read when the page is.
+    pub fn observe(&mut self, sources: Sources) {
+        let mut add = |families: Vec<Family>, collector: Box<dyn Collector>| {
+            self.families.extend(families);
+            self.registry.register(collector).expect(TWICE);
+        };
+        let observed = observed::Observed::new(sources);
+        add(observed.families(), Box::new(observed));
+        let own = own_process::OwnProcess::new();
+        add(own.families(), Box::new(own));
+    }
+
+    /// Every metric there is, also those without a series yet, by name.
+    pub fn families(&self) -> Vec<Family> {
+        let mut families = self.families.clone();
+        families.sort_by(|a, b| a.name.cmp(&b.name));
+        families
     }
 
     /// The page that Prometheus reads.
@@ -246,6 +248,45 @@ impl Metrics {
     }
 }
 
+/// What a metric is, for the documentation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Its whole name.
+    pub name: String,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// What it says.
+    pub help: String,
+}
+
+/// Registers metrics and remembers what they are.
+struct Builder {
+    registry: Registry,
+    families: Vec<Family>,
+}
+
+impl Builder {
+    fn add(&mut self, kind: &'static str, metric: &(impl Collector + Clone + 'static)) {
+        self.families.extend(describe(kind, metric.desc()));
+        self.registry.register(Box::new(metric.clone())).expect(TWICE);
+    }
+}
+
+/// The descriptions of metrics of one kind, for the documentation.
+fn describe<'a>(
+    kind: &'static str,
+    descs: impl IntoIterator<Item = &'a Desc>,
+) -> impl Iterator<Item = Family> {
+    descs.into_iter().map(move |desc| Family {
+        name: desc.fq_name.clone(),
+        kind,
+        labels: desc.variable_labels.clone(),
+        help: desc.help.clone(),
+    })
+}
+
 fn full(name: &str) -> String {
     format!("partyline_{name}")
 }
@@ -253,41 +294,41 @@ fn full(name: &str) -> String {
 /// Registration fails only for a name used twice, which the unit test below would show.
 const TWICE: &str = "every metric is registered once, under a legal name";
 
-fn gauge(r: &Registry, name: &str, help: &str) -> IntGauge {
+fn gauge(r: &mut Builder, name: &str, help: &str) -> IntGauge {
     let metric = IntGauge::new(full(name), help).expect(TWICE);
-    r.register(Box::new(metric.clone())).expect(TWICE);
+    r.add("gauge", &metric);
     metric
 }
 
-fn counter(r: &Registry, name: &str, help: &str) -> IntCounter {
+fn counter(r: &mut Builder, name: &str, help: &str) -> IntCounter {
     let metric = IntCounter::new(full(name), help).expect(TWICE);
-    r.register(Box::new(metric.clone())).expect(TWICE);
+    r.add("counter", &metric);
     metric
 }
 
-fn gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+fn gauges(r: &mut Builder, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
     let metric = IntGaugeVec::new(Opts::new(full(name), help), labels).expect(TWICE);
-    r.register(Box::new(metric.clone())).expect(TWICE);
+    r.add("gauge", &metric);
     metric
 }
 
-fn counters(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+fn counters(r: &mut Builder, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     let metric = IntCounterVec::new(Opts::new(full(name), help), labels).expect(TWICE);
-    r.register(Box::new(metric.clone())).expect(TWICE);
+    r.add("counter", &metric);
     metric
 }
 
-fn histogram(r: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+fn histogram(r: &mut Builder, name: &str, help: &str, buckets: &[f64]) -> Histogram {
     let options = HistogramOpts::new(full(name), help).buckets(buckets.to_vec());
     let metric = Histogram::with_opts(options).expect(TWICE);
-    r.register(Box::new(metric.clone())).expect(TWICE);
+    r.add("histogram", &metric);
     metric
 }
 
-fn histograms(r: &Registry, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+fn histograms(r: &mut Builder, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
     let options = HistogramOpts::new(full(name), help).buckets(buckets.to_vec());
     let metric = HistogramVec::new(options, labels).expect(TWICE);
-    r.register(Box::new(metric.clone())).expect(TWICE);
+    r.add("histogram", &metric);
     metric
 }
 
@@ -300,5 +341,14 @@ mod tests {
         let page = Metrics::new(["acme", "microsoft"].into_iter()).page();
         assert!(page.contains("partyline_trunk_up{trunk=\"acme\"} 0"));
         assert!(page.contains("# HELP partyline_ready"));
+    }
+
+    #[test]
+    fn a_counter_says_total_and_nothing_else_does() {
+        let mut metrics = Metrics::new(std::iter::empty());
+        metrics.observe(Sources::none());
+        for family in metrics.families() {
+            assert_eq!(family.kind == "counter", family.name.ends_with("_total"), "{family:?}");
+        }
     }
 }

@@ -1,0 +1,14 @@
+//! The real binary from outside: what operators, peers and billing see of it, also when it is killed, drained, starved
+//! of disk or configured wrongly.
+
+mod api;
+mod bridge;
+mod crash;
+mod disk;
+mod drain;
+mod files;
+mod metrics;
+mod raw;
+mod secrecy;
+mod strangers;
+mod tcp;

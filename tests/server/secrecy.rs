@@ -1,0 +1,91 @@
+//! What callers key is nobody's business: not the log's at its chattiest, not the records', not the metrics'. And what
+//! peers write cannot forge a line of the log.
+
+use std::time::Duration;
+
+use super::bridge::{CONFERENCE, House};
+use super::raw::{Raw, RawCall, Request, offer};
+
+/// An ID that leads nowhere, which a record might keep by accident.
+const WRONG: &str = "271828182";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keyed_digits_are_in_no_log_no_record_and_no_metric() {
+    for format in ["text", "json"] {
+        let format = format!("filter = \"trace\"\nformat = \"{format}\"");
+        let (house, _doorbell) = House::new(&[("filter = \"info\"", &format)]).await;
+        let _bridge = house.start().await;
+        let call = house.call("+493023125001").await;
+        call.media().key(&format!("{WRONG}#")).await;
+        let wrong = "partyline_attendant_attempts_total{result=\"wrong\",step=\"conference_id\"}";
+        house.until("the wrong ID is judged", async || house.count(wrong).await == 1).await;
+        let right = "partyline_attendant_attempts_total{result=\"accepted\",step=\"conference_id\"}";
+        // The attendant says that it was wrong, and asks again.
+        call.media().falls_quiet(Duration::from_millis(800), Duration::from_secs(20)).await;
+        call.media().key(&format!("{CONFERENCE}#")).await;
+        house.until_seated(1).await;
+        assert_eq!(house.count(right).await, 1);
+        let metrics = house.metrics().await;
+        call.hang_up().await.expect("an answer to BYE");
+        house.until("its end is written", async || !house.records("final").is_empty()).await;
+        let log = house.log();
+        assert!(log.contains("joined the meeting"), "{log}");
+        let mut records = house.usage();
+        assert!(records.iter().any(|record| record["conference_id"] == CONFERENCE), "{records:?}");
+        for record in &mut records {
+            // The meeting that was joined is what is billed; it stands in this one field.
+            record["conference_id"].take();
+        }
+        let records = format!("{records:?}");
+        for (place, text) in [("log", &log), ("metrics", &metrics), ("records", &records)] {
+            for secret in [WRONG, CONFERENCE] {
+                let line = text.lines().find(|line| line.contains(secret));
+                assert_eq!(line, None, "{place} ({format})");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_peers_write_forges_no_line_of_the_log_and_no_record() {
+    let (house, _doorbell) = House::new(&[]).await;
+    let _bridge = house.start().await;
+    let raw = Raw::open(house.sip).await;
+    let evil = "\x1b[2J\x07FORGED";
+    for (n, (method, more, body)) in [
+        (
+            "INVITE",
+            format!("Subject: {evil}\r\n"),
+            offer(40_000).replace("PCMA", evil).replace("AVP 8", "AVP 99"),
+        ),
+        ("INVITE", String::new(), format!("v=0\r\no={evil}\r\n")),
+        ("INVITE", "Content-Length: 5\r\n".to_owned(), offer(40_000)),
+        (evil, String::new(), String::new()),
+        ("INVITE", format!("Require: {evil}\r\n"), offer(40_000)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let call_id = format!("evil{n}{evil}\u{85}\u{202e}");
+        let to = if n % 2 == 0 { "+496990009100" } else { evil };
+        let request = Request { method, call_id: &call_id, from: evil, to, more: &more, body: &body };
+        raw.send(request.text("UDP", raw.address(), house.sip).as_bytes()).await;
+    }
+    // Legal in a display name, and no good in a spreadsheet or on a terminal.
+    let more = "P-Asserted-Identity: \"=cmd|' ,;\\\"\u{85}\u{202e}\u{2028}x\" <sip:+493023125001@x>\r\n";
+    let call = RawCall::dial(house.sip, "fine", "+493023125001", more).await;
+    assert_eq!(call.hang_up().await, 200);
+    house
+        .until("its end is written", async || {
+            house.records("final").iter().any(|record| record["sip_call_id"] == "fine")
+        })
+        .await;
+    let log = house.log();
+    let control = |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
+    for line in log.lines() {
+        assert!(!line.contains(control), "{line:?}");
+        assert!(!line.starts_with("FORGED"), "{line:?}");
+    }
+    let records = std::fs::read_to_string(house.path("usage/usage.jsonl")).expect("the spool");
+    assert!(!records.contains(control), "{records:?}");
+}
