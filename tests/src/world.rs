@@ -63,6 +63,8 @@ pub struct World {
     pub(crate) by_rtp: HashMap<SocketAddr, PhoneId>,
     /// Addresses to which the bridge sent media although no SDP ever named them.
     pub bleeding: HashSet<SocketAddr>,
+    /// Every SDP comes from a phone, so that media to any other address is a mistake; false where SDP is broken on purpose.
+    pub strict: bool,
     /// Addresses that were a phone's, or that a message written by hand named.
     pub former: HashSet<SocketAddr>,
     pub(crate) late: HashSet<PhoneId>,
@@ -110,6 +112,7 @@ impl World {
             setup,
             by_rtp: HashMap::new(),
             bleeding: HashSet::new(),
+            strict: true,
             former: HashSet::new(),
             late: HashSet::new(),
             reports: VecDeque::new(),
@@ -302,7 +305,7 @@ impl World {
         }
         let rtp = SocketAddr::new(to.ip(), to.port() & !1);
         let Some(&phone) = self.by_rtp.get(&rtp) else {
-            if !self.former.contains(&rtp) {
+            if self.strict && !self.former.contains(&rtp) {
                 self.bleeding.insert(to);
             }
             return;
