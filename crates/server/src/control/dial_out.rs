@@ -37,6 +37,7 @@ impl<D: Door> Control<D> {
             answered: None,
             meeting: None,
             heard: false,
+            broken: false,
         });
         entry.attempt = attempt;
         entry.trunk = candidate.trunk.clone();
