@@ -14,7 +14,9 @@ const OPERATORS: usize = 20;
 /// Policy p lists usages p and p+1; usage u has ten routes, nine of them for two areas each, all patterns different.
 fn document() -> String {
     let mut text = String::with_capacity(32 << 20);
-    text.push_str("[[bridge]]\ntenant = \"t\"\ncountry_code = \"49\"\ndefault_service_number = \"+4930000000\"\n");
+    text.push_str(
+        "[[bridge]]\ntenant = \"t\"\ncountry_code = \"49\"\ndefault_service_number = \"+4930000000\"\n",
+    );
     for number in 0..NUMBERS {
         // Even numbers are an operator's, odd ones Microsoft's; the first is the default.
         let owner = match number {
@@ -31,7 +33,11 @@ fn document() -> String {
             "[[route]]\nname = \"route {route}\"\nnumber_pattern = '{}'\npriority = {route}\npstn_usages = [\"usage {usage}\"]\n\
              bridge_source_phone_number = \"+4930{:06}\"",
             // The last route of every usage takes what the others leave.
-            if route % 10 == 9 { r"\d+".to_owned() } else { format!(r"^\+1({area}|{}){exchange}(\d{{6}})$", area + 1) },
+            if route % 10 == 9 {
+                r"\d+".to_owned()
+            } else {
+                format!(r"^\+1({area}|{}){exchange}(\d{{6}})$", area + 1)
+            },
             2 + 2 * route
         );
     }
@@ -51,7 +57,10 @@ fn trunks() -> Vec<TrunkRef> {
     let operators = (0..OPERATORS).map(|id| (format!("o{id}"), format!("operator:o{id}")));
     std::iter::once(("ms".to_owned(), "microsoft".to_owned()))
         .chain(operators)
-        .map(|(id, provider)| TrunkRef { id: TrunkId::new(id), provider: provider.parse().expect("a provider") })
+        .map(|(id, provider)| TrunkRef {
+            id: TrunkId::new(id),
+            provider: provider.parse().expect("a provider"),
+        })
         .collect()
 }
 

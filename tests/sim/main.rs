@@ -8,6 +8,7 @@ mod attendant;
 mod cast;
 mod dial_out;
 mod drain;
+mod forgers;
 mod health;
 mod hostile;
 mod limits;

@@ -166,6 +166,10 @@ impl Door for SimDoor {
         self.ports.give_back(now, port);
     }
 
+    fn is_ours(&self, address: SocketAddr) -> bool {
+        address.ip() == self.address
+    }
+
     fn ports(&self) -> (usize, usize, u64) {
         let (used, all) = self.ports.used_of();
         (used, all, self.ports.reused_early())

@@ -1,6 +1,6 @@
 //! The recordings that callers hear: a folder of WAV files, decoded once at start.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::f64::consts::PI;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,6 +40,11 @@ impl Prompts {
                 HashMap::new()
             }
         };
+        // A name that is spelled wrong would be passed over in silence, and the caller hear what the site meant to replace.
+        let known: HashSet<&str> = PromptId::ALL.into_iter().map(PromptId::stem).collect();
+        let mut strange: Vec<&String> = names.keys().filter(|name| !known.contains(name.as_str())).collect();
+        strange.sort();
+        problems.extend(strange.into_iter().map(|name| format!("`{name}` in the prompt map is no prompt")));
         let mut clips = HashMap::new();
         for prompt in PromptId::ALL {
             let own = vec![prompt.stem().to_owned()];
@@ -142,5 +147,15 @@ mod tests {
         let error = Prompts::load(folder.path(), None).unwrap_err();
         assert_eq!(error.problems.len(), PromptId::ALL.len());
         assert!(error.to_string().contains("expected mono 16-bit WAV"));
+    }
+
+    #[test]
+    fn a_name_in_the_map_that_is_no_prompt_is_refused() {
+        let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/prompts");
+        let folder = tempfile::tempdir().unwrap();
+        let map = folder.path().join("map.toml");
+        std::fs::write(&map, "goodby = [\"goodbye\"]\n").unwrap();
+        let error = Prompts::load(&config.join("en-US"), Some(&map)).unwrap_err();
+        assert_eq!(error.problems, ["`goodby` in the prompt map is no prompt"]);
     }
 }

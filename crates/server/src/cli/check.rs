@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config::Config;
+use crate::config::{Config, Problem};
 
 /// Exit 0 when the file is good, 2 when it is not. With `lint`, suspicious things are said too; they are no errors.
 pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
@@ -24,11 +24,14 @@ pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
         config.directory.len(),
     );
     if lint {
+        // Only for the line numbers: without the text a remark is still worth saying.
+        let text = std::fs::read_to_string(file).unwrap_or_default();
         let found = routing::lint(&config.table);
         for one in &found {
-            println!("lint: {one}");
+            let place = Some(one.span.clone()).filter(|_| !text.is_empty());
+            println!("{}", Problem::at_span(file, &text, place, "", one.to_string(), ""));
         }
-        println!("lint: {} remarks", found.len());
+        println!("lint: {} remark{}", found.len(), if found.len() == 1 { "" } else { "s" });
     }
     ExitCode::SUCCESS
 }

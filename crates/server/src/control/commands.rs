@@ -90,6 +90,7 @@ impl<D: Door> Control<D> {
 
     fn write_usage(&mut self, record: &bridge::Record) {
         let ticket = (record.kind == bridge::RecordKind::Start).then_some(record.leg);
+        self.count_result(record);
         // A record is made of numbers and strings: there is nothing in it that JSON cannot say.
         let line = serde_json::to_string(record).expect("a usage record serializes");
         self.outputs.push_back(Output::Usage { line, ticket });

@@ -153,9 +153,6 @@ impl<D: Door> Control<D> {
         let setup = now.mono.saturating_duration_since(entry.began).as_secs_f64();
         self.metrics.call_setup.with_label_values(&["in"]).observe(setup);
         tracing::info!(%leg, call_id = ?entry.call_id, "answered");
-        if media.negotiated.is_some() {
-            self.provide_seat(leg);
-        }
     }
 
     pub(super) fn refuse(&mut self, now: Now, leg: LegId, status: u16, reason: &str) {

@@ -9,6 +9,7 @@ use sip::{Body, Failure, FailureKind, Flow, InviteId, OutgoingInvite, Transport}
 use trunk::{Peer, Profile};
 
 use super::leg::Leg;
+use super::media::foreign;
 use super::{Control, Door, Now};
 use crate::config::sip_transport as transport;
 
@@ -193,7 +194,9 @@ impl<D: Door> Control<D> {
         let answer = body.or_else(|| media.early_answer.take()).unwrap_or_default();
         let trunks = Arc::clone(&self.trunks);
         let Some(profile) = trunks.get(&entry.trunk) else { return };
-        match sip::sdp::accept_answer(&media.sdp, &answer, &profile.capabilities()) {
+        match sip::sdp::accept_answer(&media.sdp, &answer, &profile.capabilities())
+            .and_then(|found| foreign(&self.door, &self.locals, found))
+        {
             Ok(negotiated) => {
                 media.negotiated = Some(negotiated);
                 entry.answered = Some(now.mono);

@@ -1,5 +1,6 @@
 //! A leg's media: promised in SDP, seated in the mixer, changed by a re-INVITE, taken apart at the end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,13 +9,13 @@ use bytes::Bytes;
 use mixer::{LegConfig, Report, Seat};
 use rand::RngExt;
 use routing::{LegDirection, TrunkId};
-use sip::sdp::{self, Direction, LocalMedia, Negotiated};
+use sip::sdp::{self, Direction, LocalMedia, Negotiated, SdpError};
 use sip::{Body, InviteId};
 use trunk::Profile;
 
 use super::leg::LegMedia;
 use super::seating::{Returned, mixer_leg};
-use super::{Control, Door, Now, Peer};
+use super::{Control, Door, Locals, Now, Peer};
 use crate::media::sockets::Source;
 
 /// Why a leg cannot have media.
@@ -53,9 +54,8 @@ impl<D: Door> Control<D> {
         };
         let capabilities = profile.capabilities();
         let described = match offer {
-            Some(offer) => {
-                sdp::answer(offer, &local, &capabilities).map(|(sdp, negotiated)| (sdp, Some(negotiated)))
-            }
+            Some(offer) => sdp::answer(offer, &local, &capabilities)
+                .and_then(|(sdp, found)| Ok((sdp, Some(foreign(&self.door, &self.locals, found)?)))),
             None => Ok((sdp::offer(&local, &capabilities), None)),
         };
         match described {
@@ -91,7 +91,10 @@ impl<D: Door> Control<D> {
         let source = self.trunks.get(&entry.trunk).map_or(Source::Exact, source_of);
         let Some(media) = entry.media.as_mut() else { return };
         let (Some(negotiated), Some(mut io)) = (media.negotiated.as_ref(), media.io.take()) else { return };
-        D::set_peer(&mut io, peer_of(negotiated, source));
+        // A hold with c=0.0.0.0 names nobody, and the kernel would take it for ourselves.
+        if !negotiated.remote_rtp.ip().is_unspecified() {
+            D::set_peer(&mut io, peer_of(negotiated, source));
+        }
         let config = LegConfig {
             id: mixer_leg(leg),
             media: media_config(negotiated),
@@ -121,11 +124,11 @@ impl<D: Door> Control<D> {
         {
             let trunks = Arc::clone(&self.trunks);
             let Some(profile) = trunks.get(&trunk) else { return };
-            match sdp::accept_answer(&media.sdp, &answer.unwrap_or_default(), &profile.capabilities()) {
-                Ok(negotiated) => {
-                    media.negotiated = Some(negotiated);
-                    self.provide_seat(leg);
-                }
+            let answer = answer.unwrap_or_default();
+            match sdp::accept_answer(&media.sdp, &answer, &profile.capabilities())
+                .and_then(|found| foreign(&self.door, &self.locals, found))
+            {
+                Ok(negotiated) => media.negotiated = Some(negotiated),
                 Err(error) => {
                     tracing::warn!(%leg, %error, "the SDP answer in the ACK cannot be used");
                     let _ = self.endpoint.hangup(
@@ -140,6 +143,9 @@ impl<D: Door> Control<D> {
                 }
             }
         }
+        // Not sooner: an INVITE with a forged source would have us send half a minute of audio to whomever its SDP names.
+        // Who sends this ACK knows our tag, so he got our 200. What he said meanwhile waits in the socket.
+        self.provide_seat(leg);
         self.tell_bridge(now, Event::LegEstablished { leg });
     }
 
@@ -163,6 +169,7 @@ impl<D: Door> Control<D> {
         let mut local = media.local;
         let same = |sdp: &Bytes| sdp == &media.sdp;
         let described = sdp::answer(&offer, &local, &profile.capabilities()).and_then(|(sdp, negotiated)| {
+            let negotiated = foreign(&self.door, &self.locals, negotiated)?;
             if same(&sdp) {
                 return Ok((sdp, negotiated));
             }
@@ -190,7 +197,9 @@ impl<D: Door> Control<D> {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let Some(profile) = trunks.get(&entry.trunk) else { return };
         let (Some(media), Some(body)) = (entry.media.as_ref(), body) else { return };
-        match sdp::accept_answer(&media.sdp, &body, &profile.capabilities()) {
+        match sdp::accept_answer(&media.sdp, &body, &profile.capabilities())
+            .and_then(|found| foreign(&self.door, &self.locals, found))
+        {
             Ok(negotiated) => self.renegotiated(leg, &negotiated, source_of(profile)),
             Err(error) => {
                 tracing::warn!(%leg, %error, "the SDP answer in the ACK cannot be used; the media stays as it was");
@@ -352,6 +361,21 @@ fn source_of(profile: &Profile) -> Source {
 
 fn peer_of(negotiated: &Negotiated, source: Source) -> Peer {
     Peer { rtp: negotiated.remote_rtp, rtcp: negotiated.remote_rtcp, rtcp_mux: negotiated.rtcp_mux, source }
+}
+
+/// Refuses media that would come from, and go to, ourselves: two legs that name each other's ports would feed each other.
+pub(super) fn foreign<D: Door>(
+    door: &D,
+    locals: &Locals,
+    negotiated: Negotiated,
+) -> Result<Negotiated, SdpError> {
+    let ours = |address: &SocketAddr| {
+        door.is_ours(*address) || locals.listeners.iter().any(|own| own.address == *address)
+    };
+    match [negotiated.remote_rtp, negotiated.remote_rtcp].iter().find(|address| ours(address)) {
+        Some(address) => Err(SdpError::Address(format!("{address} is ours"))),
+        None => Ok(negotiated),
+    }
 }
 
 fn media_config(negotiated: &Negotiated) -> mixer::MediaConfig {

@@ -56,6 +56,10 @@ pub trait Door {
     fn close(&mut self, now: Instant, io: Option<Self::Io>, port: u16);
     /// Port pairs in use, in all, and reused before their rest.
     fn ports(&self) -> (usize, usize, u64);
+    /// Whether an address is one that our own legs speak from, in use or not.
+    fn is_ours(&self, _address: std::net::SocketAddr) -> bool {
+        false
+    }
     /// Datagrams from strangers that these sockets refused.
     fn strangers(_io: &Self::Io) -> u64 {
         0

@@ -5,7 +5,6 @@ use routing::LegDirection;
 use sip::{End, Event, Failure, FailureKind, Message, Transmit};
 
 use super::leg::Leg;
-use super::media::side;
 use super::{Control, Door, Now};
 
 impl<D: Door> Control<D> {
@@ -137,6 +136,25 @@ impl<D: Door> Control<D> {
         }
     }
 
+    /// How a leg came out, as its final record says.
+    pub(super) fn count_result(&self, record: &bridge::Record) {
+        use bridge::CallResult as Came;
+        let (Some(end), Some(trunk)) = (&record.end, &record.trunk) else { return };
+        let direction = match record.call_type {
+            bridge::CallType::ConfIn => "in",
+            bridge::CallType::ConfOut => "out",
+        };
+        let result = match end.result {
+            Came::Answered => "answered",
+            Came::Busy => "busy",
+            Came::NoAnswer => "no_answer",
+            Came::Cancelled => "cancelled",
+            Came::Declined | Came::Refused => "rejected",
+            Came::Unreachable | Came::Failed => "failed",
+        };
+        self.metrics.calls_total.with_label_values(&[direction, trunk.as_str(), result]).inc();
+    }
+
     /// The leg's end in the metrics and the log.
     pub(super) fn note_end(
         &self,
@@ -146,20 +164,17 @@ impl<D: Door> Control<D> {
         cause: Option<bridge::HangupCause>,
     ) {
         let trunk = entry.trunk.as_str();
-        let direction = side(entry.direction);
         if let Some(answered) = entry.answered {
             let up = now.mono.saturating_duration_since(answered).as_secs_f64();
             self.metrics.call_duration.observe(up);
             let reason = cause.map_or("caller_bye", metric_reason);
             self.metrics.call_end.with_label_values(&[reason]).inc();
-            self.metrics.calls_total.with_label_values(&[direction, trunk, "answered"]).inc();
             if !entry.heard {
                 self.metrics.rtp_zero_packet.with_label_values(&[trunk]).inc();
             }
             let conference = entry.meeting.map(|meeting| meeting.0);
             tracing::info!(%leg, call_id = ?entry.call_id, trunk, conference, reason, seconds = up, "leg ended");
         } else {
-            self.metrics.calls_total.with_label_values(&[direction, trunk, "unanswered"]).inc();
             tracing::info!(%leg, call_id = ?entry.call_id, trunk, "leg ended without an answer");
         }
     }

@@ -1,6 +1,7 @@
 //! Opens and closes the sockets of legs, within the configured range of ports.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use super::ports::Ports;
@@ -14,6 +15,7 @@ const TRIES: usize = 16;
 #[derive(Debug)]
 pub struct SocketDoor {
     ports: Ports,
+    range: RangeInclusive<u16>,
     address: IpAddr,
     advertise: IpAddr,
 }
@@ -21,7 +23,7 @@ pub struct SocketDoor {
 impl SocketDoor {
     /// Binds on `address`, says `advertise` in SDP.
     pub fn new(address: IpAddr, advertise: IpAddr, (first, last): (u16, u16)) -> Self {
-        Self { ports: Ports::new(first, last), address, advertise }
+        Self { ports: Ports::new(first, last), range: first..=last, address, advertise }
     }
 }
 
@@ -50,6 +52,11 @@ impl Door for SocketDoor {
     fn close(&mut self, now: Instant, io: Option<LegSockets>, port: u16) {
         drop(io);
         self.ports.give_back(now, port);
+    }
+
+    fn is_ours(&self, address: SocketAddr) -> bool {
+        let ip = address.ip();
+        (ip == self.address || ip == self.advertise) && self.range.contains(&address.port())
     }
 
     fn ports(&self) -> (usize, usize, u64) {
