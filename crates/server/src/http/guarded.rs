@@ -200,7 +200,7 @@ mod tests {
             connection.read_exact(&mut buffer).await.unwrap();
             connection.write_all(b"200").await.unwrap();
             theirs.read_exact(&mut buffer).await.unwrap();
-            sleep(Duration::from_secs(60)).await;
+            sleep(Duration::from_mins(1)).await;
         }
     }
 }
