@@ -90,3 +90,33 @@ async fn records_have_the_documented_fields_and_hold_together() {
     let ids: BTreeSet<String> = house.usage().iter().map(|record| record["record_id"].to_string()).collect();
     assert_eq!(ids.len(), 4, "record IDs are unique");
 }
+
+#[test]
+fn every_result_and_every_party_is_documented_as_it_is_written() {
+    use bridge::{CallResult as Result, EndingParty as Party};
+    let results = [
+        Result::Answered,
+        Result::Cancelled,
+        Result::Refused,
+        Result::Busy,
+        Result::NoAnswer,
+        Result::Declined,
+        Result::Unreachable,
+        Result::Failed,
+    ];
+    let parties = [Party::FarEnd, Party::Bridge, Party::User, Party::Network];
+    let text = std::fs::read_to_string(root().join("docs/usage-records.md")).expect("docs/usage-records.md");
+    let row = |field: &str| {
+        let start = format!("| `{field}` | ");
+        text.lines().find_map(|line| line.strip_prefix(&start)).expect("a row").to_owned()
+    };
+    for (field, values) in [
+        ("end.result", results.map(|result| serde_json::json!(result)).to_vec()),
+        ("end.ended_by", parties.map(|party| serde_json::json!(party)).to_vec()),
+    ] {
+        for value in values {
+            let value = format!("`{}`", value.as_str().expect("a word"));
+            assert!(row(field).contains(&value), "{value} is missing in {field}");
+        }
+    }
+}
