@@ -68,7 +68,7 @@ impl<D: Door> Control<D> {
             label: "no_trunk",
             retry_after: None,
         })?;
-        let call = trunk::inbound(profile, request).map_err(|refusal| TurnedAway {
+        let call = trunk::dial_in(profile, request).map_err(|refusal| TurnedAway {
             status: refusal.status,
             why: refusal.because,
             label: "no_number",

@@ -70,7 +70,7 @@ impl<D: Door> Control<D> {
             return self.dial_failed(now, leg, failure);
         }
         let by = match failure.kind {
-            FailureKind::Cancelled => EndedBy::Cancel,
+            FailureKind::Canceled => EndedBy::Cancel,
             _ => EndedBy::Transport,
         };
         let end = LegEnd { by, sip_status: failure.status, q850: None, reason: failure.reason.clone() };
