@@ -352,33 +352,74 @@ fn the_reason_of_a_bye_is_recorded() {
     world.close();
 }
 
-#[test]
-fn who_asks_for_privacy_is_recorded_and_not_shown() {
-    let mut world = World::new(Setup::default());
-    let from = world.sites[OPERATOR.0].address;
-    let rtp = SocketAddr::new(from.ip(), 30_000);
-    let mut call = by_hand(&mut world, "private");
-    call.headers = "Privacy: id\r\n".to_owned();
-    world.send_raw(from, call.invite());
+/// A call by hand that is up and sends RTP; the bridge's media address.
+fn up_by_hand(world: &mut World, call: &mut RawCall, keys: &str) -> SocketAddr {
+    world.send_raw(call.from, call.invite());
     world.run(Duration::from_millis(200));
-    let answer = got(&world, "SIP/2.0 200")[0].clone();
+    let answer = got(world, "SIP/2.0 200")[0].clone();
     call.remote_tag = Some(tag_of(&answer));
-    world.send_raw(from, call.ack());
-    let bridge = sdp::read(answer.body()).expect("an answer").rtp;
+    world.send_raw(call.from, call.ack());
+    let (rtp, bridge) = (SocketAddr::new(call.from.ip(), 30_000), sdp::read(answer.body()).expect("SDP").rtp);
     let mut mouth = tests::mouth::Mouth::new(5, tests::Sound::Silence);
-    mouth.press(SAM);
-    for beat in 0..150 {
+    mouth.press(keys);
+    for beat in 0..500 {
         for bytes in mouth.beat() {
             world.after(Duration::from_millis(20 * beat), move |world| world.send_media(rtp, bridge, bytes));
         }
     }
     world.seconds(3);
+    bridge
+}
+
+#[test]
+fn who_asks_for_privacy_is_recorded_and_not_shown() {
+    let mut world = World::new(Setup::default());
+    let mut call = by_hand(&mut world, "private");
+    call.headers = "Privacy: id\r\n".to_owned();
+    up_by_hand(&mut world, &mut call, SAM);
     assert_eq!(participants(&world, SAM), 1);
     let shown = world.shown[SAM].to_string();
     assert!(!shown.contains("4930123456"), "{shown}");
-    world.send_raw(from, call.bye());
+    world.send_raw(call.from, call.bye());
     world.seconds(1);
     let record = world.finals()[0];
     assert_eq!((&record["caller"], &record["caller_anonymous"]), (&"+4930123456".into(), &true.into()));
+    world.close();
+}
+
+#[test]
+fn a_re_invite_without_sdp_resumes_a_call_on_hold() {
+    let mut world = World::new(Setup::default());
+    let mut call = by_hand(&mut world, "resume");
+    up_by_hand(&mut world, &mut call, SAM);
+    // Hold by an offer, resume by asking for one, as third-party call control does (RFC 3725, RFC 6337 section 5.3).
+    let mut directions = Vec::new();
+    for (cseq, offer) in [(2, "inactive"), (3, ""), (4, "")] {
+        let (body, kind) = match offer {
+            "" => (String::new(), ""),
+            word => {
+                (call.sdp.replace("a=sendrecv", &format!("a={word}")), "Content-Type: application/sdp\r\n")
+            }
+        };
+        let headers = format!("Contact: <sip:phone@{}>\r\n{kind}", call.from);
+        let branch = format!("z9hG4bKre{cseq}");
+        world.send_raw(call.from, call.request("INVITE", &branch, cseq, &headers, &body));
+        world.run(Duration::from_millis(100));
+        let answer = got(&world, "SIP/2.0 200").pop().expect("a 200");
+        assert_eq!(answer.cseq().map(|number| number.number), Some(cseq));
+        directions.push(sdp::read(answer.body()).expect("SDP").direction);
+        let (ack, kind) = if offer.is_empty() {
+            (call.sdp.clone(), "Content-Type: application/sdp\r\n")
+        } else {
+            (String::new(), "")
+        };
+        world.send_raw(call.from, call.request("ACK", &format!("{branch}ack"), cseq, kind, &ack));
+        world.seconds(1);
+    }
+    assert_eq!(directions, ["inactive", "sendrecv", "sendrecv"]);
+    let other = join(&mut world, &Caller::to(MICROSOFT, tests::MICROSOFT_NUMBER), SAM);
+    assert_eq!(world.phone(other).line, Line::Up);
+    world.send_raw(call.from, call.request("BYE", "z9hG4bKend", 5, "", ""));
+    world.seconds(1);
     world.close();
 }
