@@ -57,7 +57,8 @@ fn caller(random: &mut StdRng) -> Caller {
         &[Sound::ComfortNoise, Sound::ComfortNoise, Sound::Silence, Sound::Tone(700), Sound::Nothing],
     );
     let late_offer = random.random_bool(0.1);
-    Caller { sound, late_offer, deaf: true, ..Caller::to(site, number) }
+    let tcp = random.random_bool(0.15);
+    Caller { sound, late_offer, tcp, deaf: true, ..Caller::to(site, number) }
 }
 
 fn callee(random: &mut StdRng) -> Callee {
@@ -163,11 +164,13 @@ fn chaos(world: &mut World, random: &mut StdRng, over: Duration) {
                 });
             }
             _ => {
+                let (transport, connection) =
+                    pick(random, &[(sip::Transport::Udp, 0), (sip::Transport::Tcp, 1)]);
                 let flow = sip::Flow {
-                    transport: sip::Transport::Udp,
+                    transport,
                     local: tests::fixture::BRIDGE,
                     remote: world.sites[pick(random, &[OPERATOR, ELBE, MICROSOFT]).0].address,
-                    connection: 0,
+                    connection,
                 };
                 let why = "port unreachable".to_owned();
                 world.after(at, move |world| world.feed(Input::FlowFailed { flow, why }));

@@ -67,6 +67,8 @@ pub struct World {
     pub strict: bool,
     /// Addresses that a message written by hand named.
     pub named: HashSet<SocketAddr>,
+    /// The Call-IDs of the bridge's own INVITEs.
+    own_calls: HashSet<String>,
     pub(crate) late: HashSet<PhoneId>,
     pub(crate) reports: VecDeque<(Duration, Report<SimIo>)>,
     start: Instant,
@@ -114,6 +116,7 @@ impl World {
             bleeding: HashSet::new(),
             strict: true,
             named: HashSet::new(),
+            own_calls: HashSet::new(),
             late: HashSet::new(),
             reports: VecDeque::new(),
             start,
@@ -287,7 +290,10 @@ impl World {
             self.spoken.push((from, bytes.clone()));
             return self.feed(Input::Sip { flow: flow(lane, to, from), bytes });
         }
-        let Some(number) = self.sites.iter().position(|site| site.address == to) else { return };
+        let Some(number) = self.sites.iter().position(|site| site.address == to) else {
+            assert!(!self.strict, "a SIP message to nobody, {to}: {}", first_line(&bytes));
+            return;
+        };
         let (now, at) = (self.instant(), self.now);
         let site = &mut self.sites[number];
         site.inbox.push(Received { at, bytes: bytes.clone() });
@@ -356,6 +362,7 @@ impl World {
             match output {
                 Output::Sip(transmit) => {
                     let Flow { transport, local, remote, .. } = transmit.flow;
+                    self.watch(&transmit.bytes);
                     self.send_sip(transport, local, remote, transmit.bytes);
                 }
                 Output::Media { shard, command } => self.command(shard, *command),
@@ -377,6 +384,25 @@ impl World {
                     self.shown.remove(&conference_id);
                 }
             }
+        }
+    }
+
+    /// No caller is answered before the start record of his leg is written.
+    fn watch(&mut self, bytes: &Bytes) {
+        let answers = bytes.starts_with(b"SIP/2.0 200");
+        if !self.strict || !(answers || bytes.starts_with(b"INVITE ")) {
+            return;
+        }
+        let text = String::from_utf8_lossy(bytes);
+        let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let Some(call_id) = value("Call-ID:") else { panic!("a message without Call-ID: {text}") };
+        if !answers {
+            self.own_calls.insert(call_id.to_owned());
+        } else if value("CSeq:").is_some_and(|cseq| cseq.ends_with("INVITE"))
+            && !self.own_calls.contains(call_id)
+        {
+            let started = |record: &Value| record["kind"] == "start" && record["sip_call_id"] == call_id;
+            assert!(self.records.iter().any(started), "a 200 before its start record: {call_id}");
         }
     }
 
