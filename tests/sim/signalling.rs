@@ -423,3 +423,45 @@ fn a_re_invite_without_sdp_resumes_a_call_on_hold() {
     world.seconds(1);
     world.close();
 }
+
+#[test]
+fn a_call_may_begin_on_hold_and_hears_the_meeting_once_it_resumes() {
+    for hold in ["c=IN IP4 0.0.0.0", "a=inactive", "a=sendonly"] {
+        let mut world = World::new(Setup::default());
+        let mut call = by_hand(&mut world, "held");
+        let talking = call.sdp.clone();
+        call.sdp = if hold.starts_with('c') {
+            talking.replace("c=IN IP4 127.0.0.2", hold)
+        } else {
+            talking.replace("a=sendrecv", hold)
+        };
+        assert_ne!(call.sdp, talking);
+        let bridge = up_by_hand(&mut world, &mut call, "");
+        let rtp = SocketAddr::new(call.from.ip(), 30_000);
+        assert_eq!(world.heard_at(rtp), 0, "{hold}");
+        let headers = format!("Contact: <sip:phone@{}>\r\nContent-Type: application/sdp\r\n", call.from);
+        world.send_raw(call.from, call.request("INVITE", "z9hG4bKon", 2, &headers, &talking));
+        world.run(Duration::from_millis(100));
+        world.send_raw(call.from, call.request("ACK", "z9hG4bKonack", 2, "", ""));
+        world.seconds(1);
+        assert!(world.heard_at(rtp) >= 45, "{hold}: {} packets from {bridge}", world.heard_at(rtp));
+        world.send_raw(call.from, call.request("BYE", "z9hG4bKend", 3, "", ""));
+        world.seconds(1);
+        world.close();
+    }
+}
+
+#[test]
+fn an_extension_that_we_do_not_know_and_must_is_420() {
+    let mut world = World::new(Setup::default());
+    let mut call = by_hand(&mut world, "must");
+    call.headers = "Require: time-travel\r\n".to_owned();
+    world.send_raw(call.from, call.invite());
+    world.run(Duration::from_millis(100));
+    let refused = got(&world, "SIP/2.0 420");
+    assert_eq!(refused[0].headers().get("Unsupported"), Some("time-travel"));
+    call.remote_tag = Some(tag_of(&refused[0]));
+    world.send_raw(call.from, call.ack_refusal());
+    world.seconds(1);
+    world.close();
+}

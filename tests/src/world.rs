@@ -67,6 +67,7 @@ pub struct World {
     pub strict: bool,
     /// Addresses that a message written by hand named.
     pub named: HashSet<SocketAddr>,
+    heard_by_hand: HashMap<SocketAddr, usize>,
     /// The Call-IDs of the bridge's own INVITEs.
     own_calls: HashSet<String>,
     pub(crate) late: HashSet<PhoneId>,
@@ -116,6 +117,7 @@ impl World {
             bleeding: HashSet::new(),
             strict: true,
             named: HashSet::new(),
+            heard_by_hand: HashMap::new(),
             own_calls: HashSet::new(),
             late: HashSet::new(),
             reports: VecDeque::new(),
@@ -311,6 +313,7 @@ impl World {
         }
         let rtp = SocketAddr::new(to.ip(), to.port() & !1);
         let Some(&phone) = self.by_rtp.get(&rtp) else {
+            *self.heard_by_hand.entry(to).or_default() += 1;
             if self.strict && !self.named.contains(&rtp) {
                 self.bleeding.insert(to);
             }
@@ -338,6 +341,11 @@ impl World {
     /// Sends a datagram to one of the bridge's media ports, from wherever one likes.
     pub fn send_media(&mut self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
         self.net.send(self.now, Datagram { from, to, lane: Lane::Media, bytes });
+    }
+
+    /// Media datagrams that came to an address which is no phone's.
+    pub fn heard_at(&self, address: SocketAddr) -> usize {
+        self.heard_by_hand.get(&address).copied().unwrap_or_default()
     }
 
     /// Tells the bridge something.
