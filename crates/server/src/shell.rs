@@ -66,12 +66,14 @@ struct Shell {
     drain_deadline: Option<Duration>,
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Shell {
     async fn start(config: Config) -> anyhow::Result<Self> {
         // Before anything says that it is ready: from then on a signal must drain and not kill.
         let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let hangup = signal(SignalKind::hangup())?;
         let (folder, map) = &config.media.prompts;
         let prompts = Arc::new(Prompts::load(folder, map.as_deref())?);
         let mut metrics = Metrics::new(config.trunks.profiles().iter().map(|profile| profile.id.as_str()));
@@ -127,6 +129,7 @@ impl Shell {
             drain_deadline: config.drain_deadline,
             terminate,
             interrupt,
+            hangup,
         })
     }
 
@@ -159,6 +162,10 @@ impl Shell {
                 biased;
                 _ = self.terminate.recv() => give_up = self.signaled(&mut signals),
                 _ = self.interrupt.recv() => give_up = self.signaled(&mut signals),
+                // It would end every call, while whoever sent it meant a reload or closed a terminal.
+                _ = self.hangup.recv() => {
+                    tracing::warn!("SIGHUP: the configuration is read at the start only; nothing has changed");
+                }
                 () = reports.notified() => {}
                 Some(first) = self.arrivals.recv() => self.take_arrivals(first),
                 Some(leg) = self.settled.recv() => self.feed(Input::Settled(LegId(leg))),
