@@ -65,8 +65,8 @@ pub struct World {
     pub bleeding: HashSet<SocketAddr>,
     /// Every SDP comes from a phone, so that media to any other address is a mistake; false where SDP is broken on purpose.
     pub strict: bool,
-    /// Addresses that were a phone's, or that a message written by hand named.
-    pub former: HashSet<SocketAddr>,
+    /// Addresses that a message written by hand named.
+    pub named: HashSet<SocketAddr>,
     pub(crate) late: HashSet<PhoneId>,
     pub(crate) reports: VecDeque<(Duration, Report<SimIo>)>,
     start: Instant,
@@ -113,7 +113,7 @@ impl World {
             by_rtp: HashMap::new(),
             bleeding: HashSet::new(),
             strict: true,
-            former: HashSet::new(),
+            named: HashSet::new(),
             late: HashSet::new(),
             reports: VecDeque::new(),
             start,
@@ -305,7 +305,7 @@ impl World {
         }
         let rtp = SocketAddr::new(to.ip(), to.port() & !1);
         let Some(&phone) = self.by_rtp.get(&rtp) else {
-            if self.strict && !self.former.contains(&rtp) {
+            if self.strict && !self.named.contains(&rtp) {
                 self.bleeding.insert(to);
             }
             return;

@@ -13,7 +13,7 @@ use crate::config::Config;
 
 /// A telephone-conference bridge: callers dial a number, key the conference ID, and talk.
 #[derive(Debug, Parser)]
-#[command(name = "partyline", version, about)]
+#[command(name = "partyline", version)]
 struct Arguments {
     #[command(subcommand)]
     job: Job,

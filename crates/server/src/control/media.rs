@@ -258,6 +258,7 @@ impl<D: Door> Control<D> {
                 }
             }
             Report::ClipEnded { leg, token, finished: true, .. } => {
+                self.seating.clip_ended(LegId(leg.0), token);
                 self.tell_bridge(now, Event::ClipEnded { leg: LegId(leg.0), token });
             }
             Report::MediaSilent { leg, .. } => {
