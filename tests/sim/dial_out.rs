@@ -406,3 +406,43 @@ fn a_callee_is_called_into_a_meeting_that_nobody_has_joined_yet() {
     assert!(world.phone(callee).ear.packets_in(&when) >= 49);
     world.close();
 }
+
+#[test]
+fn a_ring_back_tone_is_not_heard_in_the_meeting_and_does_not_delay_the_first_word() {
+    let (mut world, host) = meeting(Setup::default(), SAM);
+    world.sites[OPERATOR.0].callee = Callee::PlaysRingback { tone: 2900, after: Duration::from_secs(4) };
+    dial(&mut world, SAM, GERMAN);
+    world.seconds(3);
+    world.until("the callee answers", Duration::from_secs(3), |world| participants(world, SAM) == 2);
+    let begin = world.elapsed();
+    let when = listen(&mut world, Duration::from_secs(2));
+    let ear = &world.phone(host).ear;
+    assert!(
+        ear.level(2900, &(Duration::ZERO..world.elapsed())) < QUIET,
+        "what came before the answer is gone"
+    );
+    let word = ear
+        .packets
+        .iter()
+        .find(|packet| when.contains(&packet.at) && tests::ear::has(&packet.pcm, 1500, LOUD));
+    let after = word.expect("the callee is heard").at.saturating_sub(begin);
+    assert!(after < Duration::from_millis(300), "the first word was heard after {after:?}");
+    let callee = called(&world, OPERATOR)[0];
+    world.phone_mut(callee).mouth.sound = tests::Sound::Silence;
+    world.run(Duration::from_millis(250));
+    assert!(hears(&mut world, host, 1500) < QUIET, "the way from mouth to ear is short");
+    world.close();
+}
+
+#[test]
+fn a_callee_whose_sbc_moves_the_media_right_after_the_answer_is_heard() {
+    let (mut world, host) = meeting(Setup::default(), SAM);
+    dial(&mut world, SAM, GERMAN);
+    world.run(Duration::from_millis(2050));
+    let callee = called(&world, OPERATOR)[0];
+    world.move_phone(callee, 19_000);
+    assert!(world.reinvite(callee, Some("sendrecv")));
+    world.seconds(1);
+    assert!(hears(&mut world, host, 1500) > LOUD && hears(&mut world, callee, 2100) > LOUD);
+    world.close();
+}

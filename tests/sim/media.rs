@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mixer::guard;
+use tests::g711::Law;
 use tests::mouth::Mouth;
 use tests::{
     Caller, KeyStyle, Line, MICROSOFT, MICROSOFT_NUMBER, OPERATOR, OPERATOR_NUMBER, PhoneId, SAM, Setup,
@@ -53,6 +54,23 @@ fn a_refresh_that_changes_nothing_is_answered_with_the_same_description() {
     let heard = &world.phone(first).heard;
     assert_eq!((heard.len(), &heard[0].version), (2, &heard[1].version));
     assert!(hears(&mut world, first, 2400) > LOUD);
+    world.close();
+}
+
+#[test]
+fn a_re_invite_may_change_the_law_in_the_middle_of_a_word() {
+    let (mut world, first, second) = pair(Setup::default());
+    let before = world.phone(first).mouth.law;
+    world.phone_mut(first).laws = vec![Law::Mu];
+    assert!(world.reinvite(first, Some("sendrecv")));
+    world.seconds(1);
+    assert_ne!(world.phone(first).mouth.law, before);
+    let when = listen(&mut world, Duration::from_secs(1));
+    assert!(world.phone(first).ear.packets.last().is_some_and(|packet| packet.payload_type == 0));
+    assert!(
+        world.phone(first).ear.level(2400, &when) > LOUD && world.phone(second).ear.level(2100, &when) > LOUD
+    );
+    assert_eq!(world.phone(first).ear.streams().len(), 1);
     world.close();
 }
 

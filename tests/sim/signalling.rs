@@ -335,3 +335,50 @@ fn what_the_bridge_writes_can_be_read_back() {
     }
     world.close();
 }
+
+#[test]
+fn the_reason_of_a_bye_is_recorded() {
+    let mut world = World::new(Setup::default());
+    let phone = join(&mut world, &Caller::to(OPERATOR, OPERATOR_NUMBER), SAM);
+    world.hang_up(phone);
+    world.seconds(1);
+    let end = &world.finals()[0]["end"];
+    assert_eq!(
+        (&end["q850"], &end["ended_by"], &end["cause"]),
+        (&16.into(), &"far-end".into(), &"bye".into())
+    );
+    assert!(end["in_conference_ms"].as_u64().is_some_and(|time| (1000..5000).contains(&time)), "{end}");
+    assert_eq!(end["billed_seconds"], 60);
+    world.close();
+}
+
+#[test]
+fn who_asks_for_privacy_is_recorded_and_not_shown() {
+    let mut world = World::new(Setup::default());
+    let from = world.sites[OPERATOR.0].address;
+    let rtp = SocketAddr::new(from.ip(), 30_000);
+    let mut call = by_hand(&mut world, "private");
+    call.headers = "Privacy: id\r\n".to_owned();
+    world.send_raw(from, call.invite());
+    world.run(Duration::from_millis(200));
+    let answer = got(&world, "SIP/2.0 200")[0].clone();
+    call.remote_tag = Some(tag_of(&answer));
+    world.send_raw(from, call.ack());
+    let bridge = sdp::read(answer.body()).expect("an answer").rtp;
+    let mut mouth = tests::mouth::Mouth::new(5, tests::Sound::Silence);
+    mouth.press(SAM);
+    for beat in 0..150 {
+        for bytes in mouth.beat() {
+            world.after(Duration::from_millis(20 * beat), move |world| world.send_media(rtp, bridge, bytes));
+        }
+    }
+    world.seconds(3);
+    assert_eq!(participants(&world, SAM), 1);
+    let shown = world.shown[SAM].to_string();
+    assert!(!shown.contains("4930123456"), "{shown}");
+    world.send_raw(from, call.bye());
+    world.seconds(1);
+    let record = world.finals()[0];
+    assert_eq!((&record["caller"], &record["caller_anonymous"]), (&"+4930123456".into(), &true.into()));
+    world.close();
+}

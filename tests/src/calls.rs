@@ -111,7 +111,8 @@ pub struct Phone {
     pub version: u32,
     /// When the call was answered.
     pub answered: Option<Duration>,
-    laws: Vec<Law>,
+    /// The laws it offers.
+    pub laws: Vec<Law>,
 }
 
 impl Phone {
@@ -353,6 +354,16 @@ impl World {
             Callee::AnswersEarly { after } => {
                 self.ring(phone, 183, true);
                 self.after(after, move |world| world.pick_up(phone, false));
+            }
+            Callee::PlaysRingback { tone, after } => {
+                self.ring(phone, 183, true);
+                let entry = &mut self.phones[phone.0];
+                let sound = std::mem::replace(&mut entry.mouth.sound, Sound::Tone(tone));
+                entry.remote = entry.heard.last().map(|heard| heard.rtp);
+                self.after(after, move |world| {
+                    world.phones[phone.0].mouth.sound = sound;
+                    world.pick_up(phone, true);
+                });
             }
             Callee::Refuses { ring, after, status, headers } => {
                 if ring {

@@ -28,6 +28,13 @@ pub enum Callee {
         /// From the INVITE to the answer.
         after: Duration,
     },
+    /// 183 with the SDP answer and a ring-back tone as media, then a 200 with the same answer.
+    PlaysRingback {
+        /// The tone.
+        tone: u32,
+        /// From the INVITE to the answer.
+        after: Duration,
+    },
     /// Answers with a final status.
     Refuses {
         /// Whether a 180 is sent first.

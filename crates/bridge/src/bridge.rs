@@ -6,7 +6,7 @@ mod ending;
 mod room;
 
 use crate::attendant::AttendantConfig;
-use crate::bridge::dialing::note_call_id;
+use crate::bridge::dialing::{note_call_id, note_peer_failed};
 use crate::call::{Call, Pending, State};
 use crate::command::Command;
 use crate::defence::{Defence, DefenceConfig, WrongIds};
@@ -232,6 +232,9 @@ impl Bridge {
             Event::DialOut(request) => self.dial_out(at, &request),
             Event::LegDialed { leg, attempt, sip_call_id } => {
                 self.with_call(leg, |_, call| Some(note_call_id(call, attempt, &sip_call_id)));
+            }
+            Event::PeerFailed { leg, attempt, failure } => {
+                self.with_call(leg, |_, call| Some(note_peer_failed(at, call, attempt, &failure)));
             }
             Event::LegProgress { leg, attempt, status } => {
                 self.with_call(leg, |bridge, call| Some(bridge.progress(at, call, attempt, status)));

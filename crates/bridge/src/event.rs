@@ -173,6 +173,16 @@ pub enum Event {
         /// Its SIP Call-ID.
         sip_call_id: String,
     },
+    /// The INVITE of an attempt failed, and the same trunk's next peer is tried under the same attempt number. Optional:
+    /// it only enters the record, as a row of its own.
+    PeerFailed {
+        /// The leg.
+        leg: LegId,
+        /// The attempt, as in `Dial`.
+        attempt: u32,
+        /// How this peer failed.
+        failure: DialFailure,
+    },
     /// A provisional answer (101-199) to a dial-out attempt.
     LegProgress {
         /// The leg.
@@ -236,6 +246,9 @@ impl fmt::Debug for Event {
             Self::LegEnded { leg, end } => write!(formatter, "LegEnded {leg} {end:?}"),
             Self::DialOut(request) => write!(formatter, "{request:?}"),
             Self::LegDialed { leg, attempt, .. } => write!(formatter, "LegDialed {leg} attempt {attempt}"),
+            Self::PeerFailed { leg, attempt, failure } => {
+                write!(formatter, "PeerFailed {leg} attempt {attempt} {failure:?}")
+            }
             Self::LegProgress { leg, attempt, status } => {
                 write!(formatter, "LegProgress {leg} attempt {attempt} {status}")
             }

@@ -264,6 +264,15 @@ pub(super) fn note_call_id(mut call: Call, attempt: u32, sip_call_id: &str) -> C
     call
 }
 
+/// One peer of the attempt's trunk failed and the next is tried: a row of its own in the record.
+pub(super) fn note_peer_failed(at: At, mut call: Call, attempt: u32, failure: &DialFailure) -> Call {
+    if matches!(&call.state, State::Dialing { dial } if dial.attempt() == attempt) {
+        call.ledger.attempt_over(failure.status, Some(failure_word(failure)));
+        call.ledger.attempt_again(at.wall);
+    }
+    call
+}
+
 fn initiator_word(initiator: Initiator) -> &'static str {
     match initiator {
         Initiator::Member => "member",

@@ -174,6 +174,20 @@ impl Ledger {
         });
     }
 
+    /// The same candidate was sent again, to another peer of its trunk.
+    pub(crate) fn attempt_again(&mut self, wall: SystemTime) {
+        if let Some(before) = self.record.attempts.last().cloned() {
+            let again = AttemptRecord {
+                sip_call_id: None,
+                invite_time: Stamp(wall),
+                sip_status: None,
+                failure: None,
+                ..before
+            };
+            self.record.attempts.push(again);
+        }
+    }
+
     /// The shell told the SIP Call-ID of the running attempt.
     pub(crate) fn attempt_call_id(&mut self, sip_call_id: &str) {
         if let Some(attempt) = self.record.attempts.last_mut() {

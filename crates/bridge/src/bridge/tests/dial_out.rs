@@ -53,6 +53,32 @@ fn the_invite_waits_until_the_start_record_is_safe() {
 }
 
 #[test]
+fn each_peer_of_a_trunk_that_was_tried_has_a_row_of_its_own_in_the_record() {
+    let mut world = World::new();
+    world.joined("222222222");
+    let leg = world.dialing("222222222", false);
+    world.tell(Event::LegDialed { leg, attempt: 1, sip_call_id: "first@us".into() });
+    let failure = crate::DialFailure {
+        kind: DialFailureKind::NoResponse,
+        status: 408,
+        q850: None,
+        failover: true,
+        reason: String::new(),
+    };
+    world.tell(Event::PeerFailed { leg, attempt: 1, failure });
+    world.tell(Event::LegDialed { leg, attempt: 1, sip_call_id: "second@us".into() });
+    world.tell(Event::LegAnswered { leg, attempt: 1 });
+    world.bye(leg);
+    let rows = world.final_record().unwrap().attempts;
+    let row = |at: usize| {
+        (rows[at].attempt, rows[at].sip_call_id.as_deref(), rows[at].sip_status, rows[at].failure)
+    };
+    assert_eq!(rows.len(), 2);
+    assert_eq!(row(0), (1, Some("first@us"), Some(408), Some("no-response")));
+    assert_eq!(row(1), (1, Some("second@us"), Some(200), None));
+}
+
+#[test]
 fn who_answers_joins_and_the_others_hear_it() {
     let mut world = World::new();
     let host = world.joined("222222222");
