@@ -49,3 +49,27 @@ async fn a_log_that_cannot_be_written_costs_no_call() {
     call.hang_up().await.expect("an answer to BYE");
     house.until("its end is written", async || house.records("final").len() == 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_at_the_start_delays_the_closing_records_and_nothing_else() {
+    let (house, _doorbell) = House::new(&[]).await;
+    let bridge = house.start().await;
+    let mut calls = Vec::new();
+    for n in 0..8 {
+        calls.push(house.call(&format!("+4930231250{n:02}")).await);
+    }
+    bridge.die().await;
+    let size = std::fs::metadata(house.path("usage/usage.jsonl")).expect("the spool").len();
+    assert!(size > 4096, "{size} bytes are not beyond the limit");
+    let bridge = house.start_by(&FULL).await;
+    assert_eq!(house.count("partyline_cdr_spool_records").await, 8);
+    let call = house.call("+493023125099").await;
+    assert!(house.records("final").is_empty());
+    bridge.die().await;
+    // What waited in memory is gone, and is found out again.
+    let _bridge = house.start().await;
+    let finals = house.records("final");
+    assert_eq!(finals.len(), 8, "{finals:?}");
+    assert!(finals.iter().all(|record| record["end"]["ended_by"] == "node-crash"));
+    drop((calls, call));
+}

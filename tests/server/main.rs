@@ -12,3 +12,4 @@ mod raw;
 mod secrecy;
 mod strangers;
 mod tcp;
+mod usage;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use super::bridge::{House, NUMBER, root, sample};
@@ -150,4 +151,22 @@ async fn the_page_of_a_running_bridge_shows_documented_metrics_only() {
         let (name, kind) = line.split_once(' ').expect("name and type");
         assert_eq!(documented.get(name).map(|(kind, _)| kind.as_str()), Some(kind), "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stalled_scrapers_do_not_stop_a_good_one() {
+    let (house, _doorbell) = House::new(&[]).await;
+    let _bridge = house.start().await;
+    let mut stalled = Vec::new();
+    for n in 0..50 {
+        let mut stream = TcpStream::connect(house.http).await.expect("a connection");
+        // Half of them never finish asking, the others never read.
+        let request = if n % 2 == 0 { "GET /met" } else { "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" };
+        stream.write_all(request.as_bytes()).await.expect("bytes are sent");
+        stalled.push(stream);
+    }
+    for _ in 0..5 {
+        assert!(house.count("partyline_mixer_ticks_total").await > 0);
+    }
+    drop(stalled);
 }

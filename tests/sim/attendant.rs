@@ -192,6 +192,31 @@ fn without_media_the_greeting_starts_one_second_after_the_ack() {
 }
 
 #[test]
+fn an_sbc_that_moves_the_media_during_the_greeting_does_not_cut_it() {
+    for millisecond in [40, 200, 330, 500, 640] {
+        let mut world = World::new(Setup::default());
+        let phone = world.call(&Caller::to(OPERATOR, OPERATOR_NUMBER));
+        answered(&mut world, phone);
+        world.run(Duration::from_millis(millisecond));
+        world.move_phone(phone, 19_000);
+        world.reinvite(phone, Some("sendrecv"));
+        world.seconds(2);
+        let heard = said(&world, phone);
+        assert_eq!(heard.last(), Some(&EnterConferenceId), "after {millisecond} ms: {heard:?}");
+        world.seconds(10);
+        assert_eq!(
+            said(&world, phone).last(),
+            Some(&EnterConferenceId),
+            "and the ten seconds begin after it"
+        );
+        world.press(phone, SAM);
+        world.seconds(3);
+        assert_eq!(participants(&world, SAM), 1, "after {millisecond} ms");
+        world.close();
+    }
+}
+
+#[test]
 fn a_locked_conference_says_so() {
     let mut world = World::new(Setup::default());
     let phone = asked(&mut world);

@@ -91,7 +91,7 @@ fn a_foreign_realm_never_gets_our_credentials() {
     world.sites[OPERATOR.0].endpoint = None;
     let from = world.sites[OPERATOR.0].address;
     let rtp = std::net::SocketAddr::new(from.ip(), 30_000);
-    world.former.insert(rtp);
+    world.named.insert(rtp);
     world.dial_out(SAM, "+4930111222", None);
     world.run(Duration::from_millis(100));
     let reply = |request: &Message, status: u16, body: &str, headers: &[(&str, &str)]| {

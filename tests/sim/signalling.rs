@@ -17,7 +17,7 @@ fn by_hand(world: &mut World, name: &str) -> RawCall {
     world.sites[OPERATOR.0].endpoint = None;
     let from = world.sites[OPERATOR.0].address;
     let rtp = SocketAddr::new(from.ip(), 30_000);
-    world.former.insert(rtp);
+    world.named.insert(rtp);
     RawCall::new(from, OPERATOR_NUMBER, name, sdp::write(rtp, &[Law::A], 101, "sendrecv", 1))
 }
 

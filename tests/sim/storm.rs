@@ -20,6 +20,8 @@ struct Storm {
     over: Duration,
     sip: Impairment,
     media: Impairment,
+    /// Peers die and come back, threads stall, the disk is slow, messages come again and broken.
+    chaos: bool,
 }
 
 fn pick<T: Clone>(random: &mut StdRng, choices: &[T]) -> T {
@@ -132,6 +134,76 @@ fn dial(world: &mut World, random: &mut StdRng) {
     });
 }
 
+/// Trouble at random moments.
+fn chaos(world: &mut World, random: &mut StdRng, over: Duration) {
+    let over = over.as_millis() as u64;
+    world.strict = false;
+    for _ in 0..40 {
+        let at = millis(random, 0..over);
+        let time = millis(random, 20..3000);
+        match random.random_range(0..5) {
+            0 => {
+                let site = pick(random, &[OPERATOR, ELBE, MICROSOFT]);
+                world.after(at, move |world| world.sites[site.0].alive = false);
+                world.after(at + time, move |world| world.sites[site.0].alive = true);
+            }
+            1 => {
+                let (shard, time) = (random.random_range(0..2), time / 10);
+                world.after(at, move |world| world.stall(shard, time));
+            }
+            2 => {
+                let slow = pick(random, &[5, 50, 800, 6000]);
+                world.after(at, move |world| world.setup.settles = Some(Duration::from_millis(slow)));
+            }
+            3 => {
+                let (delay, ring) = (millis(random, 0..60), pick(random, &[1, 3, 64]));
+                world.after(at, move |world| {
+                    world.setup.command_delay = delay;
+                    world.setup.ring = ring;
+                });
+            }
+            _ => {
+                let flow = sip::Flow {
+                    transport: sip::Transport::Udp,
+                    local: tests::fixture::BRIDGE,
+                    remote: world.sites[pick(random, &[OPERATOR, ELBE, MICROSOFT]).0].address,
+                    connection: 0,
+                };
+                let why = "port unreachable".to_owned();
+                world.after(at, move |world| world.feed(Input::FlowFailed { flow, why }));
+            }
+        }
+    }
+    for _ in 0..400 {
+        let mut own = StdRng::seed_from_u64(random.random());
+        world.after(millis(random, 0..over), move |world| parrot(world, &mut own));
+    }
+}
+
+/// Somebody repeats a message that was sent before, as it was or broken, from where it came or from elsewhere.
+fn parrot(world: &mut World, random: &mut StdRng) {
+    if world.spoken.is_empty() {
+        return;
+    }
+    let (from, bytes) = pick(random, &world.spoken);
+    let mut bytes = bytes.to_vec();
+    for _ in 0..random.random_range(0..4) {
+        let at = random.random_range(0..bytes.len());
+        match random.random_range(0..4) {
+            0 => bytes[at] = random.random(),
+            1 => bytes.truncate(at.max(1)),
+            2 => {
+                let until = (at + random.random_range(1..40)).min(bytes.len());
+                let copy = bytes[at..until].to_vec();
+                bytes.splice(at..at, copy);
+            }
+            _ => bytes[at] = bytes[at].wrapping_add(1),
+        }
+    }
+    let from = if random.random_bool(0.1) { world.sites[STRANGER.0].address } else { from };
+    world.send_raw(from, bytes.into());
+}
+
 impl Storm {
     fn rage(self) -> World {
         let mut random = StdRng::seed_from_u64(self.seed ^ 0x5707);
@@ -157,6 +229,9 @@ impl Storm {
                 script(world, &mut own, phone);
             });
         }
+        if self.chaos {
+            chaos(&mut world, &mut random, self.over);
+        }
         for _ in 0..self.calls / 2 {
             let at = millis(&mut random, 0..self.over.as_millis() as u64);
             let mut own = StdRng::seed_from_u64(random.random());
@@ -174,8 +249,14 @@ fn storm(seed: u64, sip_loss: f64, media_loss: f64) {
         over: Duration::from_secs(15),
         sip: if sip_loss > 0.0 { Impairment::lossy(sip_loss) } else { Impairment::NONE },
         media: if media_loss > 0.0 { Impairment::lossy(media_loss) } else { Impairment::NONE },
+        chaos: false,
     };
     storm.rage().close();
+}
+
+fn chaotic(seed: u64) {
+    let (sip, media) = (Impairment::lossy(0.03), Impairment::lossy(0.03));
+    Storm { seed, calls: 100, over: Duration::from_secs(15), sip, media, chaos: true }.rage().close();
 }
 
 /// The seeds of a test: `PARTYLINE_STORMS=500` makes it run so many further ones, to look for trouble.
@@ -205,9 +286,15 @@ fn a_storm_at_twenty_percent_loss_of_everything_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_storm_with_dying_peers_stalled_threads_and_broken_messages_leaves_nothing_behind() {
+    seeds(0..2).for_each(|seed| chaotic(5_000_000 + seed));
+}
+
+#[test]
 fn the_second_signal_in_the_middle_of_a_storm_leaves_nothing_behind() {
     let lossy = Impairment::lossy(0.1);
-    let storm = Storm { seed: 7, calls: 120, over: Duration::from_secs(15), sip: lossy, media: lossy };
+    let storm =
+        Storm { seed: 7, calls: 120, over: Duration::from_secs(15), sip: lossy, media: lossy, chaos: false };
     let mut world = storm.rage();
     world.feed(Input::DrainNow);
     world.close();

@@ -236,11 +236,9 @@ impl World {
         sent
     }
 
-    /// The phone receives RTP elsewhere from now on; tell the bridge with [`World::reinvite`].
+    /// The phone receives RTP elsewhere from now on, and still at the old port; tell the bridge with [`World::reinvite`].
     pub fn move_phone(&mut self, id: PhoneId, port: u16) {
         let phone = &mut self.phones[id.0];
-        self.by_rtp.remove(&phone.rtp);
-        self.former.insert(phone.rtp);
         phone.rtp.set_port(port);
         self.by_rtp.insert(phone.rtp, id);
     }

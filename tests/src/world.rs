@@ -54,6 +54,8 @@ pub struct World {
     pub replies: HashMap<u64, Reply>,
     /// What the API shows of each open meeting.
     pub shown: HashMap<String, Value>,
+    /// Every SIP message that was sent to the bridge, for those who send it again.
+    pub spoken: Vec<(SocketAddr, Bytes)>,
     /// Somebody has set the clock on the wall by so many seconds.
     pub wall_step: i64,
     /// How the world was made; delays may be changed while it runs.
@@ -61,8 +63,10 @@ pub struct World {
     pub(crate) by_rtp: HashMap<SocketAddr, PhoneId>,
     /// Addresses to which the bridge sent media although no SDP ever named them.
     pub bleeding: HashSet<SocketAddr>,
-    /// Addresses that were a phone's, or that a message written by hand named.
-    pub former: HashSet<SocketAddr>,
+    /// Every SDP comes from a phone, so that media to any other address is a mistake; false where SDP is broken on purpose.
+    pub strict: bool,
+    /// Addresses that a message written by hand named.
+    pub named: HashSet<SocketAddr>,
     pub(crate) late: HashSet<PhoneId>,
     pub(crate) reports: VecDeque<(Duration, Report<SimIo>)>,
     start: Instant,
@@ -103,11 +107,13 @@ impl World {
             records: Vec::new(),
             replies: HashMap::new(),
             shown: HashMap::new(),
+            spoken: Vec::new(),
             wall_step: 0,
             setup,
             by_rtp: HashMap::new(),
             bleeding: HashSet::new(),
-            former: HashSet::new(),
+            strict: true,
+            named: HashSet::new(),
             late: HashSet::new(),
             reports: VecDeque::new(),
             start,
@@ -278,6 +284,7 @@ impl World {
         }
         self.note(format!("{} -> {}  {}", self.name(from), self.name(to), first_line(&bytes)));
         if to == BRIDGE {
+            self.spoken.push((from, bytes.clone()));
             return self.feed(Input::Sip { flow: flow(lane, to, from), bytes });
         }
         let Some(number) = self.sites.iter().position(|site| site.address == to) else { return };
@@ -298,7 +305,7 @@ impl World {
         }
         let rtp = SocketAddr::new(to.ip(), to.port() & !1);
         let Some(&phone) = self.by_rtp.get(&rtp) else {
-            if !self.former.contains(&rtp) {
+            if self.strict && !self.named.contains(&rtp) {
                 self.bleeding.insert(to);
             }
             return;

@@ -266,7 +266,7 @@ fn kind(event: &Event) -> &'static str {
             FailureKind::ProvisionalTimeout => "ProvisionalTimeout",
             FailureKind::RingTimeout => "RingTimeout",
             FailureKind::Transport => "Transport",
-            FailureKind::Cancelled => "Cancelled",
+            FailureKind::Canceled => "Canceled",
             FailureKind::Unanswered => "Unanswered",
             FailureKind::Rejected => "Rejected",
         },

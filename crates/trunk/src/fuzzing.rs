@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use routing::E164;
 use sip::{Framing, Host, Message, Method};
 
-use crate::{DialOut, Local, Profile, ProfileSource, Shaped, inbound, shape_invite, shape_options};
+use crate::{DialOut, Local, Profile, ProfileSource, Shaped, dial_in, shape_invite, shape_options};
 
 /// Profiles that read every header this crate ever reads.
 const PROFILES: [&str; 4] = [
@@ -55,11 +55,11 @@ fn profiles() -> &'static [Profile] {
 
 /// Whatever a peer sends, reading the called number and the caller answers and never panics, and what comes out can
 /// be written to a log or a record: no control characters, no more than 64 characters of name.
-pub fn read_inbound(data: &[u8]) {
+pub fn read_dial_in(data: &[u8]) {
     let Ok(message) = Message::parse(data.to_vec().into(), Framing::Datagram) else { return };
     assert_eq!(profiles().len(), PROFILES.len(), "every profile of the fuzz door must build");
     for profile in profiles() {
-        let Ok(call) = inbound(profile, &message) else { continue };
+        let Ok(call) = dial_in(profile, &message) else { continue };
         let name = call.caller.display.unwrap_or_default();
         assert!(!name.chars().any(char::is_control), "control characters in {name:?}");
         assert!(name.chars().count() <= 64, "{name:?} is too long");
@@ -126,12 +126,12 @@ mod tests {
     #[test]
     fn seeds_and_every_truncation_and_flip_of_them_are_read_without_a_panic() {
         let seed = SEED.as_bytes();
-        read_inbound(seed);
+        read_dial_in(seed);
         for cut in 0..seed.len() {
-            read_inbound(&seed[..cut]);
+            read_dial_in(&seed[..cut]);
             let mut flipped = seed.to_vec();
             flipped[cut] ^= 0x11;
-            read_inbound(&flipped);
+            read_dial_in(&flipped);
         }
     }
 

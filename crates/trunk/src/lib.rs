@@ -1,7 +1,7 @@
 //! WHO the peer is: operator SBCs and the Microsoft PSTN gateway as data plus small policies.
 //!
 //! A `[[trunk]]` table becomes a [`Profile`]; all of them are one [`Trunks`] snapshot. A request from outside is
-//! [`identify`]'d and read by [`inbound`]; one of ours is written by [`shape_invite`] and [`shape_options`].
+//! [`identify`]'d and read by [`dial_in`]; one of ours is written by [`shape_invite`] and [`shape_options`].
 //! [`Monitor`] knows which peers are healthy, [`Admission`] how many legs they take, [`judge`] what a failure means.
 //!
 //! The engines here ([`Monitor`], [`Admission`]) are driven: `handle_*` brings them what happened with the time as an
@@ -9,12 +9,12 @@
 
 mod admission;
 mod check;
+mod dial_in;
 mod failover;
 #[doc(hidden)]
 pub mod fuzzing;
 mod health;
 mod identify;
-mod inbound;
 mod microsoft;
 mod numbers;
 mod operator;
@@ -26,10 +26,10 @@ mod testing;
 mod trunks;
 
 pub use admission::{Admission, Limit, LimitCause};
+pub use dial_in::{Caller, DialIn, Refusal, dial_in};
 pub use failover::{Failure, Next, judge};
 pub use health::{Change, Monitor, PeerKey, PingOutcome, SendOptions, State, TimerReason};
 pub use identify::{Unknown, identify};
-pub use inbound::{Caller, InboundCall, Refusal, inbound};
 pub use numbers::{NumberFormat, NumberPlan};
 pub use profile::{AcceptedCodes, CalledFrom, Kind, MediaSource, Options, Peer, Profile, Transport};
 pub use shape::{DialOut, Local, Shaped, shape_contact, shape_invite, shape_options};

@@ -1,4 +1,4 @@
-//! The outbound request in the peer's dialect: everything of it that a peer can dislike except the SDP.
+//! Our request in the peer's dialect: everything of it that a peer can dislike except the SDP.
 //!
 //! No text from outside reaches these headers unchecked: numbers are [`E164`], hosts were checked when the profile was
 //! loaded, a display name loses its control characters and is quoted. So a header cannot be injected.

@@ -68,7 +68,7 @@ impl<D: Door> Control<D> {
             label: "no_trunk",
             retry_after: None,
         })?;
-        let call = trunk::inbound(profile, request).map_err(|refusal| TurnedAway {
+        let call = trunk::dial_in(profile, request).map_err(|refusal| TurnedAway {
             status: refusal.status,
             why: refusal.because,
             label: "no_number",
@@ -109,6 +109,7 @@ impl<D: Door> Control<D> {
             answered: None,
             meeting: None,
             heard: false,
+            broken: false,
         };
         self.legs.insert(leg, entry);
         self.by_invite.insert(id, leg);
@@ -159,7 +160,13 @@ impl<D: Door> Control<D> {
         if let Some(id) = self.legs.get(&leg).and_then(|leg| leg.invite) {
             let header = ("Reason".to_owned(), reason_header("SIP", status, reason));
             let _ = self.endpoint.reject(now.mono, id, status, None, &[header]);
-            let label = if self.draining { "draining" } else { "no_number" };
+            // The statuses of rules D1 to D3, and the bridge's own limits.
+            let label = match status {
+                _ if self.draining => "draining",
+                403 => "acl",
+                503 => "overload",
+                _ => "no_number",
+            };
             self.metrics.sip_rejected.with_label_values(&[label]).inc();
         }
         tracing::info!(%leg, status, reason, "call refused");

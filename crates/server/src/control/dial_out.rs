@@ -37,6 +37,7 @@ impl<D: Door> Control<D> {
             answered: None,
             meeting: None,
             heard: false,
+            broken: false,
         });
         entry.attempt = attempt;
         entry.trunk = candidate.trunk.clone();
@@ -238,9 +239,7 @@ impl<D: Door> Control<D> {
             FailureKind::NoResponse | FailureKind::ProvisionalTimeout => DialFailureKind::NoResponse,
             FailureKind::RingTimeout => DialFailureKind::Timeout,
             FailureKind::Transport => DialFailureKind::Transport,
-            FailureKind::Cancelled | FailureKind::Unanswered | FailureKind::Rejected => {
-                DialFailureKind::Local
-            }
+            FailureKind::Canceled | FailureKind::Unanswered | FailureKind::Rejected => DialFailureKind::Local,
         };
         if let Some(peer) = peer {
             self.note_attempt(now, &trunk, peer, failure);
@@ -267,6 +266,6 @@ fn judged(failure: &Failure) -> trunk::Failure {
         FailureKind::ProvisionalTimeout => trunk::Failure::ProvisionalTimeout,
         FailureKind::RingTimeout => trunk::Failure::RingTimeout,
         FailureKind::Transport => trunk::Failure::Transport,
-        FailureKind::Cancelled | FailureKind::Unanswered | FailureKind::Rejected => trunk::Failure::Canceled,
+        FailureKind::Canceled | FailureKind::Unanswered | FailureKind::Rejected => trunk::Failure::Canceled,
     }
 }

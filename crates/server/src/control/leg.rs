@@ -39,6 +39,8 @@ pub(super) struct Leg<Io> {
     pub meeting: Option<ConferenceId>,
     /// Whether anything was ever heard from it.
     pub heard: bool,
+    /// Whether it broke: its ACK, its dialog or its media was lost, and nobody hung up.
+    pub broken: bool,
 }
 
 /// What was promised for a leg's media.

@@ -138,7 +138,7 @@ impl<D: Door> Control<D> {
                     );
                     let end =
                         LegEnd { by: EndedBy::Media, sip_status: 488, q850: None, reason: error.to_string() };
-                    self.tell_bridge(now, Event::LegEnded { leg, end });
+                    self.leg_ended(now, leg, end);
                     return;
                 }
             }
@@ -258,6 +258,7 @@ impl<D: Door> Control<D> {
                 }
             }
             Report::ClipEnded { leg, token, finished: true, .. } => {
+                self.seating.clip_ended(LegId(leg.0), token);
                 self.tell_bridge(now, Event::ClipEnded { leg: LegId(leg.0), token });
             }
             Report::MediaSilent { leg, .. } => {
@@ -296,7 +297,7 @@ impl<D: Door> Control<D> {
         let _ = self.endpoint.hangup(now.mono, id, Some("Q.850;cause=41;text=\"media lost\""));
         let end =
             LegEnd { by: EndedBy::Media, sip_status: 0, q850: Some(41), reason: "media lost".to_owned() };
-        self.tell_bridge(now, Event::LegEnded { leg, end });
+        self.leg_ended(now, leg, end);
     }
 
     /// The leg is over: everything of it is given back. `cause` is ours, where we ended it.

@@ -306,6 +306,7 @@ impl<D: Door> Control<D> {
             ("conferences", conferences),
             ("INVITEs of legs", self.by_invite.len()),
             ("callees", self.callees.len()),
+            ("channels of trunks", self.admission.usage().map(|(_, in_use, _)| in_use as usize).sum()),
             ("asks", self.asks.len()),
             ("meetings on display", self.meetings.len()),
             ("dialogs of the endpoint", self.endpoint.invites()),

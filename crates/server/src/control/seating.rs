@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use bridge::{ConferenceId, LegId};
-use mixer::{Command, Seat};
+use mixer::{Clip, Command, Seat};
 
 /// What the seating wants sent to a shard.
 pub(super) type Sent<Io> = (usize, Command<Io>);
@@ -27,6 +27,8 @@ struct Entry<Io> {
     waiting: Vec<Command<Io>>,
     /// What to do to the seat before it is seated again.
     mend: Vec<Mend<Io>>,
+    /// What plays to the leg alone: a shard stops it when the seat is called back.
+    playing: Option<Clip>,
 }
 
 /// A change to a seat that its owner must make itself, between two conferences.
@@ -80,6 +82,7 @@ impl<Io> Seating<Io> {
             place: Place::Here { seat: None, wanted: None },
             waiting: Vec::new(),
             mend: Vec::new(),
+            playing: None,
         });
     }
 
@@ -110,15 +113,18 @@ impl<Io> Seating<Io> {
             }
             Place::Seated { shard, conference: at } if *shard == target => {
                 *at = conference;
+                entry.playing = None;
                 vec![(target, Command::Move { leg: mixer_leg(leg), to: to_mixer(conference) })]
             }
             Place::Seated { shard, .. } => {
                 let from = *shard;
+                entry.playing = None;
                 entry.place = Place::Leaving { then: Some(conference) };
                 vec![(from, Command::Remove { leg: mixer_leg(leg) })]
             }
             Place::Leaving { then } => {
                 *then = Some(conference);
+                entry.playing = None;
                 // What was to be played was meant for a place that the leg never reached.
                 entry
                     .waiting
@@ -131,6 +137,11 @@ impl<Io> Seating<Io> {
     /// Sends a command to wherever the leg is, or keeps it until the leg is seated.
     pub(super) fn tell(&mut self, leg: LegId, command: Command<Io>) -> Vec<Sent<Io>> {
         let Some(entry) = self.legs.get_mut(&leg) else { return Vec::new() };
+        match &command {
+            Command::Play { clip, .. } => entry.playing = Some(clip.clone()),
+            Command::Stop { .. } => entry.playing = None,
+            _ => {}
+        }
         if let Place::Seated { shard, .. } = entry.place {
             return vec![(shard, command)];
         }
@@ -138,7 +149,15 @@ impl<Io> Seating<Io> {
         Vec::new()
     }
 
-    /// Changes the seat itself: at once where it is here, else by calling it back for at most two ticks.
+    /// What played to a leg has ended: it is not to be played again.
+    pub(super) fn clip_ended(&mut self, leg: LegId, token: u64) {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        entry.playing.take_if(|clip| clip.token == token);
+        entry.waiting.retain(|command| !matches!(command, Command::Play { clip, .. } if clip.token == token));
+    }
+
+    /// Changes the seat itself: at once where it is here, else by calling it back for at most two ticks. What was
+    /// playing to the leg begins anew after that: SBCs like to move the media during the greeting.
     pub(super) fn mend(&mut self, leg: LegId, mend: Mend<Io>) -> Vec<Sent<Io>> {
         let Some(entry) = self.legs.get_mut(&leg) else { return Vec::new() };
         match &mut entry.place {
@@ -153,6 +172,9 @@ impl<Io> Seating<Io> {
             Place::Seated { shard, conference } => {
                 let (from, back_to) = (*shard, *conference);
                 entry.mend.push(mend);
+                if let Some(clip) = entry.playing.clone() {
+                    entry.waiting.push(Command::Play { leg: mixer_leg(leg), clip, interrupt: true });
+                }
                 entry.place = Place::Leaving { then: Some(back_to) };
                 vec![(from, Command::Remove { leg: mixer_leg(leg) })]
             }

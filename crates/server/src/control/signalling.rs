@@ -70,12 +70,12 @@ impl<D: Door> Control<D> {
             return self.dial_failed(now, leg, failure);
         }
         let by = match failure.kind {
-            FailureKind::Cancelled => EndedBy::Cancel,
+            FailureKind::Canceled => EndedBy::Cancel,
             _ => EndedBy::Transport,
         };
         let end = LegEnd { by, sip_status: failure.status, q850: None, reason: failure.reason.clone() };
         self.drop_invite(leg);
-        self.tell_bridge(now, BridgeEvent::LegEnded { leg, end });
+        self.leg_ended(now, leg, end);
     }
 
     fn dialog_ended(&mut self, now: Now, leg: LegId, end: &End) {
@@ -97,6 +97,14 @@ impl<D: Door> Control<D> {
             End::Local => return,
         };
         self.drop_invite(leg);
+        self.leg_ended(now, leg, end);
+    }
+
+    /// Something else than the bridge ended the leg.
+    pub(super) fn leg_ended(&mut self, now: Now, leg: LegId, end: LegEnd) {
+        if let Some(entry) = self.legs.get_mut(&leg) {
+            entry.broken = !matches!(end.by, EndedBy::Bye | EndedBy::Cancel);
+        }
         self.tell_bridge(now, BridgeEvent::LegEnded { leg, end });
     }
 
@@ -167,7 +175,11 @@ impl<D: Door> Control<D> {
         if let Some(answered) = entry.answered {
             let up = now.mono.saturating_duration_since(answered).as_secs_f64();
             self.metrics.call_duration.observe(up);
-            let reason = cause.map_or("caller_bye", metric_reason);
+            let reason = match cause {
+                Some(cause) => metric_reason(cause),
+                None if entry.broken => "error",
+                None => "caller_bye",
+            };
             self.metrics.call_end.with_label_values(&[reason]).inc();
             if !entry.heard {
                 self.metrics.rtp_zero_packet.with_label_values(&[trunk]).inc();

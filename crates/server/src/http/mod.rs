@@ -1,5 +1,7 @@
 //! HTTP: metrics and health for everyone who can reach the port, `/v1` for those with the token.
 
+mod guarded;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::control::{Ask, Reply};
 use crate::media::thread::ShardGauges;
 use crate::metrics::Metrics;
+use guarded::Guarded;
 
 /// Control must answer a request within this time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -78,7 +81,7 @@ impl Heartbeat {
 
 /// Serves until the process ends. Binding happens first, so that a busy port is an error at start.
 pub async fn serve(listener: tokio::net::TcpListener, doors: Arc<Doors>) -> std::io::Result<()> {
-    axum::serve(listener, router(doors)).await
+    axum::serve(Guarded::new(listener), router(doors)).await
 }
 
 /// Binds the HTTP port.
@@ -148,7 +151,9 @@ async fn require_token(State(doors): State<Arc<Doors>>, request: Request, next: 
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    // RFC 9110 section 11.1: the scheme is not case-sensitive.
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
 }
 
 async fn conferences(State(doors): State<Arc<Doors>>) -> Response {

@@ -149,7 +149,7 @@ pub enum FailureKind {
     /// The message could not be sent.
     Transport,
     /// Ended before the answer: by `hangup` here, or by the caller's CANCEL or BYE.
-    Cancelled,
+    Canceled,
     /// The application did not answer the INVITE in time (`answer_within`).
     Unanswered,
     /// The application refused the INVITE with `reject`.

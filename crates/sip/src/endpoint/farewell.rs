@@ -35,11 +35,11 @@ impl Endpoint {
             Some(Usage::Offered(_)) => {
                 let extra: Vec<_> = reason.into_iter().map(|text| ("Reason".to_owned(), text)).collect();
                 self.refuse_offered(now, id, 480, None, &extra);
-                self.fail(id, FailureKind::Cancelled, 480, "hung up before the answer");
+                self.fail(id, FailureKind::Canceled, 480, "hung up before the answer");
             }
             Some(Usage::Calling(_)) => {
                 let why = "hung up before the answer";
-                self.give_up_calling(now, id, FailureKind::Cancelled, 487, why, reason);
+                self.give_up_calling(now, id, FailureKind::Canceled, 487, why, reason);
             }
             // RFC 3261 section 15: the called side must not send BYE before the ACK or its timeout.
             Some(Usage::Up(up)) if up.unacked.as_ref().is_some_and(|unacked| unacked.first) => {
@@ -135,7 +135,7 @@ impl Endpoint {
             // Section 15.1.2: the INVITE that is still open gets 487.
             self.refuse_offered(now, id, 487, None, &[]);
             let why = reason.unwrap_or_else(|| "BYE before the answer".to_owned());
-            self.fail(id, FailureKind::Cancelled, 487, why);
+            self.fail(id, FailureKind::Canceled, 487, why);
         } else {
             self.end(now, id, End::Bye { reason });
         }

@@ -190,7 +190,7 @@ impl Endpoint {
             Some(Usage::Offered(_)) => {
                 self.refuse_offered(now, id, 487, None, &[]);
                 let reason = reason.unwrap_or_else(|| "canceled by the caller".to_owned());
-                self.fail(id, FailureKind::Cancelled, 487, reason);
+                self.fail(id, FailureKind::Canceled, 487, reason);
             }
             Some(Usage::Up(up)) => {
                 if let Some(asked) = up.asked.take_if(|asked| asked.server == server) {

@@ -102,7 +102,7 @@ fn a_cancel_before_the_answer_gets_200_and_the_invite_487() {
     assert!(sent.iter().all(|message| tag_of(message) == tag), "one tag for all answers");
     assert_eq!(
         (peer.failure().kind, peer.failure().reason.as_str()),
-        (FailureKind::Cancelled, "SIP;cause=200")
+        (FailureKind::Canceled, "SIP;cause=200")
     );
     assert_eq!(peer.us.accept(peer.now, id, Body::sdp(ANSWER), &[]), Err(CommandError::Gone));
     peer.request_as("CANCEL", "1 CANCEL", "z9hG4bKinvite", "", "", b"");
@@ -163,7 +163,7 @@ fn a_bye_before_the_answer_gets_200_and_the_invite_487() {
     let tag = tag_of(&peer.sent()[1]);
     peer.request("BYE", 2, "z9hG4bKbye", &tag, "", b"");
     assert_eq!(peer.sent_words(), ["200", "487"]);
-    assert_eq!(peer.failure().kind, FailureKind::Cancelled);
+    assert_eq!(peer.failure().kind, FailureKind::Canceled);
     peer.drain();
 }
 

@@ -10,7 +10,7 @@ fn a_cancel_waits_for_a_provisional_response() {
     let (id, invite) = peer.invite();
     peer.us.hangup(peer.now, id, Some("SIP;cause=600")).expect("hung up");
     peer.take_events();
-    assert_eq!(peer.failure().kind, FailureKind::Cancelled);
+    assert_eq!(peer.failure().kind, FailureKind::Canceled);
     assert!(peer.sent().is_empty());
     peer.answer(&invite, 180, "bob", "", b"");
     let cancel = peer.sent_one();

@@ -14,7 +14,7 @@ use crate::shape::clean;
 
 /// A dial-in leg before anybody decided about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InboundCall {
+pub struct DialIn {
     /// The bridge number that was called.
     pub called: E164,
     /// Who calls.
@@ -44,8 +44,8 @@ pub struct Refusal {
 }
 
 /// Reads the called number and the caller out of an INVITE of this trunk.
-pub fn inbound(profile: &Profile, request: &Message) -> Result<InboundCall, Refusal> {
-    Ok(InboundCall { called: called(profile, request)?, caller: caller(profile, request) })
+pub fn dial_in(profile: &Profile, request: &Message) -> Result<DialIn, Refusal> {
+    Ok(DialIn { called: called(profile, request)?, caller: caller(profile, request) })
 }
 
 /// The called number, from the header that the profile names and then from the plain places.
@@ -145,13 +145,13 @@ mod tests {
 
     fn called_with(lines: &str, uri: &str, to: &str, headers: &str) -> Option<String> {
         let message = invite(uri, to, "<sip:+4930555@x>", headers);
-        let call = inbound(&profile(&format!("{OPERATOR}{lines}")), &message);
+        let call = dial_in(&profile(&format!("{OPERATOR}{lines}")), &message);
         call.ok().map(|call| call.called.to_string())
     }
 
     fn caller_with(lines: &str, from: &str, headers: &str) -> Caller {
         let message = invite("sip:+493012345678@us", "<sip:+493012345678@us>", from, headers);
-        inbound(&profile(&format!("{OPERATOR}{lines}")), &message).unwrap().caller
+        dial_in(&profile(&format!("{OPERATOR}{lines}")), &message).unwrap().caller
     }
 
     const TO: &str = "<sip:+4930999999@us>";
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn an_invite_without_a_number_is_404_and_says_why() {
         let message = invite("sip:bridge@us", "<sip:bridge@us>", "<sip:+4930555@x>", "");
-        let refused = inbound(&profile(OPERATOR), &message).unwrap_err();
+        let refused = dial_in(&profile(OPERATOR), &message).unwrap_err();
         assert_eq!(refused.status, 404);
         assert!(refused.because.contains("trunk acme") && refused.because.contains("bridge"), "{refused}");
     }
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(claimed.display.as_deref(), Some("Claimed"));
         let teams = profile(MICROSOFT);
         let message = invite("sip:+493012345678@us", TO, from, pai);
-        let caller = inbound(&teams, &message).unwrap().caller;
+        let caller = dial_in(&teams, &message).unwrap().caller;
         assert_eq!(caller.number.unwrap().as_str(), "+4930555555", "Microsoft too must be declared trusted");
     }
 

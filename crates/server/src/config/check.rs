@@ -1,0 +1,329 @@
+//! The check of a configuration file: every value against what it may be, every name against what it refers to.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::document::{self, Document};
+use super::{Config, Media, Problem, Problems, sip_transport};
+use crate::sip_io::Listener;
+use crate::spool::SpoolOptions;
+
+/// The check of one document, gathering problems.
+pub(super) struct Check<'a> {
+    path: &'a Path,
+    text: &'a str,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Check<'a> {
+    /// Of `text`, the contents of `path`.
+    pub(super) fn new(path: &'a Path, text: &'a str) -> Self {
+        Self { path, text, problems: Vec::new() }
+    }
+
+    /// The configuration, or everything that is wrong with it.
+    pub(super) fn config(mut self, mut document: Document) -> Result<Config, Problems> {
+        let listeners = self.listeners(&document.sip.listen);
+        let advertise = self.advertise(document.sip.advertise.as_ref(), &listeners);
+        let media = self.media(&document.media);
+        let token = self.token(document.http.token_file.as_deref());
+        let bridge = self.bridge(&document);
+        let trunks = self.trunks(&document.trunk, &listeners);
+        let tables = document.take_tables();
+        let (table, directory) = self.tables(tables, trunks.as_ref(), bridge.as_ref());
+        let usage = &document.usage;
+        let group = self.within("usage.group_milliseconds", &usage.group_milliseconds, 0..=1000);
+        let megabytes = self.within("usage.file_megabytes", &usage.file_megabytes, 0..=1_000_000);
+        let spool = SpoolOptions {
+            folder: self.resolve(&usage.spool),
+            group: Duration::from_millis(group),
+            file_limit: megabytes * 1_000_000,
+        };
+        let connections = &document.sip.tcp_connections_per_address;
+        let connections = self.within("sip.tcp_connections_per_address", connections, 1..=100_000);
+        self.problems.sort_by_key(|problem| problem.at);
+        let (Some(media), Some(bridge), Some(trunks), Some(table), Some(directory), true) =
+            (media, bridge, trunks, table, directory, self.problems.is_empty())
+        else {
+            return Err(Problems(self.problems));
+        };
+        let drain = document.drain.deadline_seconds;
+        let bridge = bridge::BridgeConfig { dial_attempt: longest_attempt(&trunks), ..bridge };
+        Ok(Config {
+            node: document.node.name,
+            log: document.log,
+            listeners,
+            advertise,
+            user_agent: document.sip.user_agent,
+            tcp_connections_per_address: connections,
+            media,
+            http_listen: document.http.listen,
+            token,
+            spool,
+            bridge,
+            confirm_dial_out: document.attendant.confirm_dial_out,
+            drain_deadline: (drain > 0).then(|| Duration::from_secs(drain)),
+            trunks: Arc::new(trunks),
+            table: Arc::new(table),
+            directory: Arc::new(directory),
+        })
+    }
+
+    fn problem(&mut self, span: std::ops::Range<usize>, key: &str, found: String, expected: &str) {
+        // A default has no place in the file.
+        let span = (span.end > span.start).then_some(span);
+        self.problems.push(Problem::at_span(self.path, self.text, span, key, found, expected));
+    }
+
+    /// The value, which must lie in `range`: a wish that would be bent in silence is refused instead.
+    fn within<T: Copy + PartialOrd + std::fmt::Display>(
+        &mut self,
+        key: &str,
+        value: &Spanned<T>,
+        range: RangeInclusive<T>,
+    ) -> T {
+        let found = *value.as_ref();
+        if !range.contains(&found) {
+            let expected = format!("{} to {}", range.start(), range.end());
+            self.problem(value.span(), key, found.to_string(), &expected);
+        }
+        found
+    }
+
+    fn listeners(&mut self, texts: &[Spanned<String>]) -> Vec<Listener> {
+        let mut listeners = Vec::new();
+        for text in texts {
+            let written = text.as_ref();
+            let parsed = written.split_once("://").and_then(|(scheme, address)| {
+                let transport = match scheme {
+                    "udp" => sip::Transport::Udp,
+                    "tcp" => sip::Transport::Tcp,
+                    _ => return None,
+                };
+                address.parse().ok().map(|address| Listener { transport, address })
+            });
+            match parsed {
+                Some(listener) => listeners.push(listener),
+                None => self.problem(
+                    text.span(),
+                    "sip.listen",
+                    format!("`{written}` is not a listener"),
+                    "udp://ADDRESS:PORT or tcp://ADDRESS:PORT",
+                ),
+            }
+        }
+        if texts.is_empty() {
+            self.problem(
+                0..0,
+                "sip.listen",
+                "no listener".to_owned(),
+                "at least one, such as \"udp://127.0.0.1:5060\"",
+            );
+        }
+        listeners
+    }
+
+    fn advertise(
+        &mut self,
+        advertise: Option<&Spanned<String>>,
+        listeners: &[Listener],
+    ) -> Option<sip::Host> {
+        if let Some(host) = advertise {
+            let parsed = sip::Host::parse(host.as_ref()).ok();
+            if parsed.is_none() {
+                let found = format!("`{}` is not a host", host.as_ref());
+                self.problem(
+                    host.span(),
+                    "sip.advertise",
+                    found,
+                    "a host name or an IP address, without port",
+                );
+            }
+            return parsed;
+        }
+        if listeners.iter().any(|listener| listener.address.ip().is_unspecified()) {
+            let found = "missing, while sip.listen names no address of its own".to_owned();
+            self.problem(0..0, "sip.advertise", found, "the host that peers reach this bridge at");
+        }
+        None
+    }
+
+    fn media(&mut self, media: &document::Media) -> Option<Media> {
+        let ports = parse_ports(media.ports.as_ref());
+        if ports.is_none() {
+            let found = format!("`{}` is not a range with room for a leg", media.ports.as_ref());
+            self.problem(
+                media.ports.span(),
+                "media.ports",
+                found,
+                "two ports like \"20000-20399\", 1024 or above",
+            );
+        }
+        if media.address.is_unspecified() && media.advertise.is_none() {
+            let found = "missing, while media.address is unspecified".to_owned();
+            self.problem(0..0, "media.advertise", found, "the address that peers send RTP to");
+        }
+        let sabotage = match media.sabotage.as_ref().map(|text| (text.as_ref().as_str(), text.span())) {
+            None => None,
+            Some(("add-self-back", _)) => Some(mixer::Sabotage::AddSelfBack),
+            Some((other, span)) => {
+                self.problem(
+                    span,
+                    "media.sabotage",
+                    format!("`{other}` is unknown"),
+                    "add-self-back, or no such key",
+                );
+                None
+            }
+        };
+        let shards = self.within("media.shards", &media.shards, 0..=256);
+        let realtime_priority = self.within("media.realtime_priority", &media.realtime_priority, 0..=99);
+        let silence =
+            self.within("media.silence_timeout_seconds", &media.silence_timeout_seconds, 1..=86_400);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Some(Media {
+            address: media.address,
+            advertise: media.advertise.unwrap_or(media.address),
+            ports: ports?,
+            shards: if shards == 0 { (cores - 1).max(1) } else { shards },
+            realtime_priority,
+            prompts: (self.resolve(&media.prompts), media.prompt_map.as_deref().map(|map| self.resolve(map))),
+            silence_timeout: Duration::from_secs(silence),
+            sabotage,
+        })
+    }
+
+    fn token(&mut self, file: Option<&Path>) -> Option<String> {
+        let file = self.resolve(file?);
+        let read =
+            std::fs::read_to_string(&file).map(|text| text.lines().next().unwrap_or("").trim().to_owned());
+        match read {
+            Ok(token) if token.len() >= 16 => Some(token),
+            Ok(_) => {
+                let found = format!("the first line of {} is too short", file.display());
+                self.problem(0..0, "http.token_file", found, "a secret of at least 16 characters");
+                None
+            }
+            Err(error) => {
+                let found = format!("{}: {error}", file.display());
+                self.problem(
+                    0..0,
+                    "http.token_file",
+                    found,
+                    "a readable file with the token on its first line",
+                );
+                None
+            }
+        }
+    }
+
+    fn bridge(&mut self, document: &Document) -> Option<bridge::BridgeConfig> {
+        let attendant = &document.attendant;
+        let lengths = bridge::MIN_ID_LENGTH..=bridge::MAX_ID_LENGTH;
+        let before = self.problems.len();
+        let mut config = bridge::BridgeConfig::default();
+        config.attendant.id_length =
+            self.within("attendant.conference_id_digits", &attendant.conference_id_digits, lengths);
+        config.attendant.attempts = self.within("attendant.attempts", &attendant.attempts, 1..=10);
+        let first = self.within("attendant.first_digit_seconds", &attendant.first_digit_seconds, 1..=300);
+        config.attendant.first_digit = Duration::from_secs(first);
+        let next = self.within("attendant.next_digit_seconds", &attendant.next_digit_seconds, 1..=300);
+        config.attendant.next_digit = Duration::from_secs(next);
+        let seats = &document.media.seats_per_conference;
+        config.seats = self.within("media.seats_per_conference", seats, 1..=1000);
+        (self.problems.len() == before).then_some(config)
+    }
+
+    fn trunks(
+        &mut self,
+        sources: &[Spanned<trunk::ProfileSource>],
+        listeners: &[Listener],
+    ) -> Option<trunk::Trunks> {
+        let serves = |transport: trunk::Transport, address: SocketAddr| {
+            listeners.iter().any(|own| {
+                own.transport == sip_transport(transport) && own.address.is_ipv4() == address.is_ipv4()
+            })
+        };
+        for error in trunk::Trunks::unserved(sources, serves) {
+            self.engine_problem(error.span, error.key, error.found, error.expected);
+        }
+        match trunk::Trunks::build(sources) {
+            Ok(trunks) => Some(trunks),
+            Err(errors) => {
+                for error in errors {
+                    self.engine_problem(error.span, error.key, error.found, error.expected);
+                }
+                None
+            }
+        }
+    }
+
+    /// The routing table and the meetings, each against what it refers to.
+    fn tables(
+        &mut self,
+        (source, meetings): (routing::TableSource, Vec<bridge::MeetingSource>),
+        trunks: Option<&trunk::Trunks>,
+        bridge: Option<&bridge::BridgeConfig>,
+    ) -> (Option<routing::Table>, Option<bridge::MemoryDirectory>) {
+        let (Some(trunks), Some(bridge)) = (trunks, bridge) else { return (None, None) };
+        let table = match routing::Table::build(&source, &trunks.refs()) {
+            Ok(table) => Some(table),
+            Err(errors) => {
+                for error in errors {
+                    self.engine_problem(error.span, error.key, error.found, error.expected);
+                }
+                None
+            }
+        };
+        let Some(built) = &table else { return (None, None) };
+        let rules =
+            bridge::MeetingRules { id_length: bridge.attendant.id_length, ..bridge::MeetingRules::default() };
+        let directory = match bridge::MemoryDirectory::build(&meetings, &rules, built) {
+            Ok(directory) => Some(directory),
+            Err(errors) => {
+                for error in errors {
+                    self.engine_problem(error.span, error.key, error.found, error.expected);
+                }
+                None
+            }
+        };
+        (table, directory)
+    }
+
+    fn engine_problem(
+        &mut self,
+        span: Option<std::ops::Range<usize>>,
+        key: String,
+        found: String,
+        expected: String,
+    ) {
+        self.problems.push(Problem::at_span(self.path, self.text, span, key, found, expected));
+    }
+
+    /// A path of the file, relative to the file's folder.
+    fn resolve(&self, path: &Path) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).join(path)
+    }
+}
+
+/// The longest that one attempt may take: every peer of the trunk rings for as long as its profile allows. The bridge
+/// gives an attempt up after this, so it must not be shorter.
+fn longest_attempt(trunks: &trunk::Trunks) -> Duration {
+    let longest = trunks.profiles().iter().map(|profile| {
+        let peers = u32::try_from(profile.peers.len()).unwrap_or(u32::MAX);
+        (profile.failover_time + profile.ring_for).saturating_mul(peers)
+    });
+    longest.fold(bridge::BridgeConfig::default().dial_attempt, Duration::max)
+}
+
+fn parse_ports(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once('-')?;
+    let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    let first_even = first.checked_add(first % 2)?;
+    (first >= 1024 && first_even < last).then_some((first, last))
+}
