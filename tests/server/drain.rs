@@ -117,9 +117,12 @@ async fn the_deadline_ends_what_does_not_end_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_bridge_ends_at_once() {
+async fn an_idle_bridge_ends_at_once_and_not_for_sighup() {
     let (house, _doorbell) = House::new(&[]).await;
     let mut bridge = house.start().await;
+    bridge.signal(Signal::SIGHUP);
+    house.until("it says what SIGHUP does not do", async || house.log().contains("SIGHUP")).await;
+    assert!(bridge.runs());
     let began = Instant::now();
     bridge.signal(Signal::SIGTERM);
     assert!(bridge.ended().await.success());

@@ -20,7 +20,7 @@ use crate::media::sockets::LegSockets;
 use crate::media::thread::{ShardDoor, ThreadOptions};
 use crate::metrics::{Metrics, Sources};
 use crate::prompts::Prompts;
-use crate::sip_io::{Arrival, SipIo};
+use crate::sip_io::{Arrival, SipIo, TcpLimits};
 use crate::spool::{Spool, SpoolMetrics};
 
 /// Messages that may wait for control.
@@ -66,19 +66,26 @@ struct Shell {
     drain_deadline: Option<Duration>,
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Shell {
     async fn start(config: Config) -> anyhow::Result<Self> {
         // Before anything says that it is ready: from then on a signal must drain and not kill.
         let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let hangup = signal(SignalKind::hangup())?;
         let (folder, map) = &config.media.prompts;
         let prompts = Arc::new(Prompts::load(folder, map.as_deref())?);
         let mut metrics = Metrics::new(config.trunks.profiles().iter().map(|profile| profile.id.as_str()));
         let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
-        let sip = SipIo::bind(&config.listeners, config.tcp_connections_per_address, arrivals_in)
-            .await
-            .context("sip.listen")?;
+        let (first, last) = config.media.ports;
+        crate::descriptors::raise(u64::from(last.saturating_sub(first)) + 1);
+        let trunks = Arc::clone(&config.trunks);
+        let limits = TcpLimits {
+            per_address: config.tcp_connections_per_address,
+            listed: Box::new(move |address| trunks.lists(address)),
+        };
+        let sip = SipIo::bind(&config.listeners, limits, arrivals_in).await.context("sip.listen")?;
         let sip = Arc::new(sip);
         let listener = http::bind(config.http_listen).await?;
         let (settled_in, settled) = mpsc::channel(ARRIVALS);
@@ -127,6 +134,7 @@ impl Shell {
             drain_deadline: config.drain_deadline,
             terminate,
             interrupt,
+            hangup,
         })
     }
 
@@ -159,6 +167,10 @@ impl Shell {
                 biased;
                 _ = self.terminate.recv() => give_up = self.signaled(&mut signals),
                 _ = self.interrupt.recv() => give_up = self.signaled(&mut signals),
+                // It would end every call, while whoever sent it meant a reload or closed a terminal.
+                _ = self.hangup.recv() => {
+                    tracing::warn!("SIGHUP: the configuration is read at the start only; nothing has changed");
+                }
                 () = reports.notified() => {}
                 Some(first) = self.arrivals.recv() => self.take_arrivals(first),
                 Some(leg) = self.settled.recv() => self.feed(Input::Settled(LegId(leg))),

@@ -2,8 +2,8 @@
 //!
 //! Labels hold configured names and closed sets only, never anything a peer sent.
 
+mod footprint;
 mod observed;
-mod own_process;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::{
@@ -230,8 +230,8 @@ impl Metrics {
         };
         let observed = observed::Observed::new(sources);
         add(observed.families(), Box::new(observed));
-        let own = own_process::OwnProcess::new();
-        add(own.families(), Box::new(own));
+        let footprint = footprint::Footprint::new();
+        add(footprint.families(), Box::new(footprint));
     }
 
     /// Every metric there is, also those without a series yet, by name.

@@ -8,6 +8,7 @@ mod file;
 mod journal;
 mod open_legs;
 
+use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub use open_legs::{OpenLegs, Scanned};
 const QUEUE: usize = 10_000;
 /// A disk that refused is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long the end of the bridge waits for a disk that hangs.
+const LAST_WRITES: Duration = Duration::from_secs(10);
 /// How often the log says that the disk refuses.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
@@ -83,6 +86,9 @@ pub struct Spool {
     metrics: SpoolMetrics,
     oldest: Arc<Oldest>,
     thread: Option<JoinHandle<()>>,
+    /// Closed when the thread ends.
+    ended: mpsc::Receiver<Infallible>,
+    last_writes: Duration,
 }
 
 impl Spool {
@@ -96,6 +102,17 @@ impl Spool {
     ) -> io::Result<Self> {
         let store = FileStore::open(&options.folder, options.file_limit)?;
         let left = store.open_legs().closing(SystemTime::now());
+        Self::over(store, left, options.group, metrics, settled)
+    }
+
+    /// The spool over any store; `left` is written first.
+    fn over(
+        store: impl Store + 'static,
+        left: Vec<String>,
+        group: Duration,
+        metrics: SpoolMetrics,
+        settled: impl Fn(u64) + Send + 'static,
+    ) -> io::Result<Self> {
         let oldest = Arc::new(Oldest::new());
         let mut writer = Writer {
             journal: Journal::new(store),
@@ -116,10 +133,13 @@ impl Spool {
             writer.flush();
         }
         let (records, queue) = mpsc::sync_channel(QUEUE);
-        let group = options.group;
-        let thread =
-            std::thread::Builder::new().name("usage".to_owned()).spawn(move || writer.run(&queue, group))?;
-        Ok(Self { records: Some(records), metrics, oldest, thread: Some(thread) })
+        let (ending, ended) = mpsc::sync_channel(1);
+        let thread = std::thread::Builder::new().name("usage".to_owned()).spawn(move || {
+            writer.run(&queue, group);
+            drop(ending);
+        })?;
+        let thread = Some(thread);
+        Ok(Self { records: Some(records), metrics, oldest, thread, ended, last_writes: LAST_WRITES })
     }
 
     /// The file of a spool folder.
@@ -150,7 +170,10 @@ impl Drop for Spool {
     fn drop(&mut self) {
         // The thread writes what is queued and ends.
         drop(self.records.take());
-        if let Some(thread) = self.thread.take() {
+        if self.ended.recv_timeout(self.last_writes) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let waiting = self.metrics.waiting.get();
+            tracing::error!(waiting, "the disk hangs: usage records that wait for it are lost");
+        } else if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
@@ -247,13 +270,17 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn start(folder: &Path) -> (Spool, mpsc::Receiver<u64>, SpoolMetrics) {
+    fn metrics() -> SpoolMetrics {
         let counter = |name| prometheus::IntCounter::new(name, "x").unwrap();
-        let metrics = SpoolMetrics {
+        SpoolMetrics {
             waiting: prometheus::IntGauge::new("w", "x").unwrap(),
             delivered: counter("d"),
             dropped: counter("l"),
-        };
+        }
+    }
+
+    fn start(folder: &Path) -> (Spool, mpsc::Receiver<u64>, SpoolMetrics) {
+        let metrics = metrics();
         let (settled, tickets) = mpsc::sync_channel(1000);
         let group = Duration::from_millis(1);
         let options = SpoolOptions { folder: folder.to_owned(), group, file_limit: 0 };
@@ -286,6 +313,37 @@ mod tests {
         }
         drop(spool);
         assert_eq!(fs::read_to_string(Spool::path(folder.path())).unwrap().lines().count(), 100);
+    }
+
+    /// A disk that hangs until the test lets it go.
+    struct Hanging(mpsc::Receiver<()>);
+
+    impl Store for Hanging {
+        fn append(&mut self, _bytes: &[u8]) -> io::Result<()> {
+            let _ = self.0.recv();
+            Ok(())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_disk_that_hangs_shows_in_the_age_and_does_not_keep_the_bridge_from_ending() {
+        let (let_go, hangs) = mpsc::sync_channel(1);
+        let metrics = metrics();
+        let mut spool =
+            Spool::over(Hanging(hangs), Vec::new(), Duration::ZERO, metrics.clone(), |_| {}).unwrap();
+        spool.last_writes = Duration::from_millis(1);
+        let oldest = spool.oldest();
+        assert!(spool.write("{}".to_owned(), None));
+        while oldest.age() == Duration::ZERO {
+            std::thread::yield_now();
+        }
+        assert_eq!(metrics.waiting.get(), 1);
+        drop(spool);
+        drop(let_go);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{Family, TWICE, describe};
 const USER_HZ: f64 = 100.0;
 
 /// The collector.
-pub(super) struct OwnProcess {
+pub(super) struct Footprint {
     cpu: Desc,
     gauges: [(Desc, Read); 4],
     began: f64,
@@ -22,7 +22,7 @@ pub(super) struct OwnProcess {
 
 type Read = fn(began: f64) -> Option<f64>;
 
-impl OwnProcess {
+impl Footprint {
     pub(super) fn new() -> Self {
         let desc = |name: &str, help: &str| {
             Desc::new(name.to_owned(), help.to_owned(), Vec::new(), std::collections::HashMap::new())
@@ -46,7 +46,7 @@ impl OwnProcess {
     }
 }
 
-impl Collector for OwnProcess {
+impl Collector for Footprint {
     fn desc(&self) -> Vec<&Desc> {
         self.gauges.iter().map(|(desc, _)| desc).chain([&self.cpu]).collect()
     }
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn everything_can_be_read_on_this_machine() {
-        let families = OwnProcess::new().collect();
+        let families = Footprint::new().collect();
         assert_eq!(families.len(), 5);
         let memory = resident_bytes().unwrap_or_default();
         assert!(memory > 1e6, "{memory}");
