@@ -2,29 +2,11 @@
 
 use std::time::Duration;
 
-use server::demo::{
-    caller::{Exchange, ExchangeConfig},
-    g711::Law,
-};
-
 use super::{
-    bridge::{Bridge, CONFERENCE, NUMBER, root},
+    bridge::{CONFERENCE, House, NUMBER, root},
     ear::{read_wav, share_heard},
     peers::{Phone, Sipp},
 };
-
-/// A caller of our own, for company.
-pub(crate) async fn exchange(bridge: &Bridge) -> Exchange {
-    let config = ExchangeConfig {
-        name: "interop".into(),
-        bind: "127.0.0.1:0".parse().expect("an address"),
-        bridge: bridge.sip,
-        laws: vec![Law::Mu],
-        trace: false,
-        seed: 20,
-    };
-    Exchange::open(config).await.expect("a SIP socket").0
-}
 
 /// One of the demo's voices.
 pub(crate) fn voice(name: &str) -> Vec<f32> {
@@ -56,23 +38,23 @@ async fn a_sipp_caller_and_a_baresip_caller_key_the_id_and_are_heard_by_all_but_
         return;
     }
     let folder = super::folder("conference");
-    let bridge = Bridge::start(&folder.join("bridge"), 9, "udp").await;
+    let (house, _) = House::new(&[]).await;
+    let bridge = house.start().await;
     let (alice, bob, carrier) = (voice("alice"), voice("bob"), Sipp::voice());
     let keys = format!("{CONFERENCE}#");
 
-    let near = exchange(&bridge).await;
-    let call = near.dial("+493023125001", "Alice", NUMBER).await.expect("Alice's call");
+    let call = house.call("+493023125001").await;
     assert!(call.media().hears(Duration::from_secs(1), Duration::from_secs(5)).await, "no greeting");
     call.media().key(&keys).await;
-    bridge.until_seated(1).await;
+    house.until_seated(1).await;
 
     let mut phone = Phone::start(&folder.join("baresip"), "+493023125002", &bob).await;
-    phone.dial(&format!("sip:{NUMBER}@{}", bridge.sip)).await;
+    phone.dial(&format!("sip:{NUMBER}@{}", house.sip)).await;
     phone.key(&keys).await;
-    bridge.until_seated(2).await;
+    house.until_seated(2).await;
 
-    let sipp = Sipp::call(&folder.join("sipp"), bridge.sip, NUMBER, &keys, Duration::from_secs(2)).await;
-    bridge.until_seated(3).await;
+    let sipp = Sipp::call(&folder.join("sipp"), house.sip, NUMBER, &keys, Duration::from_secs(2)).await;
+    house.until_seated(3).await;
     call.media().say(pcm(&alice).repeat(2).into()).await;
     let heard_by_sipp = sipp.finished().await;
 
@@ -81,7 +63,8 @@ async fn a_sipp_caller_and_a_baresip_caller_key_the_id_and_are_heard_by_all_but_
     phone.hang_up().await;
     phone.until_event("CALL_CLOSED").await;
     let heard_by_phone = phone.finished().await;
-    bridge.stop().await;
+    house.until("each leg has one final usage record", async || house.records("final").len() == 3).await;
+    drop(bridge);
 
     let all = |me: &str| {
         [
@@ -93,8 +76,4 @@ async fn a_sipp_caller_and_a_baresip_caller_key_the_id_and_are_heard_by_all_but_
     judge("Alice", &heard_by_alice, &all("Alice"));
     judge("baresip", &heard_by_phone, &all("baresip"));
     judge("SIPp", &heard_by_sipp, &all("SIPp"));
-
-    let records = Bridge::usage(&folder.join("bridge"));
-    let ended = records.iter().filter(|record| record["kind"] == "final").count();
-    assert_eq!(ended, 3, "one final usage record for each leg: {records:#?}");
 }

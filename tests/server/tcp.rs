@@ -180,3 +180,30 @@ async fn who_never_finishes_a_message_is_cut_off_after_10_s_and_harms_nobody() {
     let took = began.elapsed();
     assert!((9..16).contains(&took.as_secs()), "{took:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_that_no_trunk_lists_share_200_connections_and_a_peer_still_gets_in() {
+    let (house, _doorbell) = House::new(&[]).await;
+    let _bridge = house.start().await;
+    let stranger = async |number: usize| {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        let own = SocketAddr::from(([127, 0, 1, (number / 50) as u8], 0));
+        socket.bind(own).expect("an address of loopback");
+        let stream = socket.connect(house.sip).await.expect("a connection");
+        let own = stream.local_addr().expect("its address");
+        Line { stream, own, bridge: house.sip, read: Vec::new() }
+    };
+    let mut lines = Vec::new();
+    for number in 0..200 {
+        lines.push(stranger(number).await);
+    }
+    let last = lines.last_mut().expect("200 connections");
+    let request = last.text(&Request::default());
+    last.send(&request).await;
+    assert_eq!(status(&last.answer().await), 200, "whoever got in is served");
+    assert!(!stranger(200).await.more().await, "one too many");
+    let mut peer = Line::open(house.sip).await;
+    let request = peer.text(&Request::default());
+    peer.send(&request).await;
+    assert_eq!(status(&peer.answer().await), 200);
+}

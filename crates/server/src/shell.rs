@@ -20,7 +20,7 @@ use crate::media::sockets::LegSockets;
 use crate::media::thread::{ShardDoor, ThreadOptions};
 use crate::metrics::{Metrics, Sources};
 use crate::prompts::Prompts;
-use crate::sip_io::{Arrival, SipIo};
+use crate::sip_io::{Arrival, SipIo, TcpLimits};
 use crate::spool::{Spool, SpoolMetrics};
 
 /// Messages that may wait for control.
@@ -78,9 +78,14 @@ impl Shell {
         let prompts = Arc::new(Prompts::load(folder, map.as_deref())?);
         let mut metrics = Metrics::new(config.trunks.profiles().iter().map(|profile| profile.id.as_str()));
         let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
-        let sip = SipIo::bind(&config.listeners, config.tcp_connections_per_address, arrivals_in)
-            .await
-            .context("sip.listen")?;
+        let (first, last) = config.media.ports;
+        crate::descriptors::raise(u64::from(last.saturating_sub(first)) + 1);
+        let trunks = Arc::clone(&config.trunks);
+        let limits = TcpLimits {
+            per_address: config.tcp_connections_per_address,
+            listed: Box::new(move |address| trunks.lists(address)),
+        };
+        let sip = SipIo::bind(&config.listeners, limits, arrivals_in).await.context("sip.listen")?;
         let sip = Arc::new(sip);
         let listener = http::bind(config.http_listen).await?;
         let (settled_in, settled) = mpsc::channel(ARRIVALS);

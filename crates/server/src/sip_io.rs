@@ -6,9 +6,10 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::log_budget::LogBudget;
 use bytes::Bytes;
 use dashmap::DashMap;
 use sip::framing::{FramerEvent, StreamFramer};
@@ -25,6 +26,10 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(4);
 const MESSAGE_WITHIN: Duration = Duration::from_secs(10);
 /// A connection that carries nothing for so long is closed; a keep-alive counts.
 const IDLE: Duration = Duration::from_secs(3700);
+/// The same for an address that no trunk lists.
+const STRANGER_IDLE: Duration = Duration::from_secs(30);
+/// Connections of addresses that no trunk lists, all together: they must not use up our descriptors.
+const STRANGERS: usize = 200;
 /// How long a connection stays up for the answer to the message that broke it.
 const LAST_ANSWER: Duration = Duration::from_millis(200);
 /// Messages that may wait to be written to one connection.
@@ -67,11 +72,20 @@ pub struct SipIo {
     tasks: Vec<JoinHandle<()>>,
 }
 
+/// Who may hold how many TCP connections.
+pub struct TcpLimits {
+    /// One address.
+    pub per_address: usize,
+    /// Whether a trunk lists an address. All others share a few connections.
+    pub listed: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+}
+
 struct Connections {
     open: DashMap<u64, Connection>,
     to_peer: DashMap<SocketAddr, u64>,
     per_address: DashMap<IpAddr, usize>,
-    limit_per_address: usize,
+    strangers: AtomicUsize,
+    limits: TcpLimits,
     next: AtomicU64,
     arrivals: mpsc::Sender<Arrival>,
     dropped: AtomicU64,
@@ -85,14 +99,15 @@ impl SipIo {
     /// Binds every listener or none.
     pub async fn bind(
         listeners: &[Listener],
-        connections_per_address: usize,
+        limits: TcpLimits,
         arrivals: mpsc::Sender<Arrival>,
     ) -> io::Result<Self> {
         let tcp = Arc::new(Connections {
             open: DashMap::new(),
             to_peer: DashMap::new(),
             per_address: DashMap::new(),
-            limit_per_address: connections_per_address,
+            strangers: AtomicUsize::new(0),
+            limits,
             next: AtomicU64::new(1),
             arrivals,
             dropped: AtomicU64::new(0),
@@ -192,7 +207,7 @@ impl Connections {
         let flow = Flow { connection: id, ..flow };
         tokio::spawn(async move {
             match timeout(CONNECT_WITHIN, TcpStream::connect(flow.remote)).await {
-                Ok(Ok(stream)) => all.serve(stream, flow, queue).await,
+                Ok(Ok(stream)) => all.serve(stream, flow, IDLE, queue).await,
                 Ok(Err(error)) => all.failed(flow, &format!("connect: {error}")),
                 Err(_) => all.failed(flow, "connect: no answer within 4 s"),
             }
@@ -206,7 +221,7 @@ impl Connections {
     }
 
     /// Reads and writes one connection until either side ends it.
-    async fn serve(&self, stream: TcpStream, flow: Flow, mut queue: mpsc::Receiver<Bytes>) {
+    async fn serve(&self, stream: TcpStream, flow: Flow, idle: Duration, mut queue: mpsc::Receiver<Bytes>) {
         let _ = stream.set_nodelay(true);
         let (mut reader, mut writer) = stream.into_split();
         let write = async {
@@ -219,18 +234,23 @@ impl Connections {
             }
             "closed".to_owned()
         };
-        let read = self.read_stream(&mut reader, flow);
+        let read = self.read_stream(&mut reader, flow, idle);
         let why = tokio::select! { why = write => why, why = read => why };
         self.failed(flow, &why);
     }
 
-    async fn read_stream(&self, reader: &mut (impl AsyncReadExt + Unpin), flow: Flow) -> String {
+    async fn read_stream(
+        &self,
+        reader: &mut (impl AsyncReadExt + Unpin),
+        flow: Flow,
+        idle: Duration,
+    ) -> String {
         let mut framer = StreamFramer::new();
         let mut buffer = vec![0; 16 * 1024];
         // By when the message that has begun must be whole, however slowly its bytes trickle in.
         let mut whole_by: Option<Instant> = None;
         loop {
-            let deadline = whole_by.unwrap_or_else(|| Instant::now() + IDLE);
+            let deadline = whole_by.unwrap_or_else(|| Instant::now() + idle);
             let read = match timeout_at(deadline, reader.read(&mut buffer)).await {
                 Ok(Ok(0)) => return "the peer closed the connection".to_owned(),
                 Ok(Ok(read)) => read,
@@ -238,7 +258,7 @@ impl Connections {
                 Err(_) if whole_by.is_some() => {
                     return format!("a message that is not whole within {} s", MESSAGE_WITHIN.as_secs());
                 }
-                Err(_) => return format!("nothing within {} s", IDLE.as_secs()),
+                Err(_) => return format!("nothing within {} s", idle.as_secs()),
             };
             framer.push(&buffer[..read]);
             while let Some(event) = framer.next() {
@@ -286,35 +306,74 @@ async fn read_udp(socket: Arc<UdpSocket>, local: SocketAddr, shared: Arc<Connect
 }
 
 async fn accept_tcp(listener: TcpListener, shared: Arc<Connections>) {
+    let mut quiet = LogBudget::new(std::time::Instant::now());
     loop {
         let Ok((stream, remote)) = listener.accept().await else {
             // Out of descriptors, most likely: wait for one to come back instead of spinning.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let ip = remote.ip();
-        {
-            let mut count = shared.per_address.entry(ip).or_insert(0);
-            if *count >= shared.limit_per_address {
-                tracing::warn!(peer = %remote, limit = shared.limit_per_address, "connection refused: too many from this address");
+        let place = match Place::take(&shared, remote.ip()) {
+            Ok(place) => place,
+            Err(why) => {
+                if let Some(unsaid) = quiet.take(std::time::Instant::now()) {
+                    tracing::warn!(peer = %remote, why, unsaid, "connection refused");
+                }
                 continue;
             }
-            *count += 1;
-        }
+        };
         let (writer, queue) = mpsc::channel(WRITE_QUEUE);
         let id = shared.next.fetch_add(1, Ordering::Relaxed);
         shared.open.insert(id, Connection { writer });
-        let all = Arc::clone(&shared);
         tokio::spawn(async move {
+            let all = &place.all;
             if let Ok(local) = stream.local_addr() {
                 let flow = Flow { transport: Transport::Tcp, local, remote, connection: id };
-                all.serve(stream, flow, queue).await;
+                let idle = if place.stranger { STRANGER_IDLE } else { IDLE };
+                all.serve(stream, flow, idle, queue).await;
             }
             all.forget(id, remote);
-            all.per_address.remove_if_mut(&ip, |_, count| {
-                *count = count.saturating_sub(1);
-                *count == 0
-            });
+        });
+    }
+}
+
+/// One connection's place within the limits, given back when it is dropped.
+struct Place {
+    all: Arc<Connections>,
+    ip: IpAddr,
+    stranger: bool,
+}
+
+impl Place {
+    /// Takes a place, or says which limit forbids it.
+    fn take(all: &Arc<Connections>, ip: IpAddr) -> Result<Self, &'static str> {
+        let stranger = !(all.limits.listed)(ip);
+        let mut count = all.per_address.entry(ip).or_insert(0);
+        if *count >= all.limits.per_address {
+            return Err("too many from this address (sip.tcp_connections_per_address)");
+        }
+        if stranger && all.strangers.fetch_add(1, Ordering::Relaxed) >= STRANGERS {
+            all.strangers.fetch_sub(1, Ordering::Relaxed);
+            let unused = *count == 0;
+            drop(count);
+            if unused {
+                all.per_address.remove_if(&ip, |_, count| *count == 0);
+            }
+            return Err("too many from addresses that no trunk lists");
+        }
+        *count += 1;
+        Ok(Self { all: Arc::clone(all), ip, stranger })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.stranger {
+            self.all.strangers.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.all.per_address.remove_if_mut(&self.ip, |_, count| {
+            *count = count.saturating_sub(1);
+            *count == 0
         });
     }
 }

@@ -1,7 +1,7 @@
 //! All trunks together: an immutable snapshot, swapped as a whole when the configuration changes.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use routing::{TrunkId, TrunkRef};
@@ -91,6 +91,16 @@ impl Trunks {
     /// What the routing table needs to know of them.
     pub fn refs(&self) -> Vec<TrunkRef> {
         self.profiles.iter().map(Profile::trunk_ref).collect()
+    }
+
+    /// Whether any trunk lists this address, as a peer's or as a source. It may still have to show a TLS name: this says
+    /// who gets more patience, [`Trunks::identify`] says who somebody is.
+    pub fn lists(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.profiles().iter().any(|profile| {
+            profile.sources.iter().any(|net| net.contains(&address))
+                || profile.peers.iter().any(|peer| peer.address.ip().to_canonical() == address)
+        })
     }
 
     /// Who sent a request: see [`identify`].
@@ -232,5 +242,19 @@ mod tests {
         );
         assert_eq!(&document[error.span.clone().unwrap()], "\"52.114.75.24:5061\"");
         assert!(Trunks::unserved(&sources, |_, _| true).is_empty());
+    }
+
+    #[test]
+    fn peers_and_sources_are_listed_and_nobody_else_is() {
+        let trunks = trunks(&format!("{OPERATOR}{MICROSOFT}")).unwrap();
+        for (address, listed) in [
+            ("203.0.113.10", true),
+            ("::ffff:203.0.113.10", true),
+            ("203.0.113.11", false),
+            ("52.115.1.1", true),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(trunks.lists(address.parse().unwrap()), listed, "{address}");
+        }
     }
 }

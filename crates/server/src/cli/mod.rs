@@ -59,10 +59,13 @@ fn serve(path: &std::path::Path) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Err(why) = log::start(&config.log) {
-        eprintln!("{}: `log.filter`: {why}", path.display());
-        return ExitCode::from(2);
-    }
+    let _last_lines = match log::start(&config.log) {
+        Ok(last) => last,
+        Err(why) => {
+            eprintln!("{}: `log.filter`: {why}", path.display());
+            return ExitCode::from(2);
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

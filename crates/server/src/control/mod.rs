@@ -9,7 +9,6 @@ mod commands;
 mod dial_in;
 mod dial_out;
 mod leg;
-mod log_budget;
 mod media;
 mod seating;
 mod signalling;
@@ -30,6 +29,7 @@ use trunk::{Admission, Monitor, Trunks};
 
 pub use api::{Ask, Reply};
 
+use crate::log_budget::LogBudget;
 use crate::metrics::Metrics;
 use crate::prompts::Prompts;
 use leg::Leg;
@@ -235,7 +235,7 @@ pub struct Control<D: Door> {
     silent_after: Duration,
     confirm_dial_out: bool,
     outputs: VecDeque<Output<D::Io>>,
-    quiet: log_budget::LogBudget,
+    quiet: LogBudget,
     /// The bridge's counters as the metrics show them.
     counted: bridge::Counters,
     draining: bool,
@@ -282,7 +282,7 @@ impl<D: Door> Control<D> {
             silent_after: parts.silent_after,
             confirm_dial_out: parts.confirm_dial_out,
             outputs: VecDeque::new(),
-            quiet: log_budget::LogBudget::new(now.mono),
+            quiet: LogBudget::new(now.mono),
             counted: bridge::Counters::default(),
             draining: false,
             next_leg: 1,

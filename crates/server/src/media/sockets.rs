@@ -26,8 +26,8 @@ pub enum Source {
     Exact,
     /// The address of the SDP, any port.
     SameIp,
-    /// Whoever speaks first once the SDP's address is known, learned once, never again: for peers behind a NAT
-    /// (RFC 7362).
+    /// Whoever first sends two RTP packets in a row once the SDP's address is known; learned once, never again: for
+    /// peers behind a NAT (RFC 7362).
     Symmetric,
 }
 
@@ -40,6 +40,17 @@ pub struct SocketCounters {
     pub send_errors: u64,
 }
 
+/// How far the source of a symmetric peer is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Learning {
+    /// Nothing has come.
+    Nobody,
+    /// One packet has come; the next one would prove it.
+    Probation { from: SocketAddr, ssrc: mixer::Ssrc, next: mixer::SeqNo },
+    /// It is known, for good.
+    Learned,
+}
+
 /// One leg's sockets: RTP on the even port, RTCP on the odd one.
 #[derive(Debug)]
 pub struct LegSockets {
@@ -50,7 +61,7 @@ pub struct LegSockets {
     rtcp_mux: bool,
     source: Source,
     connected: bool,
-    learned: bool,
+    learning: Learning,
     counters: SocketCounters,
 }
 
@@ -76,7 +87,7 @@ impl LegSockets {
             rtcp_mux: false,
             source: Source::Exact,
             connected: false,
-            learned: false,
+            learning: Learning::Nobody,
             counters: SocketCounters::default(),
         })
     }
@@ -87,7 +98,7 @@ impl LegSockets {
         self.peer_rtcp = Some(if rtcp_mux { rtp } else { rtcp });
         self.rtcp_mux = rtcp_mux;
         self.source = source;
-        self.learned = false;
+        self.learning = Learning::Nobody;
         if source == Source::Exact {
             self.leave_strangers_to_the_kernel();
         }
@@ -136,7 +147,7 @@ impl LegSockets {
         for _ in 0..READS_PER_PHASE {
             match receive(&self.rtp, clock, buffer) {
                 Ok((length, source, at)) => {
-                    if self.accepts(source) {
+                    if self.accepts(source, &buffer[..length]) {
                         take(Arrived { bytes: &buffer[..length], at });
                     } else {
                         self.refuse();
@@ -205,23 +216,34 @@ impl LegSockets {
         }
     }
 
-    fn accepts(&mut self, from: SocketAddr) -> bool {
+    fn accepts(&mut self, from: SocketAddr, bytes: &[u8]) -> bool {
         let Some(peer) = self.peer_rtp else { return false };
         match self.source {
             Source::Exact => from == peer,
             Source::SameIp => from.ip() == peer.ip(),
             Source::Symmetric => {
-                if !self.learned {
-                    self.learned = true;
-                    self.peer_rtp = Some(from);
-                    if self.rtcp_mux {
-                        self.peer_rtcp = Some(from);
-                    }
-                    return true;
-                }
-                from == peer
+                from == peer && self.learning == Learning::Learned || self.learn(from, bytes)
             }
         }
+    }
+
+    /// Probation of a source that may become the peer: RTP, twice in a row, under one SSRC.
+    fn learn(&mut self, from: SocketAddr, bytes: &[u8]) -> bool {
+        if self.learning == Learning::Learned {
+            return false;
+        }
+        let Ok(packet) = mixer::rtp::Packet::parse(bytes) else { return false };
+        let (ssrc, sequence) = (packet.ssrc(), packet.sequence());
+        if self.learning != (Learning::Probation { from, ssrc, next: sequence }) {
+            self.learning = Learning::Probation { from, ssrc, next: sequence.next() };
+            return false;
+        }
+        self.learning = Learning::Learned;
+        self.peer_rtp = Some(from);
+        if self.rtcp_mux {
+            self.peer_rtcp = Some(from);
+        }
+        true
     }
 }
 
@@ -305,7 +327,7 @@ mod tests {
             rtcp_mux: false,
             source,
             connected: false,
-            learned: false,
+            learning: Learning::Nobody,
             counters: SocketCounters::default(),
         };
         let peer = UdpSocket::bind((ip, 0)).unwrap();
@@ -354,17 +376,28 @@ mod tests {
         assert_eq!(read(&mut leg), vec![b"peer".to_vec()]);
     }
 
+    fn rtp(ssrc: u8, sequence: u8) -> [u8; 13] {
+        [0x80, 0, 0, sequence, 0, 0, 0, 0, 0, 0, 0, ssrc, 0xff]
+    }
+
     #[test]
-    fn symmetric_learns_the_first_source_once_and_never_again() {
+    fn symmetric_learns_who_sends_two_rtp_packets_in_a_row_and_never_again() {
         let ip = IpAddr::from([127, 0, 0, 1]);
         let (mut leg, _peer) = pair(Source::Symmetric);
         let port = leg.rtp_port().unwrap();
+        let send = |socket: &UdpSocket, bytes: &[u8]| socket.send_to(bytes, (ip, port)).unwrap();
+        let scanner = UdpSocket::bind((ip, 0)).unwrap();
         let first = UdpSocket::bind((ip, 0)).unwrap();
         let second = UdpSocket::bind((ip, 0)).unwrap();
-        first.send_to(b"1", (ip, port)).unwrap();
-        second.send_to(b"2", (ip, port)).unwrap();
-        first.send_to(b"3", (ip, port)).unwrap();
-        assert_eq!(read(&mut leg), vec![b"1".to_vec(), b"3".to_vec()]);
+        send(&scanner, b"hello");
+        send(&scanner, &rtp(9, 1));
+        send(&scanner, &rtp(9, 7));
+        send(&first, &rtp(1, 1));
+        send(&first, &rtp(1, 2));
+        send(&second, &rtp(2, 1));
+        send(&second, &rtp(2, 2));
+        send(&first, &rtp(1, 3));
+        assert_eq!(read(&mut leg), vec![rtp(1, 2).to_vec(), rtp(1, 3).to_vec()]);
         leg.send_rtp(b"back");
         let mut buffer = [0; 16];
         assert_eq!(first.recv(&mut buffer).unwrap(), 4);

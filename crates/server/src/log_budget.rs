@@ -7,19 +7,19 @@ const LINES_PER_SECOND: u32 = 20;
 
 /// A budget of log lines: what exceeds it is counted and said once it fits again.
 #[derive(Debug)]
-pub(super) struct LogBudget {
+pub(crate) struct LogBudget {
     second: Instant,
     left: u32,
     unsaid: u64,
 }
 
 impl LogBudget {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self { second: now, left: LINES_PER_SECOND, unsaid: 0 }
     }
 
     /// Whether a line may be written now, and how many were not since the last one that was.
-    pub(super) fn take(&mut self, now: Instant) -> Option<u64> {
+    pub(crate) fn take(&mut self, now: Instant) -> Option<u64> {
         if now.saturating_duration_since(self.second) >= Duration::from_secs(1) {
             self.second = now;
             self.left = LINES_PER_SECOND;
