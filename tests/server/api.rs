@@ -114,6 +114,7 @@ async fn every_refusal_of_a_dial_out_is_a_problem_that_says_what_to_do() {
             house.records("final").iter().any(|record| record["end"]["result"] == "busy")
         })
         .await;
+    house.until_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

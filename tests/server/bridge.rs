@@ -207,6 +207,23 @@ impl House {
         shown["participants"].as_array().map_or(0, Vec::len)
     }
 
+    /// Waits until nothing is left of any call.
+    pub(crate) async fn until_empty(&self) {
+        self.until("nothing is left of any call", async || {
+            let page = self.metrics().await;
+            let gauges = [
+                "partyline_calls{",
+                "partyline_participants ",
+                "partyline_conferences ",
+                "partyline_rtp_ports_used ",
+            ];
+            let left =
+                |line: &&str| gauges.iter().any(|gauge| line.starts_with(gauge)) && !line.ends_with(" 0");
+            page.lines().find(left).is_none()
+        })
+        .await;
+    }
+
     /// Waits until something is so.
     pub(crate) async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
         let began = Instant::now();

@@ -120,6 +120,9 @@ async fn missing_prompts_and_an_unusable_spool_are_named() {
     let prompts = good.lines().find(|line| line.starts_with("prompts =")).expect("the prompts");
     house.write("partyline.toml", &good.replace(prompts, "prompts = \"nowhere\""));
     refuses_to_serve(&house, &["nowhere", ".wav"]).await;
+    let (code, message) = said(&run(&["check", "partyline.toml"], &house.path("")).await);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("`media.prompts`") && message.contains("nowhere"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

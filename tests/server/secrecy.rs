@@ -33,6 +33,19 @@ async fn digits_are_secret(format: &str) {
     house.until("its end is written", async || !house.records("final").is_empty()).await;
     let log = house.log();
     assert!(log.contains("joined the meeting"), "{log}");
+    if format.contains("json") {
+        for line in log.lines() {
+            let line: serde_json::Value =
+                serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"));
+            assert!(
+                line["level"].is_string() && line["timestamp"].is_string() && line["message"].is_string(),
+                "{line}"
+            );
+            let of_leg =
+                line["leg"].is_string() && line["target"].as_str().is_some_and(|at| at.contains("dial_in"));
+            assert!(!of_leg || line["call_id"].is_string(), "{line}");
+        }
+    }
     let mut records = house.usage();
     assert!(records.iter().any(|record| record["conference_id"] == CONFERENCE), "{records:?}");
     for record in &mut records {

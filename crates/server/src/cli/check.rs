@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::{Config, Problem};
+use crate::prompts::Prompts;
 
 /// Exit 0 when the file is good, 2 when it is not. With `lint`, suspicious things are said too; they are no errors.
 pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
@@ -16,6 +17,13 @@ pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    // Not a matter of the file alone, and yet `serve` would not start.
+    let (folder, map) = &config.media.prompts;
+    if let Err(error) = Prompts::load(folder, map.as_deref()) {
+        eprintln!("{}: `media.prompts`: {error}", file.display());
+        eprintln!("1 problem; nothing was started");
+        return ExitCode::from(2);
+    }
     println!(
         "{}: good: {} trunks, {} numbers, {} meetings",
         file.display(),
