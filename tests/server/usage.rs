@@ -23,10 +23,15 @@ fn fields(record: &Value) -> BTreeSet<String> {
         let keys = value.as_object().into_iter().flat_map(|object| object.keys());
         keys.map(|key| format!("{place}{key}")).collect()
     };
-    [keys("", record), keys("end.", &record["end"]), keys("attempts.", &record["attempts"][0])]
-        .concat()
-        .into_iter()
-        .collect()
+    [
+        keys("", record),
+        keys("end.", &record["end"]),
+        keys("media.", &record["media"]),
+        keys("attempts.", &record["attempts"][0]),
+    ]
+    .concat()
+    .into_iter()
+    .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,6 +51,7 @@ async fn records_have_the_documented_fields_and_hold_together() {
     }
     house.until("both ends are written", async || house.records("final").len() == 2).await;
 
+    house.until_empty().await;
     let finals = house.records("final");
     let dial_out = finals.iter().find(|record| record["call_type"] == "conf_out").expect("the dial-out");
     let dial_in = finals.iter().find(|record| record["call_type"] == "conf_in").expect("the dial-in");

@@ -38,5 +38,6 @@ pub use prompt::PromptId;
 pub use roster::{Callee, ConferenceSnapshot, Participant};
 pub use stamp::Stamp;
 pub use usage::{
-    AttemptRecord, CallResult, CallType, EndingParty, Record, RecordEnd, RecordKind, Rounding, SCHEMA_VERSION,
+    AttemptRecord, CallResult, CallType, EndingParty, MediaFigures, Record, RecordEnd, RecordKind, Rounding,
+    SCHEMA_VERSION,
 };

@@ -219,6 +219,33 @@ pub struct Record {
     pub join_time: Option<Stamp>,
     /// How it ended; `null` in a start record.
     pub end: Option<RecordEnd>,
+    /// What went over the wire; filled in by the shell, `null` in a start record and for a leg that had no media.
+    pub media: Option<MediaFigures>,
+}
+
+/// What went over the wire of one leg, from its first packet to its last. *Ingress* is towards our mixer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MediaFigures {
+    /// The codec agreed last.
+    pub codec: &'static str,
+    /// RTP packets received.
+    pub ingress_packets: u64,
+    /// RTP packets sent.
+    pub egress_packets: u64,
+    /// Packets that never came.
+    pub lost: u64,
+    /// Packets that came too late to be heard.
+    pub late: u64,
+    /// Packets that came twice.
+    pub duplicates: u64,
+    /// Packets that came before one that was sent earlier.
+    pub reordered: u64,
+    /// Milliseconds of sound made up where a packet was missing.
+    pub concealed_ms: u64,
+    /// Interarrival jitter at the end (RFC 3550 section 6.4.1), in microseconds.
+    pub jitter_us: u64,
+    /// Datagrams from an address that is not the peer's.
+    pub strangers: u64,
 }
 
 #[cfg(test)]

@@ -216,6 +216,8 @@ impl Shell {
     }
 
     fn stop(mut self) {
+        self.control.give_up();
+        self.carry_out();
         for shard in &mut self.shards {
             shard.stop();
         }

@@ -80,6 +80,7 @@ impl Ledger {
             answer_time: None,
             join_time: None,
             end: None,
+            media: None,
         };
         Self { record, began: (now, wall), answered: None, joined: None, keys: 0 }
     }

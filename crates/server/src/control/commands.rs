@@ -76,7 +76,7 @@ impl<D: Door> Control<D> {
             Command::DialOutRefused { request, why, .. } => self.refuse_ask(request, &why),
             Command::Hangup { leg, cause } => self.hang_up(now, leg, cause),
             Command::Release { leg } => self.finish(now, leg, None),
-            Command::Usage(record) => self.write_usage(&record),
+            Command::Usage(record) => self.take_record(record),
         }
     }
 
@@ -88,9 +88,27 @@ impl<D: Door> Control<D> {
         self.finish(now, leg, Some(cause));
     }
 
+    /// A start record is written at once; a final one when the leg's media has come home with its figures.
+    fn take_record(&mut self, record: Box<bridge::Record>) {
+        self.count_result(&record);
+        let has_media = self.legs.get(&record.leg).is_some_and(|entry| entry.media.is_some());
+        if record.kind == bridge::RecordKind::Final && has_media {
+            self.finals.insert(record.leg, record);
+        } else {
+            self.write_usage(&record);
+        }
+    }
+
+    /// Writes the final record of a leg whose media is over.
+    pub(super) fn complete_record(&mut self, leg: LegId, media: Option<bridge::MediaFigures>) {
+        if let Some(mut record) = self.finals.remove(&leg) {
+            record.media = media;
+            self.write_usage(&record);
+        }
+    }
+
     fn write_usage(&mut self, record: &bridge::Record) {
         let ticket = (record.kind == bridge::RecordKind::Start).then_some(record.leg);
-        self.count_result(record);
         // A record is made of numbers and strings: there is nothing in it that JSON cannot say.
         let line = serde_json::to_string(record).expect("a usage record serializes");
         self.outputs.push_back(Output::Usage { line, ticket });

@@ -8,7 +8,7 @@ use bridge::{Digit, EndedBy, Event, HangupCause, LegEnd, LegId};
 use bytes::Bytes;
 use mixer::{LegConfig, Report, Seat};
 use rand::RngExt;
-use routing::{LegDirection, TrunkId};
+use routing::LegDirection;
 use sip::sdp::{self, Direction, LocalMedia, Negotiated, SdpError};
 use sip::{Body, InviteId};
 use trunk::Profile;
@@ -28,7 +28,6 @@ pub(super) struct NoMedia {
 /// What must still be done once a shard has handed the seat of a finished leg back.
 pub(super) struct Retiring {
     port: u16,
-    trunk: TrunkId,
     codec: &'static str,
 }
 
@@ -317,7 +316,7 @@ impl<D: Door> Control<D> {
         let retire = self.seating.retire(leg);
         let Some(media) = entry.media.take() else { return };
         let codec = media.negotiated.as_ref().map_or("none", |negotiated| negotiated.codec.name());
-        let retiring = Retiring { port: media.port, trunk: entry.trunk.clone(), codec };
+        let retiring = Retiring { port: media.port, codec };
         match retire {
             Ok(sent) => {
                 self.retiring.insert(leg, retiring);
@@ -330,15 +329,18 @@ impl<D: Door> Control<D> {
                 let io = media.io.or_else(|| seat.map(|seat| seat.io));
                 self.door.close(now.mono, io, media.port);
                 self.note_ports();
+                self.complete_record(leg, None);
             }
         }
     }
 
     fn retired(&mut self, now: Instant, leg: LegId, seat: Option<Box<Seat<D::Io>>>) {
         let Some(retiring) = self.retiring.remove(&leg) else { return };
-        if let Some(seat) = &seat {
-            self.note_media(&retiring.trunk, retiring.codec, seat);
+        let figures = seat.as_ref().map(|seat| figures::<D>(retiring.codec, seat));
+        if let Some(figures) = &figures {
+            self.note_media(figures);
         }
+        self.complete_record(leg, figures);
         self.door.close(now, seat.map(|seat| seat.io), retiring.port);
         self.note_ports();
     }
@@ -401,5 +403,21 @@ fn direction(direction: Direction) -> mixer::Direction {
         Direction::SendOnly => mixer::Direction::SendOnly,
         Direction::RecvOnly => mixer::Direction::RecvOnly,
         Direction::Inactive => mixer::Direction::Inactive,
+    }
+}
+
+fn figures<D: Door>(codec: &'static str, seat: &Seat<D::Io>) -> bridge::MediaFigures {
+    let stats = seat.leg.stats();
+    bridge::MediaFigures {
+        codec,
+        ingress_packets: stats.ingress_packets,
+        egress_packets: stats.egress_packets,
+        lost: u64::try_from(stats.lost).unwrap_or(0),
+        late: stats.playout.late,
+        duplicates: stats.playout.duplicate,
+        reordered: stats.playout.reordered,
+        concealed_ms: stats.playout.concealed_frames * mixer::TICK.as_millis() as u64,
+        jitter_us: stats.jitter.as_micros() as u64,
+        strangers: D::strangers(&seat.io),
     }
 }

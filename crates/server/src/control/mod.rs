@@ -224,6 +224,8 @@ pub struct Control<D: Door> {
     by_invite: HashMap<InviteId, LegId>,
     /// Ports of legs whose seat is still with a shard.
     retiring: HashMap<LegId, media::Retiring>,
+    /// Final records that wait for the figures of their leg's media.
+    finals: HashMap<LegId, Box<bridge::Record>>,
     pings: HashMap<OptionsId, trunks::Ping>,
     asks: HashMap<bridge::RequestId, api::Pending>,
     /// Open meetings, with the conference ID under which they were published.
@@ -274,6 +276,7 @@ impl<D: Door> Control<D> {
             legs: HashMap::new(),
             by_invite: HashMap::new(),
             retiring: HashMap::new(),
+            finals: HashMap::new(),
             pings: HashMap::new(),
             asks: HashMap::new(),
             meetings: HashMap::new(),
@@ -302,6 +305,7 @@ impl<D: Door> Control<D> {
         let mut kept = vec![
             ("legs", self.legs.len()),
             ("legs whose seat is out", self.retiring.len()),
+            ("final records", self.finals.len()),
             ("seats", seats),
             ("conferences", conferences),
             ("INVITEs of legs", self.by_invite.len()),
@@ -320,6 +324,15 @@ impl<D: Door> Control<D> {
     /// How one trunk is doing.
     pub fn trunk_state(&self, trunk: &TrunkId) -> trunk::State {
         self.monitor.state(trunk)
+    }
+
+    /// The process ends although not every leg has: final records that wait for media that never came home are written
+    /// without its figures.
+    pub fn give_up(&mut self) {
+        let waiting: Vec<LegId> = self.finals.keys().copied().collect();
+        for leg in waiting {
+            self.complete_record(leg, None);
+        }
     }
 
     /// Something happened.

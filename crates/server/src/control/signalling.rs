@@ -207,17 +207,16 @@ impl<D: Door> Control<D> {
         self.metrics.ports_reused.inc_by(early.saturating_sub(self.metrics.ports_reused.get()));
     }
 
-    pub(super) fn note_media(&self, _trunk: &routing::TrunkId, codec: &str, seat: &mixer::Seat<D::Io>) {
-        let stats = seat.leg.stats();
+    pub(super) fn note_media(&self, figures: &bridge::MediaFigures) {
         let metrics = &self.metrics;
-        metrics.rtp_packets.with_label_values(&["in", codec]).inc_by(stats.ingress_packets);
-        metrics.rtp_packets.with_label_values(&["out", codec]).inc_by(stats.egress_packets);
-        metrics.rtp_lost.inc_by(u64::try_from(stats.lost).unwrap_or(0));
-        metrics.rtp_late.inc_by(stats.playout.late);
-        metrics.rtp_duplicate.inc_by(stats.playout.duplicate);
-        metrics.rtp_reordered.inc_by(stats.playout.reordered);
-        metrics.rtp_concealed.inc_by(stats.playout.concealed_frames);
-        metrics.rtp_strangers.inc_by(D::strangers(&seat.io));
+        metrics.rtp_packets.with_label_values(&["in", figures.codec]).inc_by(figures.ingress_packets);
+        metrics.rtp_packets.with_label_values(&["out", figures.codec]).inc_by(figures.egress_packets);
+        metrics.rtp_lost.inc_by(figures.lost);
+        metrics.rtp_late.inc_by(figures.late);
+        metrics.rtp_duplicate.inc_by(figures.duplicates);
+        metrics.rtp_reordered.inc_by(figures.reordered);
+        metrics.rtp_concealed.inc_by(figures.concealed_ms / mixer::TICK.as_millis() as u64);
+        metrics.rtp_strangers.inc_by(figures.strangers);
     }
 }
 
