@@ -36,7 +36,7 @@ pub(super) fn decide(table: &Table, ask: &Ask<'_>, trace: &mut Trace) -> Result<
     };
     let organizer = table.organizer(ask.organizer).ok_or_else(unknown)?;
     let bridge = table.bridge(&organizer.tenant).ok_or_else(unknown)?;
-    let dialed = destination(bridge, ask.dialed)?;
+    let dialed = destination(table, bridge, ask.dialed)?;
     trace.detail(Rule::O1, || format!("{:?} is {dialed}, which may be dialed", ask.dialed));
     may_initiate(organizer, ask.initiator)?;
     trace.detail(Rule::O2, || format!("{:?} may dial out of {}'s meeting", ask.initiator, organizer.id));
@@ -55,7 +55,7 @@ pub(super) fn decide(table: &Table, ask: &Ask<'_>, trace: &mut Trace) -> Result<
 }
 
 /// O1: what was keyed, as a number that may be dialed.
-fn destination(bridge: &Bridge, keyed: &str) -> Result<E164, Refusal> {
+fn destination(table: &Table, bridge: &Bridge, keyed: &str) -> Result<E164, Refusal> {
     let shown: String = keyed.chars().take(40).collect();
     let number = E164::normalize(keyed, &bridge.dial_plan).map_err(|error| {
         let kind = match error {
@@ -64,7 +64,9 @@ fn destination(bridge: &Bridge, keyed: &str) -> Result<E164, Refusal> {
         };
         refusal(Rule::O1, kind, format!("{shown:?} cannot be dialed: {error}"))
     })?;
-    match number.never_dialed() {
+    // A conference that calls a bridge pays for two legs to hear an attendant.
+    let ours = || table.number(&number).map(|_| "it is a dial-in number of this bridge");
+    match number.never_dialed().or_else(ours) {
         Some(reason) => {
             let text = format!("{number} is never dialed from a conference: {reason}");
             Err(refusal(Rule::O1, RefusalKind::NeverDialed, text))
