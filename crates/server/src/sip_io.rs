@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::log_budget::LogBudget;
 use bytes::Bytes;
 use dashmap::DashMap;
+use nix::sys::socket::{setsockopt, sockopt};
 use sip::framing::{FramerEvent, StreamFramer};
 use sip::{Flow, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,6 +35,8 @@ const STRANGERS: usize = 200;
 const LAST_ANSWER: Duration = Duration::from_millis(200);
 /// Messages that may wait to be written to one connection.
 const WRITE_QUEUE: usize = 256;
+/// Bytes that may wait in the kernel for a UDP socket: some thousand messages, or 0.1 s of a bad flood.
+const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
 /// Largest UDP datagram.
 const DATAGRAM: usize = 65_535;
 
@@ -118,6 +121,7 @@ impl SipIo {
             match listener.transport {
                 Transport::Udp => {
                     let socket = Arc::new(UdpSocket::bind(listener.address).await.map_err(said)?);
+                    make_room(&socket);
                     let local = socket.local_addr()?;
                     io.udp.push((local, Arc::clone(&socket)));
                     io.tasks.push(tokio::spawn(read_udp(socket, local, Arc::clone(&io.tcp))));
@@ -207,7 +211,10 @@ impl Connections {
         let flow = Flow { connection: id, ..flow };
         tokio::spawn(async move {
             match timeout(CONNECT_WITHIN, TcpStream::connect(flow.remote)).await {
-                Ok(Ok(stream)) => all.serve(stream, flow, IDLE, queue).await,
+                Ok(Ok(stream)) => {
+                    let why = all.serve(stream, flow, IDLE, queue).await;
+                    all.failed(flow, &why);
+                }
                 Ok(Err(error)) => all.failed(flow, &format!("connect: {error}")),
                 Err(_) => all.failed(flow, "connect: no answer within 4 s"),
             }
@@ -220,8 +227,14 @@ impl Connections {
         self.to_peer.remove_if(&remote, |_, known| *known == id);
     }
 
-    /// Reads and writes one connection until either side ends it.
-    async fn serve(&self, stream: TcpStream, flow: Flow, idle: Duration, mut queue: mpsc::Receiver<Bytes>) {
+    /// Reads and writes one connection until either side ends it, and says why it ended.
+    async fn serve(
+        &self,
+        stream: TcpStream,
+        flow: Flow,
+        idle: Duration,
+        mut queue: mpsc::Receiver<Bytes>,
+    ) -> String {
         let _ = stream.set_nodelay(true);
         let (mut reader, mut writer) = stream.into_split();
         let write = async {
@@ -235,8 +248,7 @@ impl Connections {
             "closed".to_owned()
         };
         let read = self.read_stream(&mut reader, flow, idle);
-        let why = tokio::select! { why = write => why, why = read => why };
-        self.failed(flow, &why);
+        tokio::select! { why = write => why, why = read => why }
     }
 
     async fn read_stream(
@@ -292,6 +304,14 @@ impl Connections {
     }
 }
 
+/// A flood must not push a trunk's messages out of the kernel's queue before we have looked at them. Where the kernel
+/// caps what we ask for (`net.core.rmem_max`), less room is no error.
+fn make_room(socket: &UdpSocket) {
+    if setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
+        let _ = setsockopt(socket, sockopt::RcvBuf, &RECEIVE_BUFFER);
+    }
+}
+
 async fn read_udp(socket: Arc<UdpSocket>, local: SocketAddr, shared: Arc<Connections>) {
     let mut buffer = vec![0; DATAGRAM];
     loop {
@@ -330,7 +350,11 @@ async fn accept_tcp(listener: TcpListener, shared: Arc<Connections>) {
             if let Ok(local) = stream.local_addr() {
                 let flow = Flow { transport: Transport::Tcp, local, remote, connection: id };
                 let idle = if place.stranger { STRANGER_IDLE } else { IDLE };
-                all.serve(stream, flow, idle, queue).await;
+                let why = all.serve(stream, flow, idle, queue).await;
+                // Nothing of a stranger's is kept that could care, and looking for it costs control a walk through all calls.
+                if !place.stranger {
+                    all.failed(flow, &why);
+                }
             }
             all.forget(id, remote);
         });
