@@ -16,7 +16,7 @@ FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates curl \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --home-dir /var/lib/partyline --create-home partyline
+ && useradd --uid 10001 --shell /usr/sbin/nologin --home-dir /var/lib/partyline --create-home --skel /dev/null partyline
 COPY --from=build /src/target/release/partyline /usr/local/bin/partyline
 COPY config/prompts /usr/share/partyline/prompts
 COPY config/partyline.toml /usr/share/partyline/partyline.toml
