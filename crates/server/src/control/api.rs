@@ -1,5 +1,7 @@
 //! What the API asks of control, and what it shows.
 
+use std::time::Duration;
+
 use bridge::{ConferenceId, DialOutRefusal, DialOutRequest, Event, LegId, Lookup, RequestId};
 use routing::{Decision, Initiator, LegRequest, TrunkId};
 use serde_json::{Value, json};
@@ -19,6 +21,9 @@ pub enum Ask {
         confirm: Option<bool>,
     },
 }
+
+/// How often the conferences are shown anew at most.
+const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 
 /// The answer to an [`Ask`].
 #[derive(Clone, Debug, PartialEq)]
@@ -103,10 +108,14 @@ impl<D: Door> Control<D> {
     }
 
     /// Shows every meeting that has changed again.
-    pub(super) fn publish(&mut self) {
-        if self.changed.is_empty() {
+    ///
+    /// A roster is shown whole, so a thousand people who join within a second must not be a thousand rosters: the first
+    /// change shows at once, what follows within [`PUBLISH_EVERY`] together.
+    pub(super) fn publish(&mut self, now: Now) {
+        if self.changed.is_empty() || now.mono < self.publish_at {
             return;
         }
+        self.publish_at = now.mono + PUBLISH_EVERY;
         for conference in std::mem::take(&mut self.changed) {
             let Some(snapshot) = self.bridge.conference(conference) else { continue };
             let Some(known) = self.meetings.get_mut(&conference) else { continue };

@@ -131,6 +131,8 @@ pub enum Wake {
     Bridge(bridge::Reason),
     /// A timer of a trunk.
     Trunk(trunk::TimerReason),
+    /// Conferences have changed since they were shown last.
+    Publish,
 }
 
 /// What control wants done.
@@ -234,6 +236,8 @@ pub struct Control<D: Door> {
     callees: HashMap<LegId, ConferenceId>,
     /// Meetings to publish again.
     changed: BTreeSet<ConferenceId>,
+    /// When they may be shown again.
+    publish_at: Instant,
     silent_after: Duration,
     confirm_dial_out: bool,
     outputs: VecDeque<Output<D::Io>>,
@@ -282,6 +286,7 @@ impl<D: Door> Control<D> {
             meetings: HashMap::new(),
             callees: HashMap::new(),
             changed: BTreeSet::new(),
+            publish_at: now.mono,
             silent_after: parts.silent_after,
             confirm_dial_out: parts.confirm_dial_out,
             outputs: VecDeque::new(),
@@ -365,7 +370,8 @@ impl<D: Door> Control<D> {
         let sip = self.endpoint.poll_timeout().map(|(at, why)| (at, Wake::Sip(why)));
         let bridge = self.bridge.poll_timeout().map(|(at, why)| (at, Wake::Bridge(why)));
         let trunk = self.monitor.poll_timeout().map(|(at, why)| (at, Wake::Trunk(why)));
-        [sip, bridge, trunk].into_iter().flatten().min_by_key(|&(at, _)| at)
+        let show = (!self.changed.is_empty()).then_some((self.publish_at, Wake::Publish));
+        [sip, bridge, trunk, show].into_iter().flatten().min_by_key(|&(at, _)| at)
     }
 
     /// What to do next.
@@ -392,7 +398,7 @@ impl<D: Door> Control<D> {
             self.outputs.push_back(Output::Sip(transmit));
         }
         self.count_attempts();
-        self.publish();
+        self.publish(now);
     }
 
     fn tell_bridge(&mut self, now: Now, event: bridge::Event) {
