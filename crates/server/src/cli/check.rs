@@ -39,7 +39,44 @@ pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
             let place = Some(one.span.clone()).filter(|_| !text.is_empty());
             println!("{}", Problem::at_span(file, &text, place, "", one.to_string(), ""));
         }
-        println!("lint: {} remark{}", found.len(), if found.len() == 1 { "" } else { "s" });
+        let open: Vec<_> = config.trunks.profiles().iter().filter_map(unlimited).collect();
+        for remark in &open {
+            println!("{}: {remark}", file.display());
+        }
+        let count = found.len() + open.len();
+        println!("lint: {count} remark{}", if count == 1 { "" } else { "s" });
     }
     ExitCode::SUCCESS
+}
+
+/// A trunk without any limit lets whoever forges its address take every RTP port there is.
+fn unlimited(profile: &trunk::Profile) -> Option<String> {
+    let limited = profile.max_concurrent_sessions.is_some() || profile.calls_per_second.is_some();
+    (!limited).then(|| {
+        format!(
+            "`trunk.{}`: neither max_concurrent_sessions nor calls_per_second: a flood from its address can take all RTP ports",
+            profile.id
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unlimited;
+    use crate::config::Config;
+
+    #[test]
+    fn a_trunk_without_limits_is_remarked_and_one_with_a_limit_is_not() {
+        let remarks = |limit: &str| {
+            let text = format!(
+                "[[trunk]]\nid = \"acme\"\nkind = \"operator\"\npeers = [{{ address = \"127.0.0.2\" }}]\n{limit}\n"
+            );
+            let config =
+                Config::parse(std::path::Path::new("p.toml"), &text).unwrap_or_else(|why| panic!("{why}"));
+            config.trunks.profiles().iter().filter_map(unlimited).count()
+        };
+        assert_eq!(remarks(""), 1);
+        assert_eq!(remarks("calls_per_second = 10"), 0);
+        assert_eq!(remarks("max_concurrent_sessions = 100"), 0);
+    }
 }
