@@ -230,8 +230,12 @@ pub struct MediaFigures {
     pub codec: &'static str,
     /// RTP packets received.
     pub ingress_packets: u64,
+    /// Payload bytes of them.
+    pub ingress_octets: u64,
     /// RTP packets sent.
     pub egress_packets: u64,
+    /// Payload bytes of them.
+    pub egress_octets: u64,
     /// Packets that never came.
     pub lost: u64,
     /// Packets that came too late to be heard.

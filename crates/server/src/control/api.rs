@@ -120,7 +120,7 @@ impl<D: Door> Control<D> {
             let Some(snapshot) = self.bridge.conference(conference) else { continue };
             let Some(known) = self.meetings.get_mut(&conference) else { continue };
             let id = snapshot.conference_id.to_string();
-            *known = Some(id.clone());
+            known.shown_as = Some(id.clone());
             let shown = serde_json::to_value(&snapshot).unwrap_or_default();
             self.outputs.push_back(Output::Publish { conference_id: id, shown: Some(shown) });
         }
@@ -133,7 +133,9 @@ impl<D: Door> Control<D> {
     pub(super) fn withdraw(&mut self, conference: ConferenceId) {
         // Nothing to show any more, but the gauges change.
         self.changed.insert(conference);
-        if let Some(Some(conference_id)) = self.meetings.remove(&conference) {
+        let Some(meeting) = self.meetings.remove(&conference) else { return };
+        self.metrics.conference_size.observe(f64::from(meeting.most));
+        if let Some(conference_id) = meeting.shown_as {
             self.outputs.push_back(Output::Publish { conference_id, shown: None });
         }
     }

@@ -16,7 +16,7 @@ impl<D: Door> Control<D> {
             Command::Answer { leg } => self.answer(now, leg),
             Command::OpenConference { conference, purpose, seats } => {
                 if purpose == bridge::Purpose::Meeting {
-                    self.meetings.insert(conference, None);
+                    self.meetings.insert(conference, super::Open::default());
                     self.changed.insert(conference);
                 }
                 let sent = self.seating.open(conference, seats);

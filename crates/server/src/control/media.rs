@@ -311,7 +311,12 @@ impl<D: Door> Control<D> {
             let side = side(entry.direction);
             self.metrics.calls.with_label_values(&[side, entry.trunk.as_str()]).dec();
         }
-        self.changed.extend(entry.meeting);
+        if let Some(meeting) = entry.meeting {
+            self.changed.insert(meeting);
+            if let Some(open) = self.meetings.get_mut(&meeting) {
+                open.seated = open.seated.saturating_sub(1);
+            }
+        }
         self.note_end(now, leg, &entry, cause);
         let retire = self.seating.retire(leg);
         let Some(media) = entry.media.take() else { return };
@@ -411,7 +416,9 @@ fn figures<D: Door>(codec: &'static str, seat: &Seat<D::Io>) -> bridge::MediaFig
     bridge::MediaFigures {
         codec,
         ingress_packets: stats.ingress_packets,
+        ingress_octets: stats.ingress_octets,
         egress_packets: stats.egress_packets,
+        egress_octets: stats.egress_octets,
         lost: u64::try_from(stats.lost).unwrap_or(0),
         late: stats.playout.late,
         duplicates: stats.playout.duplicate,

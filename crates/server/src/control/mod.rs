@@ -208,6 +208,16 @@ pub struct Locals {
     pub advertise: Option<sip::Host>,
 }
 
+/// A meeting that is open.
+#[derive(Default)]
+struct Open {
+    /// The conference ID under which it was published.
+    shown_as: Option<String>,
+    /// Legs in it, and the most there were at once.
+    seated: u32,
+    most: u32,
+}
+
 /// See the module.
 pub struct Control<D: Door> {
     endpoint: Endpoint,
@@ -230,8 +240,8 @@ pub struct Control<D: Door> {
     finals: HashMap<LegId, Box<bridge::Record>>,
     pings: HashMap<OptionsId, trunks::Ping>,
     asks: HashMap<bridge::RequestId, api::Pending>,
-    /// Open meetings, with the conference ID under which they were published.
-    meetings: HashMap<ConferenceId, Option<String>>,
+    /// Open meetings.
+    meetings: HashMap<ConferenceId, Open>,
     /// Legs that are being called, and for which meeting.
     callees: HashMap<LegId, ConferenceId>,
     /// Meetings to publish again.
@@ -264,6 +274,12 @@ impl<D: Door> Control<D> {
         let admission = Admission::new(parts.trunks.profiles());
         monitor.handle_timeout(now.mono);
         parts.metrics.ready.set(1);
+        for profile in parts.trunks.profiles() {
+            if let Some(limit) = profile.max_concurrent_sessions {
+                let max = &parts.metrics.trunk_channels_max;
+                max.with_label_values(&[profile.id.as_str()]).set(i64::from(limit));
+            }
+        }
         Self {
             endpoint,
             bridge,
@@ -397,6 +413,7 @@ impl<D: Door> Control<D> {
             self.count_sent(&transmit);
             self.outputs.push_back(Output::Sip(transmit));
         }
+        self.metrics.sip_transactions.set(self.endpoint.transactions() as i64);
         self.count_attempts();
         self.publish(now);
     }

@@ -1,5 +1,7 @@
 //! What the SIP engine tells, handed to whom it concerns; and what is counted of it.
 
+use std::time::Duration;
+
 use bridge::{EndedBy, Event as BridgeEvent, LegEnd, LegId};
 use routing::LegDirection;
 use sip::{End, Event, Failure, FailureKind, Message, Transmit};
@@ -194,6 +196,10 @@ impl<D: Door> Control<D> {
     pub(super) fn note_join(&mut self, now: Now, leg: LegId, conference: bridge::ConferenceId) {
         if let Some(entry) = self.legs.get_mut(&leg) {
             entry.meeting = Some(conference);
+            if let Some(meeting) = self.meetings.get_mut(&conference) {
+                meeting.seated += 1;
+                meeting.most = meeting.most.max(meeting.seated);
+            }
             let since = now.mono.saturating_duration_since(entry.began).as_secs_f64();
             self.metrics.call_join.with_label_values(&["mixed"]).observe(since);
             tracing::info!(%leg, call_id = ?entry.call_id, trunk = %entry.trunk, %conference, seconds = since, "joined the meeting");
@@ -211,6 +217,9 @@ impl<D: Door> Control<D> {
         let metrics = &self.metrics;
         metrics.rtp_packets.with_label_values(&["in", figures.codec]).inc_by(figures.ingress_packets);
         metrics.rtp_packets.with_label_values(&["out", figures.codec]).inc_by(figures.egress_packets);
+        metrics.rtp_bytes.with_label_values(&["in", figures.codec]).inc_by(figures.ingress_octets);
+        metrics.rtp_bytes.with_label_values(&["out", figures.codec]).inc_by(figures.egress_octets);
+        metrics.rtp_jitter.observe(Duration::from_micros(figures.jitter_us).as_secs_f64());
         metrics.rtp_lost.inc_by(figures.lost);
         metrics.rtp_late.inc_by(figures.late);
         metrics.rtp_duplicate.inc_by(figures.duplicates);

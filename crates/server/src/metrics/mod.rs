@@ -26,6 +26,10 @@ pub struct Metrics {
     pub sip_messages: IntCounterVec,
     /// `partyline_sip_requests_rejected_total{reason}`
     pub sip_rejected: IntCounterVec,
+    /// `partyline_sip_transactions`
+    pub sip_transactions: IntGauge,
+    /// `partyline_trunk_channels_max{trunk}`
+    pub trunk_channels_max: IntGaugeVec,
     /// `partyline_trunk_up{trunk}`
     pub trunk_up: IntGaugeVec,
     /// `partyline_trunk_options_rtt_seconds{trunk}`
@@ -46,10 +50,16 @@ pub struct Metrics {
     pub attendant_attempts: IntCounterVec,
     /// `partyline_conferences`
     pub conferences: IntGauge,
+    /// `partyline_conference_size`
+    pub conference_size: Histogram,
     /// `partyline_participants`
     pub participants: IntGauge,
     /// `partyline_route_decisions_total{direction,result}`
     pub route_decisions: IntCounterVec,
+    /// `partyline_rtp_bytes_total{direction,codec}`
+    pub rtp_bytes: IntCounterVec,
+    /// `partyline_rtp_jitter_seconds`
+    pub rtp_jitter: Histogram,
     /// `partyline_rtp_packets_total{direction,codec}`
     pub rtp_packets: IntCounterVec,
     /// `partyline_rtp_packets_lost_total`
@@ -84,6 +94,8 @@ pub struct Metrics {
 
 const SETUP: [f64; 10] = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
 const JOIN: [f64; 10] = [0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 180.0];
+const SIZE: [f64; 11] = [1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 250.0, 500.0, 1000.0];
+const JITTER: [f64; 8] = [0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2];
 const DURATION: [f64; 9] = [1.0, 10.0, 60.0, 600.0, 1800.0, 3600.0, 21_600.0, 43_200.0, 86_400.0];
 
 impl Metrics {
@@ -106,6 +118,13 @@ impl Metrics {
                 "sip_requests_rejected_total",
                 "Requests that were refused or dropped, by reason.",
                 &["reason"],
+            ),
+            sip_transactions: gauge(r, "sip_transactions", "SIP transactions alive, both roles."),
+            trunk_channels_max: gauges(
+                r,
+                "trunk_channels_max",
+                "The trunk's max_concurrent_sessions; no series for a trunk without a limit.",
+                &["trunk"],
             ),
             trunk_up: gauges(
                 r,
@@ -150,12 +169,30 @@ impl Metrics {
                 &["step", "result"],
             ),
             conferences: gauge(r, "conferences", "Meetings with at least one leg."),
+            conference_size: histogram(
+                r,
+                "conference_size",
+                "Most legs a meeting had at once, when it is over.",
+                &SIZE,
+            ),
             participants: gauge(r, "participants", "Legs in meetings."),
             route_decisions: counters(
                 r,
                 "route_decisions_total",
                 "Routing decisions by direction and result.",
                 &["direction", "result"],
+            ),
+            rtp_bytes: counters(
+                r,
+                "rtp_bytes_total",
+                "RTP payload of ended legs in bytes, by direction (in: towards the mixer) and codec.",
+                &["direction", "codec"],
+            ),
+            rtp_jitter: histogram(
+                r,
+                "rtp_jitter_seconds",
+                "Interarrival jitter (RFC 3550) of what legs sent us, at their end.",
+                &JITTER,
             ),
             rtp_packets: counters(
                 r,
