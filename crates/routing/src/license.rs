@@ -63,9 +63,7 @@ impl fmt::Display for License {
 
 /// The text is no license; the message lists those there are.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "not a license: use audio-conferencing-standard, operator-connect-conferencing, pay-per-minute or none"
-)]
+#[error("audio-conferencing-standard, operator-connect-conferencing, pay-per-minute or none")]
 pub struct UnknownLicense;
 
 impl FromStr for License {

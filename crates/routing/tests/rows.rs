@@ -127,12 +127,12 @@ fn an_explanation_names_every_route_and_why_it_was_left_out() {
         steps,
         [
             "O1: \"+43 1 1234567\" is +4311234567, which may be dialed",
-            "O2: Member may dial out of cecil's meeting",
+            "O2: a member may dial out of cecil's meeting",
             "O4: policy \"Gateways\" applies, granted to the organizer",
             "O5: route \"Everything\": trunk ms-1 is left out, Operator Connect Conferencing dials through operators only",
             "O5: route \"Everything\": trunk office is left out, Operator Connect Conferencing dials through operators only",
             "O5: route \"Everything\": trunk zenith-1 is left out, the organizer has no service_number of this operator to show",
-            "O5: route \"Everything\" (All gateways, priority 30) matches: 1 candidate(s)",
+            "O5: route \"Everything\" (All gateways, priority 30) matches: 1 candidate",
             "O5: route \"Everything\" matches +4311234567; operator:acme carries it, showing +4930200001",
         ]
     );

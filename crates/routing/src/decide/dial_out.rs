@@ -39,7 +39,7 @@ pub(super) fn decide(table: &Table, ask: &Ask<'_>, trace: &mut Trace) -> Result<
     let dialed = destination(table, bridge, ask.dialed)?;
     trace.detail(Rule::O1, || format!("{:?} is {dialed}, which may be dialed", ask.dialed));
     may_initiate(organizer, ask.initiator)?;
-    trace.detail(Rule::O2, || format!("{:?} may dial out of {}'s meeting", ask.initiator, organizer.id));
+    trace.detail(Rule::O2, || format!("{} may dial out of {}'s meeting", named(ask.initiator), organizer.id));
     let search = Search { table, organizer, bridge, dialed, down: ask.down };
     match organizer.license {
         License::None => {
@@ -72,6 +72,14 @@ fn destination(table: &Table, bridge: &Bridge, keyed: &str) -> Result<E164, Refu
             Err(refusal(Rule::O1, RefusalKind::NeverDialed, text))
         }
         None => Ok(number),
+    }
+}
+
+fn named(initiator: Initiator) -> &'static str {
+    match initiator {
+        Initiator::Member => "a member",
+        Initiator::Guest { .. } => "a guest",
+        Initiator::Anonymous { .. } => "an anonymous participant",
     }
 }
 
@@ -207,8 +215,10 @@ impl<'a> Search<'a> {
         trace.detail(route.rule(), || {
             let added = found.up.len() + found.down.len() - before;
             format!(
-                "route {:?} ({usage}, priority {}) matches: {added} candidate(s)",
-                route.name, route.priority
+                "route {:?} ({usage}, priority {}) matches: {added} candidate{}",
+                route.name,
+                route.priority,
+                if added == 1 { "" } else { "s" }
             )
         });
     }
