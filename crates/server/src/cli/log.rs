@@ -22,7 +22,7 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// Starts logging to standard error. `Err` says what is wrong with the filter. What is returned writes the lines that
 /// wait when it is dropped.
 pub(super) fn start(log: &Log) -> Result<LastLines, String> {
-    let filter = EnvFilter::try_new(&log.filter).map_err(|error| error.to_string())?;
+    let filter = EnvFilter::try_new(log.filter.as_ref()).map_err(|error| error.to_string())?;
     let terminal = io::IsTerminal::is_terminal(&io::stderr());
     let json = log.format == LogFormat::Json;
     let queue = Queue::start(WAITING, json, io::stderr()).map_err(|error| error.to_string())?;

@@ -28,6 +28,7 @@ impl<'a> Check<'a> {
 
     /// The configuration, or everything that is wrong with it.
     pub(super) fn config(mut self, mut document: Document) -> Result<Config, Problems> {
+        self.log_filter(&document.log.filter);
         let listeners = self.listeners(&document.sip.listen);
         let advertise = self.advertise(document.sip.advertise.as_ref(), &listeners);
         let media = self.media(&document.media);
@@ -93,6 +94,20 @@ impl<'a> Check<'a> {
             self.problem(value.span(), key, found.to_string(), &expected);
         }
         found
+    }
+
+    /// A lone word that is no level would be taken for a module's name, and the log be empty.
+    fn log_filter(&mut self, filter: &Spanned<String>) {
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        let text = filter.as_ref();
+        let is_level = |word: &str| LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level));
+        let mut words = text.split(',').map(str::trim);
+        let unknown = words.find(|word| !is_level(word) && !word.contains(['=', ':', '[']));
+        if unknown.is_some() || tracing_subscriber::EnvFilter::try_new(text).is_err() {
+            let found = format!("`{text}` is not a filter");
+            let expected = "error, warn, info, debug, trace, or by module \"info,server::control=debug\"";
+            self.problem(filter.span(), "log.filter", found, expected);
+        }
     }
 
     fn listeners(&mut self, texts: &[Spanned<String>]) -> Vec<Listener> {

@@ -81,14 +81,14 @@ impl Default for Node {
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// A filter as `tracing` knows it, `info` or `info,server::control=debug`.
-    pub filter: String,
+    pub filter: Spanned<String>,
     /// `text` or `json`.
     pub format: LogFormat,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { filter: "info".to_owned(), format: LogFormat::Text }
+        Self { filter: Spanned::new(0..0, "info".to_owned()), format: LogFormat::Text }
     }
 }
 

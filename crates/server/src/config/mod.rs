@@ -93,6 +93,7 @@ impl Config {
         let document: Document = toml::from_str(text).map_err(|error| {
             let message = error.message().trim().to_owned();
             let (found, expected) = message.split_once(", expected ").unwrap_or((&message, ""));
+            let expected = in_words(expected);
             // A wrong value is said without its key; that stands on the same line.
             let is_value = ["invalid ", "unknown variant"].iter().any(|word| found.starts_with(word));
             let span = error.span().filter(|_| is_value);
@@ -100,6 +101,16 @@ impl Config {
             Problems(vec![Problem::at_span(path, text, error.span(), key, found, expected)])
         })?;
         Check::new(path, text).config(document)
+    }
+}
+
+/// What serde expects, without the names of Rust's types.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" | "u64" | "usize" => "a whole number from 0",
+        other => other,
     }
 }
 
@@ -179,6 +190,30 @@ mod tests {
             assert!(found[0].contains(&format!("`{section}.{key}`")), "{}", found[0]);
             assert!(found[0].ends_with(&format!("expected {expected}")), "{}", found[0]);
         }
+    }
+
+    #[test]
+    fn a_log_filter_that_would_silence_the_log_is_refused() {
+        for wrong in ["verbos", "info,loud", "a=b=c"] {
+            let found = problems(&format!("[log]\nfilter = \"{wrong}\"\n"));
+            assert!(
+                found[0].starts_with(&format!("p.toml:2:10: `log.filter`: `{wrong}` is not")),
+                "{found:?}"
+            );
+        }
+        for right in ["warn", "Info,server::control=debug", "off"] {
+            let text = format!("[log]\nfilter = \"{right}\"\n");
+            Config::parse(Path::new("p.toml"), &text).unwrap_or_else(|problems| panic!("{problems}"));
+        }
+    }
+
+    #[test]
+    fn a_wrong_type_is_said_without_the_names_of_rust() {
+        let found = problems("[media]\nshards = \"two\"\n");
+        assert_eq!(
+            found,
+            ["p.toml:2:10: `media.shards`: invalid type: string \"two\"; expected a whole number from 0"]
+        );
     }
 
     #[test]
