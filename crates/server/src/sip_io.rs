@@ -3,6 +3,7 @@
 //! What arrives goes to control through one bounded queue. When that is full a UDP datagram is dropped and counted
 //! (its sender retransmits), while a TCP reader waits (its sender is slowed down).
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -47,6 +48,18 @@ pub struct Listener {
     pub transport: Transport,
     /// The local address.
     pub address: SocketAddr,
+}
+
+/// As `sip.listen` has it: `udp://127.0.0.1:5060`.
+impl fmt::Display for Listener {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.transport {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+        };
+        write!(out, "{scheme}://{}", self.address)
+    }
 }
 
 /// What the sockets tell control.
@@ -117,7 +130,7 @@ impl SipIo {
         });
         let mut io = Self { udp: Vec::new(), tcp, tasks: Vec::new() };
         for listener in listeners {
-            let said = |error: io::Error| io::Error::new(error.kind(), format!("{listener:?}: {error}"));
+            let said = |error: io::Error| io::Error::new(error.kind(), format!("{listener}: {error}"));
             match listener.transport {
                 Transport::Udp => {
                     let socket = Arc::new(UdpSocket::bind(listener.address).await.map_err(said)?);

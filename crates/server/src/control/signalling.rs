@@ -186,10 +186,10 @@ impl<D: Door> Control<D> {
             if !entry.heard {
                 self.metrics.rtp_zero_packet.with_label_values(&[trunk]).inc();
             }
-            let conference = entry.meeting.map(|meeting| meeting.0);
-            tracing::info!(%leg, call_id = ?entry.call_id, trunk, conference, reason, seconds = up, "leg ended");
+            let conference = entry.meeting.map(tracing::field::display);
+            tracing::info!(%leg, call_id = ?entry.call_id, %trunk, conference, reason, seconds = milliseconds(up), "leg ended");
         } else {
-            tracing::info!(%leg, call_id = ?entry.call_id, trunk, "leg ended without an answer");
+            tracing::info!(%leg, call_id = ?entry.call_id, %trunk, "leg ended without an answer");
         }
     }
 
@@ -202,7 +202,7 @@ impl<D: Door> Control<D> {
             }
             let since = now.mono.saturating_duration_since(entry.began).as_secs_f64();
             self.metrics.call_join.with_label_values(&["mixed"]).observe(since);
-            tracing::info!(%leg, call_id = ?entry.call_id, trunk = %entry.trunk, %conference, seconds = since, "joined the meeting");
+            tracing::info!(%leg, call_id = ?entry.call_id, trunk = %entry.trunk, %conference, seconds = milliseconds(since), "joined the meeting");
         }
     }
 
@@ -239,6 +239,11 @@ fn metric_reason(cause: bridge::HangupCause) -> &'static str {
         Cause::Removed => "kicked",
         Cause::Drain => "drain",
     }
+}
+
+/// Seconds as the log shows them.
+fn milliseconds(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
 }
 
 /// The Q.850 cause of a response's Reason header.

@@ -77,7 +77,8 @@ impl<D: Door> Control<D> {
             let trunk = &change.trunk;
             let up = matches!(self.monitor.state(trunk), State::Up | State::Suspect);
             self.metrics.trunk_up.with_label_values(&[trunk.as_str()]).set(i64::from(up));
-            tracing::info!(%trunk, peer = ?change.peer.as_ref().map(|peer| peer.address), from = ?change.from, to = ?change.to, because = change.because, "trunk state changed");
+            let peer = change.peer.as_ref().map(|peer| tracing::field::display(peer.address));
+            tracing::info!(%trunk, peer, from = ?change.from, to = ?change.to, because = change.because, "trunk state changed");
         }
     }
 
