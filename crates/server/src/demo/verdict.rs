@@ -118,8 +118,13 @@ impl Verdict<'_> {
             "\n  alone/together: 1.00 is as loud as it was said, 0.00 is not there, - did not happen. Measured from the RTP at each\n  \
              caller's own socket: whitened cross-correlation for the delay, least squares over all voices for the coefficient."
         );
-        for fault in self.findings.iter().flat_map(|finding| &finding.faults) {
-            let _ = writeln!(text, "  FAULT: {fault}");
+        let mut faulty: Vec<&Finding> = self.findings.iter().filter(|finding| !finding.is_right()).collect();
+        faulty.sort_by_key(|finding| self.evidence.slots[finding.slot].from);
+        for finding in faulty {
+            let at = Evidence::seconds(self.evidence.slots[finding.slot].from);
+            for fault in &finding.faults {
+                let _ = writeln!(text, "  FAULT at {:02}:{:04.1}: {fault}", (at / 60.0) as u32, at % 60.0);
+            }
         }
         for check in self.checks.iter().filter(|check| !check.pass) {
             let _ = writeln!(text, "  FAILED: {}", check.check);
@@ -244,7 +249,10 @@ mod tests {
         with_verdict(1.0, &[], |verdict| {
             assert!(!verdict.passes());
             let table = verdict.table();
-            assert!(table.contains("FAULT: alice heard their own voice"), "{table}");
+            assert!(
+                table.contains(": alice heard their own voice") && table.contains("FAULT at 00:"),
+                "{table}"
+            );
             assert!(table.contains("!1.00/1.00") && table.contains("WRONG"), "{table}");
             assert_eq!(verdict.to_json()["verdict"], "fail");
         });
