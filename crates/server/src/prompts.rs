@@ -33,6 +33,10 @@ impl Prompts {
     /// one after the other; stems that it leaves out are looked for as `<stem>.wav`.
     pub fn load(folder: &Path, map: Option<&Path>) -> Result<Self, PromptError> {
         let mut problems = Vec::new();
+        if map.is_none() && !folder.is_dir() {
+            problems.push("there is no such folder; expected one with a WAV for each prompt".to_owned());
+            return Err(PromptError { folder: folder.to_owned(), problems });
+        }
         let names = match map.map(read_map).transpose() {
             Ok(names) => names.unwrap_or_default(),
             Err(problem) => {
@@ -147,6 +151,15 @@ mod tests {
         let error = Prompts::load(folder.path(), None).unwrap_err();
         assert_eq!(error.problems.len(), PromptId::ALL.len());
         assert!(error.to_string().contains("expected mono 16-bit WAV"));
+    }
+
+    #[test]
+    fn a_missing_folder_is_one_problem_and_not_one_for_each_recording() {
+        let error = Prompts::load(Path::new("nowhere"), None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "prompts in nowhere: there is no such folder; expected one with a WAV for each prompt"
+        );
     }
 
     #[test]

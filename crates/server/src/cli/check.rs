@@ -12,8 +12,7 @@ pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
         Ok(config) => config,
         Err(problems) => {
             eprintln!("{problems}");
-            let count = problems.0.len();
-            eprintln!("{count} problem{}; nothing was started", if count == 1 { "" } else { "s" });
+            eprintln!("{}; nothing was started", counted(problems.0.len(), "problem"));
             return ExitCode::from(2);
         }
     };
@@ -25,11 +24,11 @@ pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
         return ExitCode::from(2);
     }
     println!(
-        "{}: good: {} trunks, {} numbers, {} meetings",
+        "{}: good: {}, {}, {}",
         file.display(),
-        config.trunks.profiles().len(),
-        config.table.numbers().len(),
-        config.directory.len(),
+        counted(config.trunks.profiles().len(), "trunk"),
+        counted(config.table.numbers().len(), "number"),
+        counted(config.directory.len(), "meeting"),
     );
     if lint {
         // Only for the line numbers: without the text a remark is still worth saying.
@@ -43,10 +42,14 @@ pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
         for remark in &open {
             println!("{}: {remark}", file.display());
         }
-        let count = found.len() + open.len();
-        println!("lint: {count} remark{}", if count == 1 { "" } else { "s" });
+        println!("lint: {}", counted(found.len() + open.len(), "remark"));
     }
     ExitCode::SUCCESS
+}
+
+/// "1 trunk", "2 trunks".
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A trunk without any limit lets whoever forges its address take every RTP port there is.

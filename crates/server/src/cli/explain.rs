@@ -43,13 +43,29 @@ enum Leg {
         /// The number, as a person would write it.
         #[arg(long)]
         number: String,
-        /// Trunks to be taken as Down.
+        /// A trunk to be taken as Down; may be given several times.
         #[arg(long)]
         down: Vec<String>,
     },
 }
 
-/// Prints the decision. Exit 0 for a decision that carries the leg, 1 for one that refuses, 2 for a wrong file.
+impl Leg {
+    /// A trunk that is spelled wrong would be answered as if it were another's, or up.
+    fn check_trunks(&self, trunks: &trunk::Trunks) -> Result<(), String> {
+        let named = match self {
+            Self::DialIn { trunk, .. } => std::slice::from_ref(trunk),
+            Self::DialOut { down, .. } => down,
+        };
+        let known: Vec<&str> = trunks.profiles().iter().map(|profile| profile.id.as_str()).collect();
+        match named.iter().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(format!("no [[trunk]] is called {name:?}; there are: {}", known.join(", "))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Prints the decision. Exit 0 for a decision that carries the leg, 1 for one that refuses, 2 for a wrong file or
+/// a trunk that is not in it.
 pub(super) fn run(question: &Question) -> ExitCode {
     let config = match Config::load(&question.config) {
         Ok(config) => config,
@@ -58,6 +74,10 @@ pub(super) fn run(question: &Question) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Err(problem) = question.leg.check_trunks(&config.trunks) {
+        eprintln!("{}: {problem}", question.config.display());
+        return ExitCode::from(2);
+    }
     let decision = decide(&config.table, &question.leg);
     if question.json {
         match serde_json::to_string_pretty(&decision) {
