@@ -12,15 +12,16 @@ fn said(output: &Output) -> (Option<i32>, String) {
 }
 
 /// A change to bridge.toml, and words of the message it must cause.
-const BROKEN: [(&str, &str, &[&str]); 14] = [
+const BROKEN: [(&str, &str, &[&str]); 15] = [
     ("[node]", "[nodes]", &["partyline.toml:2:", "unknown field `nodes`", "expected one of"]),
     ("filter =", "filtre =", &["unknown field `filtre`", "`filter`"]),
+    ("filter = \"info\"", "filter = \"verbos\"", &["`log.filter`", "`verbos` is not a filter"]),
     ("[log]", "[log", &["partyline.toml:5:"]),
     ("udp://127.0.0.1", "sctp://127.0.0.1", &["`sip.listen`", "udp://ADDRESS:PORT"]),
     (
         "deadline_seconds = 0",
         "deadline_seconds = \"soon\"",
-        &["`drain.deadline_seconds`", "invalid type", "u64"],
+        &["`drain.deadline_seconds`", "invalid type", "a whole number"],
     ),
     ("spool = \"usage\"", "spool = 7", &["`usage.spool`", "invalid type"]),
     (
@@ -45,7 +46,7 @@ async fn a_broken_file_is_refused_with_file_line_key_and_expectation_and_nothing
     let checked = run(&["check", "partyline.toml"], &folder).await;
     assert_eq!(checked.status.code(), Some(0), "{checked:?}");
     assert!(
-        String::from_utf8_lossy(&checked.stdout).contains("1 trunks, 2 numbers, 1 meetings"),
+        String::from_utf8_lossy(&checked.stdout).contains("1 trunk, 2 numbers, 1 meeting\n"),
         "{checked:?}"
     );
     for (from, to, words) in BROKEN {
@@ -119,7 +120,7 @@ async fn missing_prompts_and_an_unusable_spool_are_named() {
     let good = fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
     let prompts = good.lines().find(|line| line.starts_with("prompts =")).expect("the prompts");
     house.write("partyline.toml", &good.replace(prompts, "prompts = \"nowhere\""));
-    refuses_to_serve(&house, &["nowhere", ".wav"]).await;
+    refuses_to_serve(&house, &["nowhere", "no such folder"]).await;
     let (code, message) = said(&run(&["check", "partyline.toml"], &house.path("")).await);
     assert_eq!(code, Some(2), "{message}");
     assert!(message.contains("`media.prompts`") && message.contains("nowhere"), "{message}");
