@@ -308,12 +308,14 @@ async fn keep(mut bridge: Bridge, options: &Options) -> anyhow::Result<()> {
     fs::write(phone.join("accounts"), "<sip:me@127.0.0.1>;regint=0\n")?;
     println!(
         "\nThe bridge stays up until Ctrl-C. Call it with a softphone on this machine, then key {id}# to join \"{}\":\n  \
-         baresip -f {} -n 127.0.0.1 -e \"/dial sip:{OPERATOR_NUMBER}@{sip}\"\n\
+         baresip -f {phone} -n 127.0.0.1 -e \"/dial sip:{OPERATOR_NUMBER}@{sip}\"\n\
+         Without a sound device baresip hangs up at once, having written {phone}/config: put there, for its audio_source\n\
+         and audio_player, \"aufile,FILE.wav\" (8 kHz, mono) and \"aubridge,x\", take the # off both modules and call again.\n\
          See who is in, and what it counts:\n  \
          curl -H \"Authorization: Bearer $(cat {out}/token)\" http://{http}/v1/conferences\n  \
          curl http://{http}/metrics",
         MEETINGS[cast::PLANNING].name,
-        phone.display(),
+        phone = phone.display(),
     );
     let told = tokio::select! {
         status = bridge.ended() => {
