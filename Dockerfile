@@ -3,6 +3,8 @@
 #
 #   docker build -t partyline .
 #   docker run --network host -v $PWD/partyline.toml:/etc/partyline/partyline.toml:ro -v partyline-usage:/var/lib/partyline partyline
+#
+# With token_file = "token" in it, mount that file as /etc/partyline/token too. User 10001 must be able to read both.
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
