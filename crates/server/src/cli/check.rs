@@ -38,7 +38,13 @@ pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
             let place = Some(one.span.clone()).filter(|_| !text.is_empty());
             println!("{}", Problem::at_span(file, &text, place, "", one.to_string(), ""));
         }
-        let open: Vec<_> = config.trunks.profiles().iter().filter_map(unlimited).collect();
+        let open: Vec<_> = config
+            .trunks
+            .profiles()
+            .iter()
+            .flat_map(|profile| [unlimited(profile), unreachable(&config, profile)])
+            .flatten()
+            .collect();
         for remark in &open {
             println!("{}: {remark}", file.display());
         }
@@ -63,9 +69,25 @@ fn unlimited(profile: &trunk::Profile) -> Option<String> {
     })
 }
 
+/// Who listens on loopback only cannot call a peer elsewhere: the kernel says "Invalid argument".
+fn unreachable(config: &Config, profile: &trunk::Profile) -> Option<String> {
+    let elsewhere = profile.peers.iter().find(|peer| !peer.address.ip().is_loopback())?;
+    let key = if config.listeners.iter().all(|own| own.address.ip().is_loopback()) {
+        "sip.listen"
+    } else if config.media.address.is_loopback() {
+        "media.address"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "`{key}`: loopback only, while the peer {} of trunk.{} is elsewhere: no call can reach it or come from it",
+        elsewhere.address, profile.id
+    ))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::unlimited;
+    use super::{unlimited, unreachable};
     use crate::config::Config;
 
     #[test]
@@ -81,5 +103,26 @@ mod tests {
         assert_eq!(remarks(""), 1);
         assert_eq!(remarks("calls_per_second = 10"), 0);
         assert_eq!(remarks("max_concurrent_sessions = 100"), 0);
+    }
+
+    #[test]
+    fn a_bridge_on_loopback_cannot_reach_a_peer_elsewhere() {
+        let remark = |listen: &str, media: &str, peer: &str| {
+            let text = format!(
+                "[sip]\nlisten = [\"udp://{listen}:5060\"]\n[media]\naddress = \"{media}\"\n\
+                 [[trunk]]\nid = \"acme\"\nkind = \"operator\"\npeers = [{{ address = \"{peer}\" }}]\n"
+            );
+            let config =
+                Config::parse(std::path::Path::new("p.toml"), &text).unwrap_or_else(|why| panic!("{why}"));
+            config.trunks.profiles().iter().find_map(|profile| unreachable(&config, profile))
+        };
+        assert!(
+            remark("127.0.0.1", "127.0.0.1", "192.0.2.9").is_some_and(|said| said.contains("sip.listen"))
+        );
+        assert!(
+            remark("192.0.2.1", "127.0.0.1", "192.0.2.9").is_some_and(|said| said.contains("media.address"))
+        );
+        assert_eq!(remark("127.0.0.1", "127.0.0.1", "127.0.0.2"), None);
+        assert_eq!(remark("192.0.2.1", "192.0.2.1", "192.0.2.9"), None);
     }
 }
