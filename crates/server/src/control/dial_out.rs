@@ -247,8 +247,9 @@ impl<D: Door> Control<D> {
         self.attempt_over(leg);
         tracing::info!(%leg, attempt, %trunk, ?kind, status = failure.status, reason = ?failure.reason, failover, "dial-out attempt failed");
         let q850 = failure.response.as_ref().and_then(|response| super::signalling::q850_of(response));
-        let failure =
-            DialFailure { kind, status: failure.status, q850, failover, reason: failure.reason.clone() };
+        // Where nobody answered there is no status: 408 and 503 would be our own inventions in the record.
+        let status = if failure.response.is_some() { failure.status } else { 0 };
+        let failure = DialFailure { kind, status, q850, failover, reason: failure.reason.clone() };
         let another = profile.and_then(|profile| self.untried_peer(profile, leg)).is_some();
         if let (true, true, Some(candidate)) = (failover, another, candidate) {
             self.tell_bridge(now, Event::PeerFailed { leg, attempt, failure });
