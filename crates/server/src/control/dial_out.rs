@@ -177,11 +177,8 @@ impl<D: Door> Control<D> {
         }
     }
 
-    pub(super) fn progress(&mut self, now: Now, leg: LegId, status: u16, body: Option<Bytes>) {
-        let Some(entry) = self.legs.get_mut(&leg) else { return };
-        if let (Some(body), Some(media)) = (body, entry.media.as_mut()) {
-            media.early_answer = Some(body);
-        }
+    pub(super) fn progress(&mut self, now: Now, leg: LegId, status: u16) {
+        let Some(entry) = self.legs.get(&leg) else { return };
         let attempt = entry.attempt;
         self.changed.extend(self.callees.get(&leg));
         self.tell_bridge(now, Event::LegProgress { leg, attempt, status });
@@ -191,8 +188,8 @@ impl<D: Door> Control<D> {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let attempt = entry.attempt;
         let Some(media) = entry.media.as_mut() else { return };
-        // Some carriers answer in the 183 and send a bare 200.
-        let answer = body.or_else(|| media.early_answer.take()).unwrap_or_default();
+        // Where a carrier answers in the 183 and sends a bare 200, the endpoint has put the early SDP here.
+        let answer = body.unwrap_or_default();
         let trunks = Arc::clone(&self.trunks);
         let Some(profile) = trunks.get(&entry.trunk) else { return };
         match sip::sdp::accept_answer(&media.sdp, &answer, &profile.capabilities())

@@ -57,6 +57,4 @@ pub(super) struct LegMedia<Io> {
     pub negotiated: Option<Negotiated>,
     /// Whether our 200 carried the offer, so that the ACK brings the answer.
     pub late_offer: bool,
-    /// An answer in a provisional response, which counts if the 200 brings none.
-    pub early_answer: Option<Bytes>,
 }

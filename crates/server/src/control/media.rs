@@ -65,7 +65,6 @@ impl<D: Door> Control<D> {
                 sdp,
                 late_offer: negotiated.is_none(),
                 negotiated,
-                early_answer: None,
             }),
             Err(error) => {
                 self.door.close(now.mono, Some(opened.io), opened.port);
@@ -80,7 +79,6 @@ impl<D: Door> Control<D> {
         media.local.session_id = self.random.random::<u64>() >> 2;
         media.sdp = sdp::offer(&media.local, &profile.capabilities());
         media.negotiated = None;
-        media.early_answer = None;
         media
     }
 

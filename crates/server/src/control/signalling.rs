@@ -27,9 +27,9 @@ impl<D: Door> Control<D> {
                     self.established(now, id, leg, answer);
                 }
             }
-            Event::Progress { id, status, body, .. } => {
+            Event::Progress { id, status, .. } => {
                 if let Some(leg) = self.leg_of(id) {
-                    self.progress(now, leg, status, body);
+                    self.progress(now, leg, status);
                 }
             }
             Event::Answered { id, body, .. } => {
