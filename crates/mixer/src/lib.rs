@@ -32,7 +32,7 @@ pub use g711::G711;
 pub use leg::{CLIPS, Direction, Ingress, IngressCounts, Leg, LegConfig, LegStats, MediaConfig};
 pub use port::{Command, Digits, DigitsError, Report, Seat};
 pub use shard::{Shard, ShardConfig};
-pub use units::{ConferenceId, LegId, PayloadType, Ptime, RtpTime, SeqNo, Ssrc};
+pub use units::{ConferenceId, LegId, PayloadType, Ptime, Rate, RtpTime, SeqNo, Ssrc};
 
 #[cfg(test)]
 #[global_allocator]

@@ -8,6 +8,45 @@ use std::time::Duration;
 /// (RFC 3551 table 4), which is why [`Samples`] and [`ExtRtpTime`] differences convert one to one.
 pub const SAMPLE_RATE: u32 = 8_000;
 
+/// Samples in a 20 ms frame at the highest [`Rate`].
+pub const MAX_FRAME: usize = 960;
+
+/// PCM samples per second, of a codec or of a conference. Not to be confused with a clock rate, which counts RTP timestamps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Rate {
+    /// 8 kHz: the telephone.
+    #[default]
+    Narrow,
+    /// 16 kHz: wideband speech.
+    Wide,
+    /// 48 kHz: full band.
+    Full,
+}
+
+impl Rate {
+    /// All of them, from the lowest to the highest.
+    pub const ALL: [Self; 3] = [Self::Narrow, Self::Wide, Self::Full];
+
+    /// Samples per second.
+    pub const fn hz(self) -> u32 {
+        match self {
+            Self::Narrow => 8_000,
+            Self::Wide => 16_000,
+            Self::Full => 48_000,
+        }
+    }
+
+    /// Samples in 20 ms.
+    pub const fn frame(self) -> usize {
+        self.hz() as usize / 50
+    }
+
+    /// 0, 1, 2 from the lowest to the highest: for arrays with an element per rate.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
 /// Identity of one leg for its whole life, whoever owns it at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LegId(pub u64);
@@ -305,6 +344,13 @@ mod tests {
         {
             assert_eq!(RtpTime::new(wire).extend(ExtRtpTime::new(reference)), ExtRtpTime::new(extended));
         }
+    }
+
+    #[test]
+    fn a_rate_knows_its_frame() {
+        assert_eq!(Rate::ALL.map(Rate::frame), [160, 320, MAX_FRAME]);
+        assert_eq!(Rate::ALL.map(Rate::index), [0, 1, 2]);
+        assert!(Rate::ALL.is_sorted());
     }
 
     #[test]
