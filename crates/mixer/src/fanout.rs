@@ -1,7 +1,7 @@
 //! Encoding by what is heard, not by leg: all listeners on the same codec share one encode.
 
+use crate::codec::g711::G711;
 use crate::frame::{FRAME, Frame};
-use crate::g711::G711;
 use crate::rtp::MAX_CSRC;
 use crate::sum::Sum;
 use crate::units::Ssrc;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
+use crate::codec::g711::G711;
 use crate::frame::{Clip, FRAME, Frame};
-use crate::g711::G711;
 use crate::jitter::PlayoutStats;
 use crate::port::{Digits, key_of};
 use crate::rtp::{self, FarEnd, Rtcp};

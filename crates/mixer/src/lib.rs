@@ -4,10 +4,10 @@
 //! commands in, datagrams in, [`Shard::tick`] every 20 ms, datagrams out, reports out.
 
 pub mod clock;
+pub mod codec;
 pub mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod g711;
 pub mod guard;
 pub mod jitter;
 pub mod rtp;
@@ -25,14 +25,15 @@ mod sum;
 mod testing;
 
 pub use clock::Clock;
+pub use codec::g711::G711;
+pub use codec::{Codec, Decoder, Encoder, Undecodable};
 pub use conference::{Conference, MixConfig, Sabotage};
 pub use decimate::decimate;
 pub use frame::{Clip, FRAME, Frame, TICK};
-pub use g711::G711;
 pub use leg::{CLIPS, Direction, Ingress, IngressCounts, Leg, LegConfig, LegStats, MediaConfig};
 pub use port::{Command, Digits, DigitsError, Report, Seat};
 pub use shard::{Shard, ShardConfig};
-pub use units::{ConferenceId, LegId, PayloadType, Ptime, Rate, RtpTime, SeqNo, Ssrc};
+pub use units::{ConferenceId, LegId, MAX_FRAME, PayloadType, Ptime, Rate, RtpTime, SeqNo, Ssrc};
 
 #[cfg(test)]
 #[global_allocator]

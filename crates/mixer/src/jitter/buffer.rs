@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use super::conceal::Conceal;
 use super::delay::Delay;
+use crate::codec::g711::G711;
 use crate::frame::{FRAME, Frame};
-use crate::g711::G711;
 use crate::units::{ExtRtpTime, ExtSeqNo, RtpTime, Samples, SeqNo};
 
 /// The longest payload taken, in samples: 120 ms. Peers send 10 to 60 ms.

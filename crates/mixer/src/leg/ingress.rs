@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::{Direction, MediaConfig};
+use crate::codec::g711::G711;
 use crate::frame::Frame;
-use crate::g711::G711;
 use crate::jitter::{Buffer, Pull};
 use crate::rtp::{Detector, EventPayload, Packet, Reception, ReceptionBlock, Source, Verdict};
 use crate::units::{PayloadType, Samples, Ssrc};

@@ -38,6 +38,16 @@ impl G711 {
         }
     }
 
+    /// Mean absolute sample value of what `codes` decode to, 0..=32768, rounded down; 0 for no codes.
+    pub fn level(self, codes: &[u8]) -> u16 {
+        let table = match self {
+            Self::Pcmu => &MU_LAW_LEVEL,
+            Self::Pcma => &A_LAW_LEVEL,
+        };
+        let sum: u32 = codes.iter().map(|code| u32::from(table[usize::from(*code)])).sum();
+        (sum / codes.len().max(1) as u32) as u16
+    }
+
     /// Encodes as many samples as the shorter of the two slices holds.
     pub fn encode(self, pcm: &[i16], codes: &mut [u8]) {
         match self {
@@ -103,6 +113,20 @@ static A_LAW: [i16; 256] = {
     }
     table
 };
+
+static MU_LAW_LEVEL: [u16; 256] = absolute(&MU_LAW);
+
+static A_LAW_LEVEL: [u16; 256] = absolute(&A_LAW);
+
+const fn absolute(table: &[i16; 256]) -> [u16; 256] {
+    let mut levels = [0; 256];
+    let mut code = 0;
+    while code < 256 {
+        levels[code] = table[code].unsigned_abs();
+        code += 1;
+    }
+    levels
+}
 
 #[cfg(test)]
 mod tests {
@@ -179,6 +203,20 @@ mod tests {
                 let expected = if law == G711::Pcmu && code == 0x7f { 0xff } else { code };
                 assert_eq!(back[0], expected, "{law:?} {code:#04x}");
             }
+        }
+    }
+
+    #[test]
+    fn the_level_of_the_codes_is_the_mean_absolute_value_of_their_samples() {
+        let codes: Vec<u8> = (0..=255).collect();
+        for law in G711::ALL {
+            for codes in [&codes[..], &codes[..160], &codes[100..117], &codes[..0]] {
+                let mut pcm = vec![0; codes.len()];
+                law.decode(codes, &mut pcm);
+                let sum: u32 = pcm.iter().map(|sample| u32::from(sample.unsigned_abs())).sum();
+                assert_eq!(u32::from(law.level(codes)), sum / codes.len().max(1) as u32, "{law:?}");
+            }
+            assert_eq!(law.level(&[0x80; 480]), law.level(&[0x80]), "the loudest packet does not overflow");
         }
     }
 

@@ -1,0 +1,223 @@
+//! Codecs: 20 ms of linear PCM to a payload and back.
+//!
+//! [`Codec`] names one with everything that changes its bits, so that it is the key of whatever may be encoded once and sent
+//! to many. [`Encoder`] and [`Decoder`] are the state of one stream in one direction: made when a leg is made, and from then
+//! on they neither allocate nor free. What a payload says about itself without being decoded (how long it lasts, how loud it
+//! is) is asked of the [`Codec`].
+
+pub mod g711;
+
+use g711::G711;
+use thiserror::Error;
+
+use crate::units::{MAX_FRAME, Rate};
+
+/// Bytes of the largest payload of one 20 ms frame that we ever send.
+pub const MAX_PAYLOAD: usize = 400;
+
+/// Frames of 20 ms in the longest payload that is decoded: 120 ms, the longest packet of Opus (RFC 6716 section 3.4).
+pub const MAX_FRAMES: usize = 6;
+
+/// Room for the PCM of the longest payload at the highest rate.
+pub const MAX_DECODED: usize = MAX_FRAMES * MAX_FRAME;
+
+/// A codec and its settings: two streams of equal `Codec`s that encode the same PCM send the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// G.711 mu-law (RFC 3551 section 4.5.14).
+    Pcmu,
+    /// G.711 A-law (RFC 3551 section 4.5.14).
+    Pcma,
+}
+
+impl Codec {
+    /// The encoding name of SDP (RFC 3551 table 4, RFC 7587 section 6.1).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+        }
+    }
+
+    /// Ticks of the RTP timestamp per second.
+    pub const fn clock_rate(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma => 8_000,
+        }
+    }
+
+    /// The rate of the PCM that is encoded and decoded.
+    pub const fn rate(self) -> Rate {
+        match self {
+            Self::Pcmu | Self::Pcma => Rate::Narrow,
+        }
+    }
+
+    /// PCM samples at [`Codec::rate`] that `payload` decodes to; `None` when it is malformed, empty or longer than 120 ms.
+    pub fn duration(self, payload: &[u8]) -> Option<usize> {
+        let samples = match self {
+            Self::Pcmu | Self::Pcma => payload.len(),
+        };
+        (1..=MAX_FRAMES * self.rate().frame()).contains(&samples).then_some(samples)
+    }
+
+    /// Mean absolute value, 0..=32768, of the samples that `payload` would decode to, without decoding it. `None` where that
+    /// cannot be had cheaply, and for a payload without a [`Codec::duration`].
+    pub fn level(self, payload: &[u8]) -> Option<u16> {
+        self.duration(payload)?;
+        match self {
+            Self::Pcmu => Some(G711::Pcmu.level(payload)),
+            Self::Pcma => Some(G711::Pcma.level(payload)),
+        }
+    }
+
+    /// Whether `payload` holds nothing that could be heard, told without decoding it: for G.711 the codes of zero and the
+    /// step next to it. `None` where it cannot be told cheaply, and for a payload without a [`Codec::duration`].
+    pub fn is_silence(self, payload: &[u8]) -> Option<bool> {
+        self.level(payload).map(|level| level <= SMALLEST_STEP)
+    }
+}
+
+/// A-law has no zero: its silence is +-8. The first step of mu-law is 8 too.
+const SMALLEST_STEP: u16 = 8;
+
+impl From<G711> for Codec {
+    fn from(law: G711) -> Self {
+        match law {
+            G711::Pcmu => Self::Pcmu,
+            G711::Pcma => Self::Pcma,
+        }
+    }
+}
+
+/// A payload that cannot be decoded: count it, conceal its time, and go on with the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Undecodable {
+    /// Not a payload of this codec, or longer than 120 ms.
+    #[error(
+        "the payload is empty, longer than 120 ms, or not one of {0}; check that both sides agree on the codec"
+    )]
+    Malformed(&'static str),
+    /// A payload of this codec that lasts longer than the room given for its samples.
+    #[error(
+        "the payload decodes to {samples} samples and there is room for {room}; give room for MAX_DECODED samples"
+    )]
+    NoRoom {
+        /// Samples that it holds.
+        samples: usize,
+        /// Samples there is room for.
+        room: usize,
+    },
+}
+
+/// One stream to be sent.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    codec: Codec,
+    state: EncoderState,
+}
+
+#[derive(Clone, Debug)]
+enum EncoderState {
+    G711(G711),
+}
+
+impl Encoder {
+    /// The start of a stream. It takes all the memory that it will need.
+    pub fn new(codec: Codec) -> Self {
+        let state = match codec {
+            Codec::Pcmu => EncoderState::G711(G711::Pcmu),
+            Codec::Pcma => EncoderState::G711(G711::Pcma),
+        };
+        Self { codec, state }
+    }
+
+    /// The codec it was made for.
+    pub const fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// Encodes exactly one 20 ms frame at the codec's rate. Returns the bytes written to `payload`; 0 means that nothing is to
+    /// be sent for this frame.
+    ///
+    /// # Panics
+    ///
+    /// When `pcm` is not [`Rate::frame`] samples long or `payload` shorter than [`MAX_PAYLOAD`].
+    pub fn encode(&mut self, pcm: &[i16], payload: &mut [u8]) -> usize {
+        assert_eq!(pcm.len(), self.codec.rate().frame(), "an encoder takes one 20 ms frame at a time");
+        assert!(payload.len() >= MAX_PAYLOAD, "an encoder needs room for MAX_PAYLOAD bytes");
+        match &mut self.state {
+            EncoderState::G711(law) => {
+                law.encode(pcm, payload);
+                pcm.len()
+            }
+        }
+    }
+
+    /// Continues the stream of `other`: from here on both encode the same PCM to the same bits. False, and nothing changed,
+    /// where the codecs differ or the codec's state cannot be copied.
+    #[must_use]
+    pub fn copy_state_from(&mut self, other: &Self) -> bool {
+        if self.codec != other.codec {
+            return false;
+        }
+        match (&mut self.state, &other.state) {
+            (EncoderState::G711(_), EncoderState::G711(_)) => true,
+        }
+    }
+}
+
+/// One stream that is received.
+#[derive(Debug)]
+pub struct Decoder {
+    codec: Codec,
+    state: DecoderState,
+}
+
+#[derive(Debug)]
+enum DecoderState {
+    G711(G711),
+}
+
+impl Decoder {
+    /// The start of a stream. It takes all the memory that it will need.
+    pub fn new(codec: Codec) -> Self {
+        let state = match codec {
+            Codec::Pcmu => DecoderState::G711(G711::Pcmu),
+            Codec::Pcma => DecoderState::G711(G711::Pcma),
+        };
+        Self { codec, state }
+    }
+
+    /// The codec it was made for.
+    pub const fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// Decodes one payload to the front of `pcm`; returns its samples at the codec's rate, which are as many as
+    /// [`Codec::duration`] says. On an error nothing was decoded and the stream goes on as if there had been no payload.
+    pub fn decode(&mut self, payload: &[u8], pcm: &mut [i16]) -> Result<usize, Undecodable> {
+        let samples = self.codec.duration(payload).ok_or(Undecodable::Malformed(self.codec.name()))?;
+        let room = pcm.len();
+        let pcm = pcm.get_mut(..samples).ok_or(Undecodable::NoRoom { samples, room })?;
+        match &mut self.state {
+            DecoderState::G711(law) => law.decode(payload, pcm),
+        }
+        Ok(samples)
+    }
+
+    /// Decodes the copy of a lost frame that the packet after it may carry (Opus in-band FEC, RFC 6716 section 2.1.7), to all
+    /// of `pcm`: the samples that were lost. `None`, with `pcm` and the stream untouched, where there is no such copy. The next
+    /// packet itself is decoded afterwards as usual.
+    pub fn decode_fec(&mut self, _next_payload: &[u8], _pcm: &mut [i16]) -> Option<usize> {
+        None
+    }
+
+    /// The codec's own guess at the next `pcm.len()` samples, which were lost. False, with `pcm` untouched, where it has none.
+    pub fn conceal(&mut self, _pcm: &mut [i16]) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests;
