@@ -99,12 +99,12 @@ fn tick(criterion: &mut Criterion) {
 fn g711(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("mixer/g711");
     group.sample_size(30).measurement_time(Duration::from_secs(1)).warm_up_time(Duration::from_millis(300));
-    let mut frame = Frame::SILENCE;
-    frame.0.iter_mut().enumerate().for_each(|(n, sample)| *sample = (n as i16).wrapping_mul(397));
+    let mut frame = Frame::default();
+    frame.samples_mut().iter_mut().enumerate().for_each(|(n, sample)| *sample = (n as i16).wrapping_mul(397));
     for law in G711::ALL {
         let mut codes = [0; FRAME];
         group.bench_function(format!("encode_{law:?}"), |bencher| {
-            bencher.iter(|| law.encode(black_box(&frame.0), black_box(&mut codes)));
+            bencher.iter(|| law.encode(black_box(frame.samples()), black_box(&mut codes)));
         });
         let mut pcm = [0; FRAME];
         group.bench_function(format!("decode_{law:?}"), |bencher| {

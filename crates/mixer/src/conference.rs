@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::fanout::Fanout;
-use crate::frame::{Clip, Frame};
+use crate::frame::Frame;
 use crate::guard;
 use crate::leg::{CLIPS, Player};
 use crate::port::Seat;
 use crate::select::Ranking;
+use crate::sound::Clip;
 use crate::sum::Sum;
-use crate::units::{ConferenceId, LegId, Ssrc};
+use crate::units::{ConferenceId, LegId, Rate, Ssrc};
 
 /// A way to break the mixer on purpose. Nothing but a proof that a break would be noticed has a use for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,16 +171,20 @@ impl<IO> Conference<IO> {
             let leg = &mut seat.leg;
             let chosen = self.ranking.chose(number);
             if leg.voice.shape(chosen, &mut leg.frame) && self.talkers.len() < self.talkers.capacity() {
-                self.sum.add(&leg.frame);
+                self.sum.add(leg.frame.samples());
                 self.talkers.push((number, leg.far_ssrc()));
             }
         }
         while let Some(clip) = self.clips.take_ended() {
             self.ended.push_back((clip, true)); // room for two queues full: see `play`
         }
-        let tone = self.clips.frame().map(|(frame, except)| (*frame, except));
+        let tone = self.clips.frame(Rate::Narrow).map(|(samples, except)| {
+            let mut frame = Frame::default();
+            frame.samples_mut().copy_from_slice(samples);
+            (frame, except)
+        });
         if let Some((frame, _)) = &tone {
-            self.sum.add(frame);
+            self.sum.add(frame.samples());
         }
         tone
     }
@@ -193,15 +198,16 @@ impl<IO> Conference<IO> {
             let leg = &mut seat.leg;
             let law = leg.config().media.codec;
             let talks = talkers.next_if(|(talker, _)| *talker == number).is_some() && !sabotaged;
-            let spared = tone.filter(|(_, except)| *except == Some(leg.id())).map(|(frame, _)| frame);
+            let spared =
+                tone.filter(|(_, except)| *except == Some(leg.id())).map(|(frame, _)| frame.samples());
             let minus = match (talks, spared) {
                 (false, None) => None,
-                (true, None) => Some(self.sum.minus(&leg.frame)),
+                (true, None) => Some(self.sum.minus(leg.frame.samples())),
                 (false, Some(tone)) => Some(self.sum.minus(tone)),
-                (true, Some(tone)) => Some(self.sum.minus_both(&leg.frame, tone)),
+                (true, Some(tone)) => Some(self.sum.minus_both(leg.frame.samples(), tone)),
             };
             let (codes, csrcs) = match (leg.clip_frame(), minus) {
-                (Some(clip), _) => self.fanout.clip(&clip, law),
+                (Some(clip), _) => self.fanout.clip(clip, law),
                 (None, Some(heard)) => self.fanout.own(&heard, law, &self.talkers, number),
                 (None, None) => self.fanout.shared(&self.sum, law),
             };

@@ -89,7 +89,7 @@ impl Fanout {
             return (&SILENCE[place], &[]);
         }
         if !self.encoded[place] {
-            law.encode(&sum.whole().0, &mut self.shared[place]);
+            law.encode(sum.whole().samples(), &mut self.shared[place]);
             self.encoded[place] = true;
             self.encodes += 1;
         }
@@ -104,15 +104,15 @@ impl Fanout {
         talkers: &[(usize, Option<Ssrc>)],
         number: usize,
     ) -> (&[u8; FRAME], &[Ssrc]) {
-        law.encode(&heard.0, &mut self.own);
+        law.encode(heard.samples(), &mut self.own);
         self.encodes += 1;
         self.own_csrcs = Csrcs::of(talkers, Some(number));
         (&self.own, self.own_csrcs.as_slice())
     }
 
     /// A clip for one leg alone: nobody contributes to it.
-    pub(crate) fn clip(&mut self, clip: &Frame, law: G711) -> (&[u8; FRAME], &[Ssrc]) {
-        law.encode(&clip.0, &mut self.own);
+    pub(crate) fn clip(&mut self, clip: &[i16], law: G711) -> (&[u8; FRAME], &[Ssrc]) {
+        law.encode(clip, &mut self.own);
         self.encodes += 1;
         (&self.own, &[])
     }

@@ -1,64 +1,104 @@
-//! One 20 ms block of linear PCM at the conference's rate, and prompts made of such blocks.
+//! One 20 ms block of linear PCM.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-/// Samples in a [`Frame`]: 20 ms at 8 kHz.
-pub const FRAME: usize = 160;
+use crate::units::{MAX_FRAME, Rate};
+
+/// Samples in a [`Frame`] at 8 kHz.
+pub const FRAME: usize = Rate::Narrow.frame();
 
 /// The time one [`Frame`] lasts, and the time between two ticks.
 pub const TICK: Duration = Duration::from_millis(20);
 
-/// 20 ms of mono linear PCM: 160 samples of 16 bit at 8 kHz.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// 20 ms of mono linear PCM of 16 bit at any [`Rate`]. The memory is that of the highest rate, but only the samples in use are
+/// ever copied.
 #[repr(align(32))]
-pub struct Frame(pub [i16; FRAME]);
+pub struct Frame {
+    samples: [i16; MAX_FRAME],
+    rate: Rate,
+}
 
 impl Frame {
     /// Nothing to hear.
-    pub const SILENCE: Self = Self([0; FRAME]);
+    pub const fn silence(rate: Rate) -> Self {
+        Self { samples: [0; MAX_FRAME], rate }
+    }
+
+    /// Samples per second.
+    pub const fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// The samples, as many as [`Rate::frame`] says.
+    pub fn samples(&self) -> &[i16] {
+        &self.samples[..self.rate.frame()]
+    }
+
+    /// The samples, to change them.
+    pub fn samples_mut(&mut self) -> &mut [i16] {
+        &mut self.samples[..self.rate.frame()]
+    }
+
+    /// Silence, at whatever rate from now on.
+    pub fn reset(&mut self, rate: Rate) {
+        self.rate = rate;
+        self.samples_mut().fill(0);
+    }
+
+    /// Another rate, without the cost of [`Frame::reset`]; what the samples are is for the caller to say next.
+    pub fn set_rate(&mut self, rate: Rate) {
+        self.rate = rate;
+    }
+
+    /// Makes this frame the same as `other`.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.rate = other.rate;
+        self.samples_mut().copy_from_slice(other.samples());
+    }
 
     /// Mean absolute sample value, 0..=32768: the loudness measure of talker selection.
     pub fn mean_abs(&self) -> u16 {
-        let sum: u32 = self.0.iter().map(|&sample| u32::from(sample.unsigned_abs())).sum();
-        (sum / FRAME as u32) as u16
+        let samples = self.samples();
+        let sum: u32 = samples.iter().map(|&sample| u32::from(sample.unsigned_abs())).sum();
+        (sum / samples.len() as u32) as u16
     }
 }
 
+impl Clone for Frame {
+    fn clone(&self) -> Self {
+        let mut copy = Self::silence(self.rate);
+        copy.copy_from(self);
+        copy
+    }
+}
+
+impl PartialEq for Frame {
+    fn eq(&self, other: &Self) -> bool {
+        self.rate == other.rate && self.samples() == other.samples()
+    }
+}
+
+impl Eq for Frame {}
+
 impl Default for Frame {
     fn default() -> Self {
-        Self::SILENCE
+        Self::silence(Rate::default())
     }
 }
 
 impl std::fmt::Debug for Frame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Frame(mean_abs {})", self.mean_abs())
+        write!(f, "Frame({} Hz, mean_abs {})", self.rate.hz(), self.mean_abs())
     }
 }
 
-/// A prompt or a tone, decoded once and shared: whoever made it keeps a second `Arc` or gets this one back in a report, so
-/// that the last reference is never dropped on a media thread.
-#[derive(Clone, Debug)]
-pub struct Clip {
-    /// The caller's own number for it; it comes back when the clip has ended.
-    pub token: u64,
-    /// The sound, 20 ms a frame, at 8 kHz.
-    pub frames: Arc<[Frame]>,
-}
-
-impl Clip {
-    /// A clip from linear PCM at 8 kHz; the last frame is filled up with silence.
-    pub fn from_pcm(token: u64, pcm: &[i16]) -> Self {
-        let frames = pcm
-            .chunks(FRAME)
-            .map(|chunk| {
-                let mut frame = Frame::SILENCE;
-                frame.0.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
-                frame
-            })
-            .collect();
-        Self { token, frames }
+#[cfg(test)]
+impl Frame {
+    /// 20 ms of the same value at 8 kHz.
+    pub(crate) fn constant(value: i16) -> Self {
+        let mut frame = Self::silence(Rate::Narrow);
+        frame.samples_mut().fill(value);
+        frame
     }
 }
 
@@ -67,15 +107,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clip_from_pcm_is_filled_up_with_silence() {
-        let clip = Clip::from_pcm(7, &[5; FRAME + 1]);
-        assert_eq!(clip.frames.len(), 2);
-        assert_eq!(clip.frames[0], Frame([5; FRAME]));
-        assert_eq!((clip.frames[1].0[0], clip.frames[1].0[1]), (5, 0));
+    fn the_loudest_possible_frame_does_not_overflow_the_level() {
+        for rate in Rate::ALL {
+            let mut frame = Frame::silence(rate);
+            frame.samples_mut().fill(i16::MIN);
+            assert_eq!(frame.mean_abs(), 32_768);
+        }
     }
 
     #[test]
-    fn the_loudest_possible_frame_does_not_overflow_the_level() {
-        assert_eq!(Frame([i16::MIN; FRAME]).mean_abs(), 32_768);
+    fn a_frame_is_as_long_as_its_rate_says_and_only_that_counts() {
+        let mut frame = Frame::silence(Rate::Full);
+        frame.samples_mut().fill(7);
+        frame.set_rate(Rate::Wide);
+        let mut other = Frame::silence(Rate::Wide);
+        assert_ne!(frame, other);
+        other.samples_mut().fill(7);
+        assert_eq!(
+            (frame.samples().len(), &frame),
+            (320, &other),
+            "what lies beyond the rate is not looked at"
+        );
+        frame.reset(Rate::Narrow);
+        assert_eq!(frame, Frame::default());
+        assert_eq!(frame.clone(), frame);
     }
 }

@@ -63,7 +63,7 @@ pub fn rtcp(input: &[u8]) {
 pub fn jitter_ops(input: &[u8]) {
     let mut now = epoch();
     let mut buffer = Buffer::new();
-    let mut frame = Frame::SILENCE;
+    let mut frame = Frame::default();
     for operation in input.as_chunks::<8>().0 {
         let (kind, number) =
             (operation[0], u32::from_be_bytes([0, operation[1], operation[2], operation[3]]));

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 
 use crate::codec::g711::G711;
-use crate::frame::{Clip, FRAME, Frame};
+use crate::frame::{FRAME, Frame};
 use crate::jitter::PlayoutStats;
 use crate::port::{Digits, key_of};
 use crate::rtp::{self, FarEnd, Rtcp};
 use crate::select::Voice;
-use crate::units::{LegId, PayloadType, Ptime, RtpTime, SeqNo, Ssrc};
+use crate::sound::{Clip, Sound};
+use crate::units::{LegId, PayloadType, Ptime, Rate, RtpTime, SeqNo, Ssrc};
 
 pub use ingress::{Ingress, IngressCounts};
 pub use player::CLIPS;
@@ -126,7 +127,7 @@ pub(crate) enum LegEvent {
     MediaResumed,
     Digit(char),
     DigitsSent,
-    ClipEnded { token: u64, finished: bool, frames: Arc<[Frame]> },
+    ClipEnded { token: u64, finished: bool, sound: Arc<Sound> },
 }
 
 /// Events that can wait in a leg besides clips.
@@ -169,7 +170,7 @@ impl Leg {
             dropped_digits: 0,
             last_tick: None,
             now: None,
-            frame: Frame::SILENCE,
+            frame: Frame::default(),
             voice: Voice::default(),
             config,
         }
@@ -336,7 +337,7 @@ impl Leg {
     pub(crate) fn begin_tick(&mut self, now: Instant) -> bool {
         self.now = self.outgoing.begin_tick(now);
         if self.now.is_none() {
-            self.frame = Frame::SILENCE;
+            self.frame.reset(Rate::Narrow);
             return false;
         }
         self.last_tick = Some(now);
@@ -352,12 +353,12 @@ impl Leg {
     }
 
     /// Takes the frame of the clip that is played to this leg instead of the mix, if one is.
-    pub(crate) fn clip_frame(&mut self) -> Option<Frame> {
+    pub(crate) fn clip_frame(&mut self) -> Option<&[i16]> {
         self.now?;
         while let Some(clip) = self.player.take_ended() {
             self.clip_ended(clip, true);
         }
-        self.player.frame().map(|(frame, _)| *frame)
+        self.player.frame(Rate::Narrow).map(|(frame, _)| frame)
     }
 
     /// Second half of a tick: what it hears, encoded with its codec, becomes a packet.
@@ -384,7 +385,7 @@ impl Leg {
 
     fn clip_ended(&mut self, clip: Clip, finished: bool) {
         // There is room: `clips` counts those waiting here and in the player, and is bounded by CLIPS.
-        self.events.push_back(LegEvent::ClipEnded { token: clip.token, finished, frames: clip.frames });
+        self.events.push_back(LegEvent::ClipEnded { token: clip.token, finished, sound: clip.sound });
     }
 
     /// Notes an event that is not a clip; when nobody collects them for long, digits are dropped and counted.

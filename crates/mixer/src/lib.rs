@@ -14,12 +14,13 @@ pub mod rtp;
 pub mod units;
 
 mod conference;
-mod decimate;
+mod convert;
 mod fanout;
 mod leg;
 mod port;
 mod select;
 mod shard;
+mod sound;
 mod sum;
 #[cfg(test)]
 mod testing;
@@ -28,11 +29,11 @@ pub use clock::Clock;
 pub use codec::g711::G711;
 pub use codec::{Codec, Decoder, Encoder, Undecodable};
 pub use conference::{Conference, MixConfig, Sabotage};
-pub use decimate::decimate;
-pub use frame::{Clip, FRAME, Frame, TICK};
+pub use frame::{FRAME, Frame, TICK};
 pub use leg::{CLIPS, Direction, Ingress, IngressCounts, Leg, LegConfig, LegStats, MediaConfig};
 pub use port::{Command, Digits, DigitsError, Report, Seat};
 pub use shard::{Shard, ShardConfig};
+pub use sound::{Clip, Sound};
 pub use units::{ConferenceId, LegId, MAX_FRAME, PayloadType, Ptime, Rate, RtpTime, SeqNo, Ssrc};
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::frame::{Clip, Frame};
 use crate::leg::{Direction, Leg, MediaConfig};
+use crate::sound::{Clip, Sound};
 use crate::units::{ConferenceId, LegId};
 
 /// A leg and what it sends and receives through. It moves by value (boxed) between conferences and shards: ownership is the
@@ -148,7 +148,7 @@ pub enum Report<IO> {
         /// False when it was stopped, interrupted or could not be played.
         finished: bool,
         /// The sound comes home, so that it is not freed on the media thread.
-        frames: Arc<[Frame]>,
+        sound: Arc<Sound>,
     },
     /// A clip played to a conference is over.
     ConferenceClipEnded {
@@ -159,7 +159,7 @@ pub enum Report<IO> {
         /// False when the conference ended first or does not exist.
         finished: bool,
         /// The sound comes home.
-        frames: Arc<[Frame]>,
+        sound: Arc<Sound>,
     },
     /// A leg that was removed, or that had nowhere to sit.
     Returned {

@@ -1,6 +1,6 @@
 //! Who is heard: loudness with hangover, the loudest few, and ramps so that nobody comes or goes with a click.
 
-use crate::frame::{FRAME, Frame};
+use crate::frame::Frame;
 
 /// Mean absolute sample value from which a frame counts as sound: about -60 dBm0, below the noise of a good line.
 const THRESHOLD: u16 = 24;
@@ -49,10 +49,10 @@ impl Voice {
         let before = std::mem::replace(&mut self.heard, chosen);
         match (before, chosen) {
             (true, true) => {}
-            (false, true) => ramp(&mut frame.0, |n| n),
+            (false, true) => ramp(frame.samples_mut(), |n| n),
             (true, false) => {
-                ramp(&mut frame.0, |n| RAMP as i32 - 1 - n);
-                frame.0[RAMP..FRAME].fill(0);
+                ramp(frame.samples_mut(), |n| RAMP as i32 - 1 - n);
+                frame.samples_mut()[RAMP..].fill(0);
             }
             (false, false) => return false,
         }
@@ -65,7 +65,7 @@ impl Voice {
     }
 }
 
-fn ramp(samples: &mut [i16; FRAME], gain: impl Fn(i32) -> i32) {
+fn ramp(samples: &mut [i16], gain: impl Fn(i32) -> i32) {
     for (n, sample) in samples.iter_mut().take(RAMP).enumerate() {
         *sample = (i32::from(*sample) * gain(n as i32) / RAMP as i32) as i16;
     }
@@ -107,6 +107,7 @@ impl Ranking {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::FRAME;
 
     #[test]
     fn the_loudest_are_chosen_and_of_equals_the_first() {
@@ -125,11 +126,11 @@ mod tests {
     #[test]
     fn a_talker_stays_active_through_400_ms_of_silence() {
         let mut voice = Voice::default();
-        voice.listen(&Frame::SILENCE);
+        voice.listen(&Frame::default());
         assert!(!voice.is_active());
-        voice.listen(&Frame([1_000; FRAME]));
+        voice.listen(&Frame::constant(1_000));
         let active = (0..40).take_while(|_| {
-            voice.listen(&Frame::SILENCE);
+            voice.listen(&Frame::default());
             voice.is_active()
         });
         assert_eq!(active.count(), 19);
@@ -138,24 +139,24 @@ mod tests {
     #[test]
     fn who_is_heard_is_replaced_only_by_someone_clearly_louder() {
         let (mut heard, mut other) = (Voice::default(), Voice::default());
-        heard.listen(&Frame([1_000; FRAME]));
-        heard.shape(true, &mut Frame([1_000; FRAME]));
-        other.listen(&Frame([1_400; FRAME]));
+        heard.listen(&Frame::constant(1_000));
+        heard.shape(true, &mut Frame::constant(1_000));
+        other.listen(&Frame::constant(1_400));
         assert!(heard.weight() > other.weight());
-        other.listen(&Frame([1_600; FRAME]));
+        other.listen(&Frame::constant(1_600));
         assert!(heard.weight() < other.weight());
     }
 
     #[test]
     fn nobody_comes_or_goes_with_a_click() {
         let mut voice = Voice::default();
-        let mut played = Vec::new();
+        let mut played: Vec<i16> = Vec::new();
         for chosen in [true, true, false, false] {
-            let mut frame = Frame([8_000; FRAME]);
+            let mut frame = Frame::constant(8_000);
             if !voice.shape(chosen, &mut frame) {
-                frame = Frame::SILENCE;
+                frame = Frame::default();
             }
-            played.extend(frame.0);
+            played.extend(frame.samples());
         }
         let largest = played.windows(2).map(|pair| (pair[1] - pair[0]).abs()).max();
         assert!(largest <= Some(200), "{largest:?}");

@@ -7,9 +7,9 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use crate::conference::{Conference, MixConfig};
-use crate::frame::Clip;
 use crate::leg::LegEvent;
 use crate::port::{Command, Report, Seat};
+use crate::sound::Clip;
 use crate::units::{ConferenceId, LegId};
 
 /// What a shard is made of.
@@ -221,7 +221,7 @@ impl<IO> Shard<IO> {
         };
         if let Some(clip) = refused {
             self.stray_commands += 1;
-            let event = LegEvent::ClipEnded { token: clip.token, finished: false, frames: clip.frames };
+            let event = LegEvent::ClipEnded { token: clip.token, finished: false, sound: clip.sound };
             self.reports.push_back(report(leg, event));
         }
     }
@@ -241,10 +241,10 @@ fn report<IO>(leg: LegId, event: LegEvent) -> Report<IO> {
         LegEvent::MediaResumed => Report::MediaResumed { leg },
         LegEvent::Digit(digit) => Report::Digit { leg, digit },
         LegEvent::DigitsSent => Report::DigitsSent { leg },
-        LegEvent::ClipEnded { token, finished, frames } => Report::ClipEnded { leg, token, finished, frames },
+        LegEvent::ClipEnded { token, finished, sound } => Report::ClipEnded { leg, token, finished, sound },
     }
 }
 
 fn conference_clip_ended<IO>(conference: ConferenceId, clip: Clip, finished: bool) -> Report<IO> {
-    Report::ConferenceClipEnded { conference, token: clip.token, finished, frames: clip.frames }
+    Report::ConferenceClipEnded { conference, token: clip.token, finished, sound: clip.sound }
 }

@@ -6,17 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bridge::PromptId;
-use mixer::{Clip, Frame};
+use mixer::{Rate, Sound};
 
-/// Samples per second of a decoded prompt.
-const RATE: u32 = 8000;
-
-/// Every prompt and tone as frames of 20 ms at 8 kHz.
+/// Every prompt and tone, at every sample rate.
 #[derive(Debug)]
 pub struct Prompts {
-    clips: HashMap<PromptId, Arc<[Frame]>>,
-    entry: Arc<[Frame]>,
-    exit: Arc<[Frame]>,
+    clips: HashMap<PromptId, Arc<Sound>>,
+    entry: Arc<Sound>,
+    exit: Arc<Sound>,
 }
 
 /// Why the prompts could not be loaded; every missing or unusable file at once.
@@ -53,14 +50,14 @@ impl Prompts {
         for prompt in PromptId::ALL {
             let own = vec![prompt.stem().to_owned()];
             let files = names.get(prompt.stem()).unwrap_or(&own);
-            let mut samples = Vec::new();
+            let mut sounds = Vec::new();
             for file in files {
                 match read_wav(&folder.join(format!("{file}.wav"))) {
-                    Ok(more) => samples.extend(more),
+                    Ok(sound) => sounds.push(sound),
                     Err(problem) => problems.push(problem),
                 }
             }
-            clips.insert(prompt, to_frames(&samples));
+            clips.insert(prompt, Arc::new(Sound::sequence(&sounds)));
         }
         if problems.is_empty() {
             Ok(Self {
@@ -75,25 +72,22 @@ impl Prompts {
 
     /// Silent stand-ins of 200 ms each, for simulations in which nobody listens to the words.
     pub fn silent() -> Self {
-        let clip: Arc<[Frame]> = vec![Frame::SILENCE; 10].into();
+        let clip = Arc::new(Sound::new(Rate::Narrow, &[0; 10 * mixer::FRAME]));
         let clips = PromptId::ALL.into_iter().map(|prompt| (prompt, Arc::clone(&clip))).collect();
         Self { clips, entry: tone(&[(660.0, 0.2)]), exit: tone(&[(880.0, 0.2)]) }
     }
 
-    /// The frames of a sequence of prompts, played without a gap.
-    pub fn sequence(&self, prompts: &[PromptId]) -> Arc<[Frame]> {
+    /// A sequence of prompts, played without a gap.
+    pub fn sequence(&self, prompts: &[PromptId]) -> Arc<Sound> {
         if let [one] = prompts {
             return self.clips.get(one).map(Arc::clone).unwrap_or_default();
         }
-        prompts
-            .iter()
-            .filter_map(|prompt| self.clips.get(prompt))
-            .flat_map(|clip| clip.iter().copied())
-            .collect()
+        let clips = prompts.iter().filter_map(|prompt| self.clips.get(prompt));
+        Arc::new(Sound::sequence(clips.map(|clip| &**clip)))
     }
 
     /// The tone that says somebody came or went.
-    pub fn tone(&self, tone: bridge::Tone) -> Arc<[Frame]> {
+    pub fn tone(&self, tone: bridge::Tone) -> Arc<Sound> {
         match tone {
             bridge::Tone::Entry => Arc::clone(&self.entry),
             bridge::Tone::Exit => Arc::clone(&self.exit),
@@ -106,7 +100,7 @@ fn read_map(path: &Path) -> Result<HashMap<String, Vec<String>>, String> {
     toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn read_wav(path: &Path) -> Result<Vec<i16>, String> {
+fn read_wav(path: &Path) -> Result<Sound, String> {
     let wrong = |what: String| {
         format!("{}: {what}; expected mono 16-bit WAV at 8000, 16000 or 48000 Hz", path.display())
     };
@@ -117,28 +111,23 @@ fn read_wav(path: &Path) -> Result<Vec<i16>, String> {
     }
     let samples: Vec<i16> =
         reader.samples().collect::<Result<_, _>>().map_err(|error| wrong(error.to_string()))?;
-    match spec.sample_rate {
-        RATE => Ok(samples),
-        16_000 | 48_000 => Ok(mixer::decimate(&samples, (spec.sample_rate / RATE) as usize)),
-        other => Err(wrong(format!("{other} Hz"))),
-    }
-}
-
-fn to_frames(samples: &[i16]) -> Arc<[Frame]> {
-    Clip::from_pcm(0, samples).frames
+    let rate = Rate::ALL.into_iter().find(|rate| rate.hz() == spec.sample_rate);
+    let rate = rate.ok_or_else(|| wrong(format!("{} Hz", spec.sample_rate)))?;
+    Ok(Sound::new(rate, &samples))
 }
 
 /// Pure tones one after the other, each `(hertz, seconds)`, with short ramps so that nothing clicks.
-fn tone(parts: &[(f64, f64)]) -> Arc<[Frame]> {
+fn tone(parts: &[(f64, f64)]) -> Arc<Sound> {
+    let rate = f64::from(Rate::Full.hz());
     let mut samples = Vec::new();
     for &(hertz, seconds) in parts {
-        let count = (seconds * f64::from(RATE)) as usize;
+        let count = (seconds * rate) as usize;
         samples.extend((0..count).map(|n| {
-            let ramp = (n.min(count - n) as f64 / 80.0).min(1.0);
-            (4000.0 * ramp * (2.0 * PI * hertz * n as f64 / f64::from(RATE)).sin()) as i16
+            let ramp = (n.min(count - n) as f64 / (0.01 * rate)).min(1.0);
+            (4000.0 * ramp * (2.0 * PI * hertz * n as f64 / rate).sin()) as i16
         }));
     }
-    to_frames(&samples)
+    Arc::new(Sound::new(Rate::Full, &samples))
 }
 
 #[cfg(test)]

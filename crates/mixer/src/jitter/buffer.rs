@@ -13,7 +13,7 @@ use super::conceal::Conceal;
 use super::delay::Delay;
 use crate::codec::g711::G711;
 use crate::frame::{FRAME, Frame};
-use crate::units::{ExtRtpTime, ExtSeqNo, RtpTime, Samples, SeqNo};
+use crate::units::{ExtRtpTime, ExtSeqNo, Rate, RtpTime, Samples, SeqNo};
 
 /// The longest payload taken, in samples: 120 ms. Peers send 10 to 60 ms.
 pub const MAX_PAYLOAD: usize = 960;
@@ -226,7 +226,7 @@ impl Buffer {
                 self.conceal.conceal(frame);
                 self.stats.concealed_frames += 1;
             }
-            Pull::Filling | Pull::Silent => *frame = Frame::SILENCE,
+            Pull::Filling | Pull::Silent => frame.reset(Rate::Narrow),
         }
         pull
     }
@@ -391,7 +391,7 @@ impl Buffer {
 
     /// Copies what is stored of the 20 ms from `play` on and returns how many samples that is; the rest is silence.
     fn read(&self, play: i64, frame: &mut Frame) -> usize {
-        *frame = Frame::SILENCE;
+        frame.reset(Rate::Narrow);
         self.overlay(play, frame)
     }
 
@@ -402,7 +402,7 @@ impl Buffer {
             let from = slot.start.max(play);
             let to = (slot.start + i64::from(slot.length)).min(play + FRAME as i64);
             if from < to {
-                let out = &mut frame.0[(from - play) as usize..(to - play) as usize];
+                let out = &mut frame.samples_mut()[(from - play) as usize..(to - play) as usize];
                 let at = from.rem_euclid(RING as i64) as usize;
                 let until_wrap = (RING - at).min(out.len());
                 let (head, tail) = out.split_at_mut(until_wrap);

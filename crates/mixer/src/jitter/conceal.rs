@@ -2,6 +2,7 @@
 //! fading out within 60 ms.
 
 use crate::frame::{FRAME, Frame};
+use crate::units::Rate;
 
 /// Gain at the start of each concealed frame, and the end of the last one, in 1/256.
 const FADE: [i32; 4] = [256, 192, 96, 0];
@@ -20,29 +21,29 @@ impl Conceal {
     /// A real frame is about to be played; after a gap its first 4 ms are blended with what was played instead.
     pub(crate) fn good(&mut self, frame: &mut Frame) {
         if self.age > 0 {
-            let mut continued = Frame::SILENCE;
+            let mut continued = Frame::default();
             self.conceal(&mut continued);
-            let fade = continued.0.iter().zip(&mut frame.0).take(CROSSFADE).enumerate();
+            let fade = continued.samples().iter().zip(frame.samples_mut()).take(CROSSFADE).enumerate();
             for (n, (old, new)) in fade {
                 let n = n as i32;
                 *new = ((i32::from(*old) * (CROSSFADE as i32 - n) + i32::from(*new) * n) / CROSSFADE as i32)
                     as i16;
             }
         }
-        self.last = *frame;
+        self.last.copy_from(frame);
         self.age = 0;
     }
 
     /// The next frame of a gap.
     pub(crate) fn conceal(&mut self, frame: &mut Frame) {
         let (Some(&from), Some(&to)) = (FADE.get(self.age), FADE.get(self.age + 1)) else {
-            *frame = Frame::SILENCE;
+            frame.reset(Rate::Narrow);
             return;
         };
         for n in 0..FRAME {
             let gain = from + (to - from) * n as i32 / FRAME as i32;
             let source = if self.age.is_multiple_of(2) { FRAME - 1 - n } else { n };
-            frame.0[n] = ((i32::from(self.last.0[source]) * gain) >> 8) as i16;
+            frame.samples_mut()[n] = ((i32::from(self.last.samples()[source]) * gain) >> 8) as i16;
         }
         self.age += 1;
     }
@@ -50,7 +51,7 @@ impl Conceal {
     /// The sender paused on purpose (comfort noise, a digit): nothing is to be repeated.
     pub(crate) fn mute(&mut self) {
         self.age = FADE.len();
-        self.last = Frame::SILENCE;
+        self.last.reset(Rate::Narrow);
     }
 }
 
@@ -59,8 +60,8 @@ mod tests {
     use super::*;
 
     fn ramp() -> Frame {
-        let mut frame = Frame::SILENCE;
-        frame.0.iter_mut().enumerate().for_each(|(n, sample)| *sample = 1_000 + n as i16 * 10);
+        let mut frame = Frame::default();
+        frame.samples_mut().iter_mut().enumerate().for_each(|(n, sample)| *sample = 1_000 + n as i16 * 10);
         frame
     }
 
@@ -68,11 +69,11 @@ mod tests {
     fn a_gap_is_filled_continuously_and_fades_to_silence_within_60_ms() {
         let mut conceal = Conceal::default();
         conceal.good(&mut ramp());
-        let mut played = ramp().0.to_vec();
+        let mut played = ramp().samples().to_vec();
         for _ in 0..4 {
-            let mut frame = Frame::SILENCE;
+            let mut frame = Frame::default();
             conceal.conceal(&mut frame);
-            played.extend(frame.0);
+            played.extend(frame.samples());
         }
         let largest_step = played.windows(2).map(|pair| (pair[1] - pair[0]).abs()).max();
         assert!(largest_step <= Some(25), "{largest_step:?}");
@@ -82,13 +83,13 @@ mod tests {
     #[test]
     fn the_first_frame_after_a_gap_takes_over_without_a_step() {
         let mut conceal = Conceal::default();
-        conceal.good(&mut Frame([8_000; FRAME]));
-        let mut gap = Frame::SILENCE;
+        conceal.good(&mut Frame::constant(8_000));
+        let mut gap = Frame::default();
         conceal.conceal(&mut gap);
-        let mut next = Frame([-8_000; FRAME]);
+        let mut next = Frame::constant(-8_000);
         conceal.good(&mut next);
-        assert!((gap.0[FRAME - 1] - next.0[0]).abs() < 200);
-        assert_eq!(next.0[CROSSFADE], -8_000);
+        assert!((gap.samples()[FRAME - 1] - next.samples()[0]).abs() < 200);
+        assert_eq!(next.samples()[CROSSFADE], -8_000);
     }
 
     #[test]
@@ -98,6 +99,6 @@ mod tests {
         conceal.mute();
         let mut frame = ramp();
         conceal.conceal(&mut frame);
-        assert_eq!(frame, Frame::SILENCE);
+        assert_eq!(frame, Frame::default());
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::frame::{Clip, Frame};
-use crate::units::LegId;
+use crate::sound::Clip;
+use crate::units::{LegId, Rate};
 
 /// Clips that can wait in one place, for one leg or for one conference.
 pub const CLIPS: usize = 32;
@@ -37,17 +37,17 @@ impl Player {
         Ok(())
     }
 
-    /// The frame of this tick and who is not to hear it; the place moves on. Take the ended clips first.
-    pub(crate) fn frame(&mut self) -> Option<(&Frame, Option<LegId>)> {
+    /// The 20 ms of this tick at `rate` and who is not to hear it; the place moves on. Take the ended clips first.
+    pub(crate) fn frame(&mut self, rate: Rate) -> Option<(&[i16], Option<LegId>)> {
         let item = self.queue.front()?;
-        let frame = item.clip.frames.get(self.next)?;
+        let frame = item.clip.sound.frame(rate, self.next)?;
         self.next += 1;
         Some((frame, item.except))
     }
 
     /// The first clip, if it has been played to its end.
     pub(crate) fn take_ended(&mut self) -> Option<Clip> {
-        let ended = self.queue.front().is_some_and(|item| self.next >= item.clip.frames.len());
+        let ended = self.queue.front().is_some_and(|item| self.next >= item.clip.sound.frames());
         if ended { self.take() } else { None }
     }
 
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     fn clip(token: u64, frames: usize) -> Clip {
-        Clip { token, frames: vec![Frame([token as i16; 160]); frames].into() }
+        Clip::from_pcm(token, Rate::Narrow, &vec![token as i16; 160 * frames])
     }
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
             while let Some(clip) = player.take_ended() {
                 ended.push((heard.len(), clip.token));
             }
-            heard.extend(player.frame().map(|(frame, _)| frame.0[0]));
+            heard.extend(player.frame(Rate::Narrow).map(|(frame, _)| frame[0]));
         }
         assert_eq!(heard, [1, 1, 3]);
         assert_eq!(ended, [(2, 1), (2, 2), (3, 3)]);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use mixer::{
     Clip, Command, ConferenceId, Digits, Direction, FRAME, G711, Leg, LegConfig, LegId, MediaConfig,
-    PayloadType, Ptime, Report, RtpTime, Seat, SeqNo, Shard, Ssrc, TICK,
+    PayloadType, Ptime, Rate, Report, RtpTime, Seat, SeqNo, Shard, Ssrc, TICK,
 };
 use rtc_shared::marshal::Marshal as _;
 
@@ -251,7 +251,7 @@ impl World {
 
 /// A clip of one tone.
 pub(crate) fn tone_clip(token: u64, hertz: f64, frames: usize) -> Clip {
-    Clip::from_pcm(token, &tone(hertz, 4_000.0, 0, frames * FRAME))
+    Clip::from_pcm(token, Rate::Narrow, &tone(hertz, 4_000.0, 0, frames * FRAME))
 }
 
 pub(crate) fn digits(text: &str) -> Digits {

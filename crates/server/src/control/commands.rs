@@ -36,7 +36,7 @@ impl<D: Door> Control<D> {
                 self.media_out(sent);
             }
             Command::Play { leg, token, prompts } => {
-                let clip = mixer::Clip { token, frames: self.prompts.sequence(&prompts) };
+                let clip = mixer::Clip { token, sound: self.prompts.sequence(&prompts) };
                 let sent = self
                     .seating
                     .tell(leg, mixer::Command::Play { leg: mixer_leg(leg), clip, interrupt: true });
@@ -47,12 +47,12 @@ impl<D: Door> Control<D> {
                 self.media_out(sent);
             }
             Command::PlayAll { conference, sound, except } => {
-                let frames = match sound {
+                let sound = match sound {
                     Sound::Tone(tone) => self.prompts.tone(tone),
                     Sound::Prompts(prompts) => self.prompts.sequence(&prompts),
                 };
                 if let Some(shard) = self.seating.shard_of(conference) {
-                    let clip = mixer::Clip { token: 0, frames };
+                    let clip = mixer::Clip { token: 0, sound };
                     let except = except.map(mixer_leg);
                     self.media_out([(
                         shard,
