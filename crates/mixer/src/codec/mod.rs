@@ -6,6 +6,7 @@
 //! is) is asked of the [`Codec`].
 
 pub mod g711;
+mod g722;
 
 use g711::G711;
 use thiserror::Error;
@@ -28,6 +29,8 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law (RFC 3551 section 4.5.14).
     Pcma,
+    /// G.722 at 64 kbit/s: 16 kHz, though its RTP clock runs at 8000 (RFC 3551 section 4.5.2).
+    G722,
 }
 
 impl Codec {
@@ -36,13 +39,14 @@ impl Codec {
         match self {
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
+            Self::G722 => "G722",
         }
     }
 
     /// Ticks of the RTP timestamp per second.
     pub const fn clock_rate(self) -> u32 {
         match self {
-            Self::Pcmu | Self::Pcma => 8_000,
+            Self::Pcmu | Self::Pcma | Self::G722 => 8_000,
         }
     }
 
@@ -50,6 +54,7 @@ impl Codec {
     pub const fn rate(self) -> Rate {
         match self {
             Self::Pcmu | Self::Pcma => Rate::Narrow,
+            Self::G722 => Rate::Wide,
         }
     }
 
@@ -57,6 +62,7 @@ impl Codec {
     pub fn duration(self, payload: &[u8]) -> Option<usize> {
         let samples = match self {
             Self::Pcmu | Self::Pcma => payload.len(),
+            Self::G722 => 2 * payload.len(),
         };
         (1..=MAX_FRAMES * self.rate().frame()).contains(&samples).then_some(samples)
     }
@@ -68,6 +74,7 @@ impl Codec {
         match self {
             Self::Pcmu => Some(G711::Pcmu.level(payload)),
             Self::Pcma => Some(G711::Pcma.level(payload)),
+            Self::G722 => None,
         }
     }
 
@@ -120,6 +127,7 @@ pub struct Encoder {
 #[derive(Clone, Debug)]
 enum EncoderState {
     G711(G711),
+    G722(g722::Encoder),
 }
 
 impl Encoder {
@@ -128,6 +136,7 @@ impl Encoder {
         let state = match codec {
             Codec::Pcmu => EncoderState::G711(G711::Pcmu),
             Codec::Pcma => EncoderState::G711(G711::Pcma),
+            Codec::G722 => EncoderState::G722(g722::Encoder::new()),
         };
         Self { codec, state }
     }
@@ -151,6 +160,10 @@ impl Encoder {
                 law.encode(pcm, payload);
                 pcm.len()
             }
+            EncoderState::G722(encoder) => {
+                let (pcm, payload) = (pcm.as_array(), payload.first_chunk_mut());
+                encoder.encode(pcm.expect("one frame"), payload.expect("room for one frame"))
+            }
         }
     }
 
@@ -163,6 +176,11 @@ impl Encoder {
         }
         match (&mut self.state, &other.state) {
             (EncoderState::G711(_), EncoderState::G711(_)) => true,
+            (EncoderState::G722(own), EncoderState::G722(other)) => {
+                own.clone_from(other);
+                true
+            }
+            _ => false,
         }
     }
 }
@@ -177,6 +195,7 @@ pub struct Decoder {
 #[derive(Debug)]
 enum DecoderState {
     G711(G711),
+    G722(g722::Decoder),
 }
 
 impl Decoder {
@@ -185,6 +204,7 @@ impl Decoder {
         let state = match codec {
             Codec::Pcmu => DecoderState::G711(G711::Pcmu),
             Codec::Pcma => DecoderState::G711(G711::Pcma),
+            Codec::G722 => DecoderState::G722(g722::Decoder::new()),
         };
         Self { codec, state }
     }
@@ -202,6 +222,7 @@ impl Decoder {
         let pcm = pcm.get_mut(..samples).ok_or(Undecodable::NoRoom { samples, room })?;
         match &mut self.state {
             DecoderState::G711(law) => law.decode(payload, pcm),
+            DecoderState::G722(decoder) => decoder.decode(payload, pcm),
         }
         Ok(samples)
     }

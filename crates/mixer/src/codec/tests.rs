@@ -3,7 +3,7 @@
 use super::*;
 use crate::guard;
 
-const CODECS: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];
+const CODECS: [Codec; 3] = [Codec::Pcmu, Codec::Pcma, Codec::G722];
 
 /// 20 ms of a tone of 437 Hz with the given amplitude.
 fn tone(rate: Rate, frame: usize, amplitude: f64) -> Vec<i16> {

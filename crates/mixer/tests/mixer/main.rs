@@ -1,6 +1,7 @@
 //! The mixer from outside, on virtual time: shards, phones made of packets, and the allocation guard armed throughout.
 
 mod canary;
+mod codecs;
 mod jitter;
 mod media;
 mod mix;
