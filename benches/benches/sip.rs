@@ -4,7 +4,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sip::{
     Framing, HeaderName, Message,
-    sdp::{self, Capabilities, Codec, Direction, LocalMedia},
+    sdp::{self, Capabilities, Direction, LocalMedia},
 };
 use std::hint::black_box;
 
@@ -67,7 +67,7 @@ fn message(c: &mut Criterion) {
 fn description(c: &mut Criterion) {
     let bytes = Bytes::from_static(INVITE.as_bytes());
     let offer = parse(&bytes).body().clone();
-    let caps = Capabilities { codecs: vec![Codec::Pcma, Codec::Pcmu], telephone_event: true, ptime_ms: 20 };
+    let caps = Capabilities::default();
     let local = LocalMedia {
         address: [192, 0, 2, 9].into(),
         port: 40_000,
@@ -75,6 +75,7 @@ fn description(c: &mut Criterion) {
         session_id: 1,
         session_version: 1,
         direction: Direction::SendRecv,
+        keys: Vec::new(),
     };
     c.bench_function("sip/sdp answer", |b| {
         b.iter(|| sdp::answer(black_box(&offer), &local, &caps).expect("acceptable"));

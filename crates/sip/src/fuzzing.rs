@@ -4,7 +4,7 @@
 use crate::{
     Framing, HeaderName, Message, NameAddr,
     framing::{FramerEvent, StreamFramer},
-    sdp::{self, Capabilities, Codec, Direction, LocalMedia},
+    sdp::{self, Capabilities, Codec, Direction, LocalMedia, MasterKey, Negotiated, Srtp, Suite},
     wire::limits,
 };
 use bytes::Bytes;
@@ -75,42 +75,64 @@ fn responded(request: &Message, status: u16, reason: &str) {
     assert_eq!(starts, expected + 1, "a header was smuggled in: {}", String::from_utf8_lossy(&bytes));
 }
 
-/// Any bytes as a description: no panic; what we answer is SDP that we could be answered with.
+/// Any bytes as a description, for trunks that want SRTP and that do not: no panic; what we answer is SDP that we could be
+/// answered with, and both say the same about codec, keys and extensions.
 pub fn sdp(input: &[u8]) {
-    let caps = Capabilities { codecs: vec![Codec::Pcmu, Codec::Pcma], telephone_event: true, ptime_ms: 20 };
-    for address in [[192, 0, 2, 9].into(), [0x2001, 0xdb8, 0, 0, 0, 0, 0, 9].into()] {
-        let local = LocalMedia {
-            address,
-            port: 40_000,
-            rtcp_port: 40_001,
-            session_id: 1,
-            session_version: 1,
-            direction: Direction::SendRecv,
+    for srtp in [Srtp::Off, Srtp::Optional, Srtp::Mandatory] {
+        let caps = Capabilities {
+            codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
+            audio_level: srtp != Srtp::Off,
+            srtp,
+            suites: Suite::ALL.to_vec(),
+            pad_keys: input.len().is_multiple_of(2),
+            ..Capabilities::default()
         };
-        match sdp::answer(input, &local, &caps) {
-            Ok((answer, agreed)) => {
-                assert!(
-                    (10..=60).contains(&agreed.ptime_ms)
-                        && agreed.audio_pt < 128
-                        && agreed.remote_rtp.port() != 0
-                );
-                let (_, back) = sdp::answer(&answer, &local, &caps).expect("our answer could be an offer");
-                assert_eq!(
-                    (back.codec, back.audio_pt, back.event_pt),
-                    (agreed.codec, agreed.audio_pt, agreed.event_pt)
-                );
-                assert!(answer.len() <= input.len() + 1024, "an answer larger than its offer");
-                let again = sdp::reoffer(&answer, &local).expect("our answer can be offered again");
-                let (_, back) =
-                    sdp::answer(&again, &local, &caps).expect("what we offer again could be an offer");
-                assert_eq!((back.codec, back.audio_pt), (agreed.codec, agreed.audio_pt));
+        for address in [[192, 0, 2, 9].into(), [0x2001, 0xdb8, 0, 0, 0, 0, 0, 9].into()] {
+            let local = LocalMedia {
+                address,
+                port: 40_000,
+                rtcp_port: 40_001,
+                session_id: 1,
+                session_version: 1,
+                direction: Direction::SendRecv,
+                keys: (1..).zip(Suite::ALL).map(|(n, s)| MasterKey::generate(s, |key| key.fill(n))).collect(),
+            };
+            match sdp::answer(input, &local, &caps) {
+                Ok((answer, agreed)) => described(input, &answer, &agreed, &local, &caps),
+                Err(error) => {
+                    assert!(matches!(error.status(), 400 | 413 | 488) && error.to_string().len() < 600);
+                }
             }
-            Err(error) => assert!(matches!(error.status(), 400 | 413 | 488) && error.to_string().len() < 500),
+            let ours = sdp::offer(&local, &caps);
+            for (offer, answer) in [(&ours[..], input), (input, &ours[..])] {
+                if let Ok(agreed) = sdp::accept_answer(offer, answer, &caps) {
+                    assert!(agreed.crypto.is_some() || srtp != Srtp::Mandatory, "plain where it must not be");
+                }
+            }
         }
-        let ours = sdp::offer(&local, &caps);
-        let _ = sdp::accept_answer(&ours, input, &caps);
-        let _ = sdp::accept_answer(input, &ours, &caps);
     }
+}
+
+fn described(input: &[u8], answer: &Bytes, agreed: &Negotiated, local: &LocalMedia, caps: &Capabilities) {
+    assert!((10..=60).contains(&agreed.ptime_ms) && agreed.audio_pt < 128 && agreed.remote_rtp.port() != 0);
+    assert_eq!(agreed.opus.is_some(), agreed.codec == Codec::Opus);
+    assert!(agreed.audio_level.is_none_or(|level| (1..=14).contains(&level.id)));
+    assert!(agreed.crypto.is_some() || caps.srtp != Srtp::Mandatory, "plain where it must not be");
+    assert!(answer.len() <= input.len() + 1024, "an answer larger than its offer");
+    let alike = |back: &Negotiated| {
+        assert_eq!(
+            (back.codec, back.audio_pt, back.event_pt),
+            (agreed.codec, agreed.audio_pt, agreed.event_pt)
+        );
+        assert_eq!(back.crypto.map(|c| (c.tag, c.suite())), agreed.crypto.map(|c| (c.tag, c.suite())));
+        assert_eq!(back.audio_level.map(|level| level.id), agreed.audio_level.map(|level| level.id));
+    };
+    let (_, back) = sdp::answer(answer, local, caps).expect("our answer could be an offer");
+    alike(&back);
+    assert_eq!(back.crypto.map(|c| c.theirs), agreed.crypto.map(|c| c.ours), "our key as the peer reads it");
+    let again = sdp::reoffer(answer, local).expect("our answer can be offered again");
+    alike(&sdp::answer(&again, local, caps).expect("what we offer again could be an offer").1);
+    alike(&sdp::accept_answer(&again, answer, caps).expect("what we offer again could be answered"));
 }
 
 /// Any bytes as a stream: the same messages come out in one piece and in small ones, each is read or refused as one
@@ -160,6 +182,13 @@ mod tests {
             .flat_map(|dir| fs::read_dir(vectors.join(dir)).expect("the vectors"))
             .map(|entry| fs::read(entry.expect("an entry").path()).expect("a file"))
             .collect()
+    }
+
+    /// The fuzzer's seeds of descriptions: codecs with parameters, keys, extensions.
+    fn descriptions() -> Vec<Vec<u8>> {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/sdp");
+        let files = fs::read_dir(folder).expect("the seeds");
+        files.map(|entry| fs::read(entry.expect("an entry").path()).expect("a file")).collect()
     }
 
     fn body(message: &[u8]) -> &[u8] {
@@ -218,6 +247,11 @@ mod tests {
             "To: <sip:a@b>\r\n",
             "sip:",
             "tel:",
+            "a=crypto:1 ",
+            "inline:",
+            "|2^31|1:1",
+            "/48000/2",
+            "SAVP",
         ]);
         let change = prop_oneof![
             (any::<usize>(), any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
@@ -262,6 +296,11 @@ mod tests {
         #[test]
         fn mutated_messages_keep_the_promises(seed in prop::sample::select(seeds()), changes in changes()) {
             run(&changed(seed, &changes));
+        }
+
+        #[test]
+        fn mutated_descriptions_keep_the_promises(seed in prop::sample::select(descriptions()), changes in changes()) {
+            sdp(&changed(seed, &changes));
         }
 
         #[test]

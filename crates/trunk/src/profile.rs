@@ -180,6 +180,6 @@ impl Profile {
 
     /// What is offered to and accepted from this peer in SDP: its codecs, keys by telephone-event (RFC 4733), 20 ms.
     pub fn capabilities(&self) -> Capabilities {
-        Capabilities { codecs: self.codecs.clone(), telephone_event: true, ptime_ms: 20 }
+        Capabilities { codecs: self.codecs.clone(), ..Capabilities::default() }
     }
 }

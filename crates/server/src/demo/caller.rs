@@ -184,7 +184,7 @@ impl Exchange {
             Law::A => Codec::Pcma,
         };
         let codecs = self.shared.config.laws.iter().map(codec).collect();
-        Capabilities { codecs, telephone_event: true, ptime_ms: 20 }
+        Capabilities { codecs, ..Capabilities::default() }
     }
 
     fn local_media(&self, ports: &MediaPorts) -> LocalMedia {
@@ -196,6 +196,7 @@ impl Exchange {
             session_id: u64::from(self.random::<u32>()),
             session_version: 1,
             direction: Direction::SendRecv,
+            keys: Vec::new(),
         }
     }
 

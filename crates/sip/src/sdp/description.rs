@@ -1,6 +1,10 @@
 //! A peer's description, with limits and with the meaning of each payload type.
 
-use super::{Codec, Direction, MAX_BYTES, MAX_MEDIA, MAX_PAYLOAD_TYPES, SdpError};
+use super::crypto::Line;
+use super::{
+    AudioLevel, Codec, Direction, MAX_BYTES, MAX_CRYPTO, MAX_MEDIA, MAX_PAYLOAD_TYPES, OpusParameters,
+    SdpError, Srtp,
+};
 use sdp_types::{Attribute, Connection, Media, Session};
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 enum Meaning {
     Audio(Codec),
     TelephoneEvent { clock_rate: u32 },
+    ComfortNoise,
     Unknown,
 }
 
@@ -41,16 +46,19 @@ impl Description {
     }
 
     /// The stream of m-line `media`, if it is audio that we could speak.
-    pub(super) fn stream<'a>(&'a self, media: &'a Media) -> Result<Stream<'a>, SdpError> {
+    pub(super) fn stream<'a>(&'a self, media: &'a Media, srtp: Srtp) -> Result<Stream<'a>, SdpError> {
         if media.media != "audio" || media.port == 0 {
             return Err(SdpError::NoAudio);
         }
         // AVPF differs in RTCP timing only, which is ours to choose when the peer asks for no feedback.
-        if !matches!(media.proto.as_str(), "RTP/AVP" | "RTP/AVPF") {
-            return Err(SdpError::Transport(shown(&media.proto)));
-        }
+        let secure = match media.proto.as_str() {
+            "RTP/AVP" | "RTP/AVPF" => false,
+            "RTP/SAVP" | "RTP/SAVPF" => true,
+            other if srtp == Srtp::Off => return Err(SdpError::Encrypted(shown(other))),
+            other => return Err(SdpError::Transport(shown(other))),
+        };
         let (formats, meanings) = payload_types(media)?;
-        Ok(Stream { session: &self.session, media, formats, meanings })
+        Ok(Stream { session: &self.session, media, secure, formats, meanings })
     }
 }
 
@@ -58,12 +66,67 @@ impl Description {
 pub(super) struct Stream<'a> {
     session: &'a Session,
     media: &'a Media,
+    /// It is RTP/SAVP or RTP/SAVPF.
+    secure: bool,
     /// Payload types in the order of the m-line.
     formats: Vec<u8>,
     meanings: Vec<Meaning>,
 }
 
 impl Stream<'_> {
+    /// The m-line's protocol, as it is written.
+    pub(super) fn protocol(&self) -> &str {
+        &self.media.proto
+    }
+
+    /// Whether the m-line itself asks for SRTP.
+    pub(super) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// What the peer wants of Opus under a payload type: its first fmtp there.
+    pub(super) fn opus(&self, payload_type: u8) -> OpusParameters {
+        let parameters = self.attributes("fmtp").find_map(|value| {
+            let (pt, parameters) = value.trim_start().split_once(' ')?;
+            (pt.parse() == Ok(payload_type)).then_some(parameters)
+        });
+        OpusParameters::parse(parameters.unwrap_or_default())
+    }
+
+    /// The audio level's extension, as the peer sees it: the media's, else the session's (RFC 8285 section 5). An ID that is
+    /// given to two extensions belongs to nobody.
+    pub(super) fn audio_level(&self) -> Option<AudioLevel> {
+        let of = |attributes: &[Attribute]| {
+            let maps =
+                || attributes.iter().filter(|a| a.attribute == "extmap").filter_map(|a| a.value.as_deref());
+            let level = maps().find_map(AudioLevel::parse)?;
+            let same =
+                |value: &&str| value.split([' ', '/']).next().is_some_and(|id| id.parse() == Ok(level.id));
+            (maps().filter(same).count() == 1).then_some(level)
+        };
+        of(&self.media.attributes).or_else(|| of(&self.session.attributes))
+    }
+
+    /// Whether there is any `a=crypto`.
+    pub(super) fn has_crypto(&self) -> bool {
+        self.attribute("crypto").is_some()
+    }
+
+    /// The lines of `a=crypto`, each with a tag of its own, and why the others cannot be used.
+    pub(super) fn crypto(&self) -> (Vec<Line>, Vec<String>) {
+        let (mut lines, mut refused): (Vec<Line>, Vec<String>) = (Vec::new(), Vec::new());
+        for value in self.attributes("crypto").take(MAX_CRYPTO) {
+            match Line::parse(value) {
+                Ok(line) if lines.iter().any(|other| other.tag == line.tag) => {
+                    refused.push(format!("line {} is there twice", line.tag));
+                }
+                Ok(line) => lines.push(line),
+                Err(why) => refused.push(why),
+            }
+        }
+        (lines, refused)
+    }
+
     /// The payload type of a codec, if it is there.
     pub(super) fn payload_type(&self, codec: Codec) -> Option<u8> {
         self.find(|meaning| meaning == Meaning::Audio(codec))
@@ -82,6 +145,11 @@ impl Stream<'_> {
         self.find(|meaning| meaning == Meaning::TelephoneEvent { clock_rate })
     }
 
+    /// The payload type of comfort noise at a clock of 8000.
+    pub(super) fn comfort_noise_payload_type(&self) -> Option<u8> {
+        self.find(|meaning| meaning == Meaning::ComfortNoise)
+    }
+
     fn find(&self, wanted: impl Fn(Meaning) -> bool) -> Option<u8> {
         self.formats.iter().zip(&self.meanings).find(|(_, meaning)| wanted(**meaning)).map(|(&pt, _)| pt)
     }
@@ -93,12 +161,13 @@ impl Stream<'_> {
         last(&self.media.attributes).or_else(|| last(&self.session.attributes)).unwrap_or_default()
     }
 
-    fn attribute(&self, name: &str) -> Option<&str> {
-        self.media
-            .attributes
-            .iter()
-            .find(|a| a.attribute == name)
-            .map(|a| a.value.as_deref().unwrap_or_default())
+    fn attribute<'s>(&'s self, name: &'s str) -> Option<&'s str> {
+        self.attributes(name).next()
+    }
+
+    fn attributes<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
+        let named = self.media.attributes.iter().filter(move |a| a.attribute == name);
+        named.map(|a| a.value.as_deref().unwrap_or_default())
     }
 
     /// Whether RTCP shall share the RTP port (RFC 5761).
@@ -108,8 +177,8 @@ impl Stream<'_> {
 
     /// ptime and maxptime in whole milliseconds; fractions are cut.
     pub(super) fn packet_times(&self) -> (Option<u32>, Option<u32>) {
-        let read = |name| {
-            let text: &str = self.attribute(name)?;
+        let read = |name: &'static str| {
+            let text = self.attribute(name)?;
             let whole = text.trim().split('.').next()?;
             whole.parse::<u32>().ok().filter(|&ms| ms > 0)
         };
@@ -191,7 +260,11 @@ fn payload_types(media: &Media) -> Result<(Vec<u8>, Vec<Meaning>), SdpError> {
             return Err(SdpError::DuplicatePayloadType(pt));
         }
         let known = mapped.get(usize::from(pt)).copied().flatten();
-        let by_number = || Codec::from_static(pt).map_or(Meaning::Unknown, Meaning::Audio);
+        let by_number = || match pt {
+            // RFC 3551 section 6.
+            13 => Meaning::ComfortNoise,
+            _ => Codec::from_static(pt).map_or(Meaning::Unknown, Meaning::Audio),
+        };
         formats.push(pt);
         meanings.push(known.unwrap_or_else(by_number));
     }
@@ -205,10 +278,11 @@ fn rtpmap(value: &str) -> Option<(u8, Meaning)> {
     let mut parts = words.next()?.split('/');
     let name = parts.next()?;
     let clock_rate = parts.next()?.parse().ok()?;
-    let mono = parts.next().is_none_or(|channels| channels == "1");
     let meaning = if name.eq_ignore_ascii_case("telephone-event") && pt >= 96 {
         Meaning::TelephoneEvent { clock_rate }
-    } else if mono && let Some(codec) = Codec::from_encoding(name, clock_rate) {
+    } else if name.eq_ignore_ascii_case("CN") && clock_rate == 8000 {
+        Meaning::ComfortNoise
+    } else if let Some(codec) = Codec::from_encoding(name, clock_rate, parts.next()) {
         Meaning::Audio(codec)
     } else {
         Meaning::Unknown

@@ -24,9 +24,25 @@ pub enum SdpError {
     /// The answer refused our stream or has other m-lines than our offer.
     #[error("the answer does not accept the one audio stream that was offered")]
     NotAccepted,
-    /// SRTP or something else that is not RTP/AVP.
-    #[error("the audio stream wants {0}; this trunk speaks plain RTP, offer RTP/AVP")]
+    /// Neither RTP nor SRTP with keys in SDP: DTLS, for one.
+    #[error("the audio stream wants {0}; offer RTP/AVP, or RTP/SAVP with a=crypto")]
     Transport(String),
+    /// SRTP, of whatever kind, on a trunk that has none.
+    #[error("the audio stream wants {0}; this trunk speaks plain RTP, offer RTP/AVP")]
+    Encrypted(String),
+    /// Plain RTP on a trunk that must not have it: the protocol, and the suites that would do.
+    #[error(
+        "the audio stream is {0} without a=crypto; this trunk requires SRTP, offer RTP/SAVP with a=crypto of {1}"
+    )]
+    NotEncrypted(String, String),
+    /// No line of `a=crypto` that could be used: why, and the suites that would do.
+    #[error("no a=crypto can be used ({0}); send one of {1} with inline keys")]
+    NoCrypto(String, String),
+    /// An answer whose `a=crypto` was never offered.
+    #[error(
+        "the answer's a=crypto ({0}) is none of those that were offered; answer with the tag and suite of one of them"
+    )]
+    CryptoNotOffered(String),
     /// No common codec.
     #[error("no common codec; offer one of {0}")]
     NoCodec(String),

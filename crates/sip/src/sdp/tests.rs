@@ -1,8 +1,11 @@
 use super::*;
+mod codecs;
+mod srtp;
+
 use std::fmt::Write as _;
 
 fn caps() -> Capabilities {
-    Capabilities { codecs: vec![Codec::Pcma, Codec::Pcmu], telephone_event: true, ptime_ms: 20 }
+    Capabilities::default()
 }
 
 fn local() -> LocalMedia {
@@ -13,6 +16,7 @@ fn local() -> LocalMedia {
         session_id: 7,
         session_version: 1,
         direction: Direction::SendRecv,
+        keys: Vec::new(),
     }
 }
 
