@@ -50,6 +50,7 @@ impl<D: Door> Control<D> {
             session_id: self.random.random::<u64>() >> 2,
             session_version: 1,
             direction: Direction::SendRecv,
+            keys: Vec::new(),
         };
         let capabilities = profile.capabilities();
         let described = match offer {
@@ -163,7 +164,7 @@ impl<D: Door> Control<D> {
             }
             return;
         };
-        let mut local = media.local;
+        let mut local = media.local.clone();
         let same = |sdp: &Bytes| sdp == &media.sdp;
         let described = sdp::answer(&offer, &local, &profile.capabilities()).and_then(|(sdp, negotiated)| {
             let negotiated = foreign(&self.door, &self.locals, negotiated)?;
@@ -397,6 +398,9 @@ fn g711(codec: sdp::Codec) -> mixer::G711 {
     match codec {
         sdp::Codec::Pcmu => mixer::G711::Pcmu,
         sdp::Codec::Pcma => mixer::G711::Pcma,
+        sdp::Codec::G722 | sdp::Codec::Opus => {
+            unreachable!("no trunk can list it, and what is not listed is not agreed")
+        }
     }
 }
 

@@ -353,6 +353,7 @@ impl Call {
         let law = match agreed.codec {
             Codec::Pcmu => Law::Mu,
             Codec::Pcma => Law::A,
+            Codec::G722 | Codec::Opus => unreachable!("these telephones offer laws alone"),
         };
         let exchange = &line.exchange;
         let stream = Stream {
