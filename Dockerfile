@@ -10,6 +10,8 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /src
 # the image has this one; rust-toolchain.toml would fetch the newest stable instead
 ENV RUSTUP_TOOLCHAIN=1.95.0
+# libopus is built from source
+RUN apt-get update && apt-get install -y --no-install-recommends cmake && rm -rf /var/lib/apt/lists/*
 COPY . .
 RUN cargo build --locked --release --package server --bin partyline
 

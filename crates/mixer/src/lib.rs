@@ -27,7 +27,7 @@ mod testing;
 
 pub use clock::Clock;
 pub use codec::g711::G711;
-pub use codec::{Codec, Decoder, Encoder, Undecodable};
+pub use codec::{Codec, Decoder, Encoder, OpusFormat, Undecodable};
 pub use conference::{Conference, MixConfig, Sabotage};
 pub use frame::{FRAME, Frame, TICK};
 pub use leg::{CLIPS, Direction, Ingress, IngressCounts, Leg, LegConfig, LegStats, MediaConfig};

@@ -7,8 +7,10 @@
 
 pub mod g711;
 mod g722;
+pub(crate) mod opus;
 
 use g711::G711;
+pub use opus::OpusFormat;
 use thiserror::Error;
 
 use crate::units::{MAX_FRAME, Rate};
@@ -31,6 +33,8 @@ pub enum Codec {
     Pcma,
     /// G.722 at 64 kbit/s: 16 kHz, though its RTP clock runs at 8000 (RFC 3551 section 4.5.2).
     G722,
+    /// Opus, mono: its RTP clock runs at 48,000 at every rate (RFC 7587 section 4.1).
+    Opus(OpusFormat),
 }
 
 impl Codec {
@@ -40,6 +44,7 @@ impl Codec {
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
             Self::G722 => "G722",
+            Self::Opus(_) => "opus",
         }
     }
 
@@ -47,6 +52,7 @@ impl Codec {
     pub const fn clock_rate(self) -> u32 {
         match self {
             Self::Pcmu | Self::Pcma | Self::G722 => 8_000,
+            Self::Opus(_) => 48_000,
         }
     }
 
@@ -55,6 +61,7 @@ impl Codec {
         match self {
             Self::Pcmu | Self::Pcma => Rate::Narrow,
             Self::G722 => Rate::Wide,
+            Self::Opus(format) => format.rate,
         }
     }
 
@@ -63,6 +70,7 @@ impl Codec {
         let samples = match self {
             Self::Pcmu | Self::Pcma => payload.len(),
             Self::G722 => 2 * payload.len(),
+            Self::Opus(format) => return opus::duration(payload, format.rate),
         };
         (1..=MAX_FRAMES * self.rate().frame()).contains(&samples).then_some(samples)
     }
@@ -74,14 +82,19 @@ impl Codec {
         match self {
             Self::Pcmu => Some(G711::Pcmu.level(payload)),
             Self::Pcma => Some(G711::Pcma.level(payload)),
-            Self::G722 => None,
+            Self::G722 | Self::Opus(_) => None,
         }
     }
 
-    /// Whether `payload` holds nothing that could be heard, told without decoding it: for G.711 the codes of zero and the
-    /// step next to it. `None` where it cannot be told cheaply, and for a payload without a [`Codec::duration`].
+    /// Whether `payload` holds nothing that has to be heard, told without decoding it. For G.711: only the codes of zero and the
+    /// step next to it. For Opus: the sender's encoder found no voice, by its own activity flags (RFC 6716 section 4.2.3); these
+    /// have no hangover, so that a listener keeps decoding for a while after the last `false`. `None` where it cannot be told
+    /// cheaply, and for a payload without a [`Codec::duration`].
     pub fn is_silence(self, payload: &[u8]) -> Option<bool> {
-        self.level(payload).map(|level| level <= SMALLEST_STEP)
+        match self {
+            Self::Opus(_) => opus::is_silence(payload),
+            _ => self.level(payload).map(|level| level <= SMALLEST_STEP),
+        }
     }
 }
 
@@ -118,16 +131,17 @@ pub enum Undecodable {
 }
 
 /// One stream to be sent.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Encoder {
     codec: Codec,
     state: EncoderState,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum EncoderState {
     G711(G711),
     G722(g722::Encoder),
+    Opus(opus::Encoder),
 }
 
 impl Encoder {
@@ -137,6 +151,7 @@ impl Encoder {
             Codec::Pcmu => EncoderState::G711(G711::Pcmu),
             Codec::Pcma => EncoderState::G711(G711::Pcma),
             Codec::G722 => EncoderState::G722(g722::Encoder::new()),
+            Codec::Opus(format) => EncoderState::Opus(opus::Encoder::new(format)),
         };
         Self { codec, state }
     }
@@ -164,6 +179,7 @@ impl Encoder {
                 let (pcm, payload) = (pcm.as_array(), payload.first_chunk_mut());
                 encoder.encode(pcm.expect("one frame"), payload.expect("room for one frame"))
             }
+            EncoderState::Opus(encoder) => encoder.encode(pcm, payload),
         }
     }
 
@@ -196,6 +212,7 @@ pub struct Decoder {
 enum DecoderState {
     G711(G711),
     G722(g722::Decoder),
+    Opus(opus::Decoder),
 }
 
 impl Decoder {
@@ -205,6 +222,7 @@ impl Decoder {
             Codec::Pcmu => DecoderState::G711(G711::Pcmu),
             Codec::Pcma => DecoderState::G711(G711::Pcma),
             Codec::G722 => DecoderState::G722(g722::Decoder::new()),
+            Codec::Opus(format) => DecoderState::Opus(opus::Decoder::new(format.rate)),
         };
         Self { codec, state }
     }
@@ -220,23 +238,37 @@ impl Decoder {
         let samples = self.codec.duration(payload).ok_or(Undecodable::Malformed(self.codec.name()))?;
         let room = pcm.len();
         let pcm = pcm.get_mut(..samples).ok_or(Undecodable::NoRoom { samples, room })?;
-        match &mut self.state {
-            DecoderState::G711(law) => law.decode(payload, pcm),
-            DecoderState::G722(decoder) => decoder.decode(payload, pcm),
-        }
-        Ok(samples)
+        let decoded = match &mut self.state {
+            DecoderState::G711(law) => {
+                law.decode(payload, pcm);
+                true
+            }
+            DecoderState::G722(decoder) => {
+                decoder.decode(payload, pcm);
+                true
+            }
+            DecoderState::Opus(decoder) => decoder.decode(payload, pcm),
+        };
+        decoded.then_some(samples).ok_or(Undecodable::Malformed(self.codec.name()))
     }
 
     /// Decodes the copy of a lost frame that the packet after it may carry (Opus in-band FEC, RFC 6716 section 2.1.7), to all
-    /// of `pcm`: the samples that were lost. `None`, with `pcm` and the stream untouched, where there is no such copy. The next
-    /// packet itself is decoded afterwards as usual.
-    pub fn decode_fec(&mut self, _next_payload: &[u8], _pcm: &mut [i16]) -> Option<usize> {
-        None
+    /// of `pcm`: the samples that were lost, in multiples of 2.5 ms; what is longer than the copy is concealed before it. `None`,
+    /// with the stream untouched, where there is no such copy. The next packet itself is decoded afterwards as usual.
+    pub fn decode_fec(&mut self, next_payload: &[u8], pcm: &mut [i16]) -> Option<usize> {
+        match &mut self.state {
+            DecoderState::Opus(decoder) => decoder.decode_fec(next_payload, pcm).then_some(pcm.len()),
+            DecoderState::G711(_) | DecoderState::G722(_) => None,
+        }
     }
 
-    /// The codec's own guess at the next `pcm.len()` samples, which were lost. False, with `pcm` untouched, where it has none.
-    pub fn conceal(&mut self, _pcm: &mut [i16]) -> bool {
-        false
+    /// The codec's own guess at the next `pcm.len()` samples, which were lost: for Opus, multiples of 2.5 ms up to 120 ms. False,
+    /// with the stream untouched, where it has none.
+    pub fn conceal(&mut self, pcm: &mut [i16]) -> bool {
+        match &mut self.state {
+            DecoderState::Opus(decoder) => decoder.conceal(pcm),
+            DecoderState::G711(_) | DecoderState::G722(_) => false,
+        }
     }
 }
 

@@ -3,7 +3,14 @@
 use super::*;
 use crate::guard;
 
-const CODECS: [Codec; 3] = [Codec::Pcmu, Codec::Pcma, Codec::G722];
+const CODECS: [Codec; 6] = [
+    Codec::Pcmu,
+    Codec::Pcma,
+    Codec::G722,
+    Codec::Opus(OpusFormat::speech(Rate::Narrow)),
+    Codec::Opus(OpusFormat::speech(Rate::Wide)),
+    Codec::Opus(OpusFormat::speech(Rate::Full)),
+];
 
 /// 20 ms of a tone of 437 Hz with the given amplitude.
 fn tone(rate: Rate, frame: usize, amplitude: f64) -> Vec<i16> {
