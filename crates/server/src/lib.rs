@@ -9,6 +9,7 @@ pub mod control;
 pub mod demo;
 mod descriptors;
 pub mod http;
+pub mod load;
 mod log_budget;
 pub mod media;
 pub mod metrics;

@@ -1,0 +1,189 @@
+//! One leg: what it says, and what is noted of what it hears.
+
+use std::net::UdpSocket;
+
+use super::arrivals::{Arrivals, Header, Order};
+use super::probe::{Burst, Clicker, Listener};
+use super::speech::Codec;
+use super::tones::Repertoire;
+use crate::demo::rtp::Packet;
+
+/// The largest payload that is sent.
+const LARGEST: usize = 1400;
+const HEADER: usize = 12;
+
+/// Where a leg sits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Number in the fleet.
+    pub(super) leg: usize,
+    pub(super) room: usize,
+    pub(super) seat: usize,
+}
+
+/// What a leg is for.
+pub(super) enum Part {
+    /// Talks when the plan says so; what it hears is judged.
+    Talker,
+    /// See [`Clicker`].
+    Clicker(Box<Clicker>),
+    /// See [`Listener`].
+    Listener(Box<Listener>),
+}
+
+/// A stretch of what a leg heard, for the ear.
+pub(super) struct Window {
+    pub(super) place: Place,
+    pub(super) scene: u64,
+    pub(super) payloads: Vec<Vec<u8>>,
+    /// Recorded before it was complete it is of no use after this time.
+    pub(super) until: u64,
+    /// Recording begins then.
+    pub(super) from: u64,
+    wanted: usize,
+}
+
+impl Window {
+    /// One that wants so many packets in a row.
+    pub(super) fn new(place: Place, scene: u64, from: u64, until: u64, wanted: usize) -> Self {
+        Self { place, scene, payloads: Vec::with_capacity(wanted), until, from, wanted }
+    }
+
+    /// True when complete.
+    fn add(&mut self, at: u64, order: Order, payload: &[u8]) -> bool {
+        match order {
+            Order::Old => return false,
+            Order::Jump => self.payloads.clear(),
+            Order::Next => {}
+        }
+        if at >= self.from {
+            self.payloads.push(payload.to_vec());
+        }
+        self.payloads.len() == self.wanted
+    }
+}
+
+/// What is counted of a leg beside its arrivals.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) sent: u64,
+    pub(super) send_errors: u64,
+    /// Datagrams that are not RTP.
+    pub(super) unreadable: u64,
+    /// RTP of another payload type than agreed.
+    pub(super) other_payloads: u64,
+}
+
+/// A leg and its socket, apart: a socket is lent out while its leg listens.
+pub(super) struct Line {
+    pub(super) socket: UdpSocket,
+    pub(super) leg: Leg,
+}
+
+pub(super) struct Leg {
+    pub(super) place: Place,
+    pub(super) part: Part,
+    /// The tone it says now.
+    pub(super) tone: Option<usize>,
+    pub(super) arrivals: Arrivals,
+    pub(super) tally: Tally,
+    pub(super) window: Option<Window>,
+    payload_type: u8,
+    step: u32,
+    header: Header,
+    /// Packets sent: the place in the loop.
+    beat: usize,
+    datagram: Box<[u8; HEADER + LARGEST]>,
+}
+
+impl Leg {
+    pub(super) fn new(place: Place, part: Part, codec: Codec, first: Header) -> Self {
+        Self {
+            place,
+            part,
+            tone: None,
+            arrivals: Arrivals::new(codec.step()),
+            tally: Tally::default(),
+            window: None,
+            payload_type: codec.payload_type(),
+            step: codec.step(),
+            header: first,
+            beat: usize::from(first.sequence),
+            datagram: Box::new([0; HEADER + LARGEST]),
+        }
+    }
+
+    /// Sends the packet of these 20 ms.
+    pub(super) fn speak(
+        &mut self,
+        socket: &UdpSocket,
+        repertoire: &Repertoire,
+        now: impl FnOnce() -> u64,
+        burst: &mut Burst,
+    ) {
+        let live;
+        let payload = match (&mut self.part, self.tone) {
+            (Part::Clicker(clicker), _) => {
+                live = clicker.next(now(), burst);
+                &live[..]
+            }
+            (_, Some(tone)) => repertoire.tone(tone).at(self.beat),
+            (_, None) => repertoire.quiet.at(self.beat),
+        };
+        self.beat += 1;
+        let length = HEADER + payload.len();
+        self.datagram[HEADER..length].copy_from_slice(payload);
+        self.write_header();
+        self.tally.sent += 1;
+        // The error of an earlier datagram (nobody listens there) is told on the next call, once: then this one is sent.
+        let datagram = &self.datagram[..length];
+        if socket.send(datagram).is_err() {
+            self.tally.send_errors += 1;
+            let _ = socket.send(datagram);
+        }
+    }
+
+    fn write_header(&mut self) {
+        let head = &mut self.datagram[..HEADER];
+        head[0] = 0x80;
+        head[1] = self.payload_type;
+        head[2..4].copy_from_slice(&self.header.sequence.to_be_bytes());
+        head[4..8].copy_from_slice(&self.header.timestamp.to_be_bytes());
+        head[8..12].copy_from_slice(&self.header.ssrc.to_be_bytes());
+        self.header.sequence = self.header.sequence.wrapping_add(1);
+        self.header.timestamp = self.header.timestamp.wrapping_add(self.step);
+    }
+
+    /// One datagram that came `at`; a window that it completes is returned.
+    pub(super) fn hear(&mut self, at: u64, datagram: &[u8], burst: Burst) -> Option<Window> {
+        let Some(packet) = Packet::parse(datagram) else {
+            self.tally.unreadable += 1;
+            return None;
+        };
+        let header = Header { ssrc: packet.ssrc, sequence: packet.sequence, timestamp: packet.timestamp };
+        let order = self.arrivals.add(header, at);
+        if packet.payload_type != self.payload_type {
+            self.tally.other_payloads += 1;
+            return None;
+        }
+        if let Part::Listener(listener) = &mut self.part {
+            listener.hear(at, packet.payload, burst);
+        }
+        let window = self.window.as_mut()?;
+        if at > window.until {
+            self.window = None;
+            return None;
+        }
+        if window.add(at, order, packet.payload) { self.window.take() } else { None }
+    }
+
+    /// Begins to count.
+    pub(super) fn clear(&mut self, burst: Burst) {
+        self.arrivals.clear();
+        self.tally = Tally::default();
+        self.window = None;
+        if let Part::Listener(listener) = &mut self.part {
+            listener.clear(burst);
+        }
+    }
+}

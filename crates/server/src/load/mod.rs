@@ -1,0 +1,21 @@
+//! A load generator for conference bridges: many legs, each with a socket of its own, driven by one thread, and judged only by
+//! what arrived at those sockets.
+//!
+//! [`fleet`] drives plain RTP legs whose addresses somebody else has agreed on; that is all it takes to load any bridge,
+//! whatever its signalling.
+
+pub mod arrivals;
+pub mod batch;
+pub mod cost;
+mod driver;
+mod ear;
+pub mod fleet;
+mod leg;
+pub mod plan;
+mod probe;
+pub mod report;
+pub mod speech;
+pub mod spread;
+#[cfg(test)]
+mod tests;
+mod tones;
