@@ -10,6 +10,7 @@ pub mod frame;
 pub mod fuzzing;
 pub mod guard;
 pub mod jitter;
+pub mod resample;
 pub mod rtp;
 pub mod units;
 
