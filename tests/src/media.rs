@@ -4,27 +4,27 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mixer::{Clock, Command, Report, Shard, ShardConfig};
+use mixer::{Command, PHASES, Phases, Report, Seat, Shard, ShardConfig};
 
 use crate::network::{Datagram, Lane};
 use crate::sockets::SimIo;
 use crate::world::World;
 
-/// RTCP is read and sent on this beat, in ticks.
-const RTCP_EVERY: u32 = 50;
+/// RTCP of a leg is read and sent on this beat, in ticks.
+const RTCP_EVERY: u64 = 50;
 
 /// One shard with its rings.
 pub struct SimShard {
     /// The mixer.
     pub shard: Shard<SimIo>,
-    pub(crate) clock: Clock,
+    pub(crate) clock: Phases,
     /// Commands in the ring, and when the shard sees them.
     ring: VecDeque<(Duration, Command<SimIo>)>,
     /// Commands that found the ring full.
     held: VecDeque<Command<SimIo>>,
     /// The most commands that waited for room.
     pub most_held: usize,
-    beat: u32,
+    beats: [u64; PHASES],
     /// Until then the thread does not run.
     pub(crate) stalled: Duration,
 }
@@ -34,11 +34,11 @@ impl SimShard {
         let mix = mixer::MixConfig { sabotage, ..mixer::MixConfig::default() };
         Self {
             shard: Shard::new(ShardConfig { mix, ..ShardConfig::default() }),
-            clock: Clock::new(first, 3),
+            clock: Phases::new(first, 3),
             ring: VecDeque::new(),
             held: VecDeque::new(),
             most_held: 0,
-            beat: 0,
+            beats: [0; PHASES],
             stalled: Duration::ZERO,
         }
     }
@@ -80,7 +80,7 @@ impl World {
         (!idle).then(|| self.since_start(place.clock.deadline()).max(place.stalled))
     }
 
-    /// One phase: commands, sockets, ticks, egress, RTCP, reports.
+    /// The phases that are due: commands, then for each sockets, tick, egress, RTCP; then reports.
     pub(crate) fn phase(&mut self, number: usize) {
         let (now, at, wall) = (self.instant(), self.elapsed(), self.wall());
         let place = &mut self.shards[number];
@@ -88,33 +88,33 @@ impl World {
             let (_, command) = place.ring.pop_front().expect("there is a first one");
             place.shard.apply(now, command);
         }
-        let rtcp = place.beat == 0;
-        for seat in place.shard.seats_mut() {
-            while let Some(arrived) = seat.io.read_rtp() {
-                seat.leg.ingress_rtp(arrived.at, &arrived.bytes);
-            }
-            while rtcp && let Some(arrived) = seat.io.read_rtcp() {
-                seat.leg.ingress_rtcp(arrived.at, &arrived.bytes);
-            }
-        }
         let mut out: Vec<(SocketAddr, SocketAddr, Vec<u8>)> = Vec::new();
-        while let Some(deadline) = place.clock.due(now) {
-            place.shard.tick(deadline);
-            for seat in place.shard.seats_mut() {
+        while let Some((phase, deadline)) = place.clock.due(now) {
+            let beat = place.beats[phase] % RTCP_EVERY;
+            place.beats[phase] += 1;
+            let ingress = |seat: &mut Seat<SimIo>| {
+                while let Some(arrived) = seat.io.read_rtp() {
+                    seat.leg.ingress_rtp(arrived.at, &arrived.bytes);
+                }
+                while seat.leg.id().0 % RTCP_EVERY == beat
+                    && let Some(arrived) = seat.io.read_rtcp()
+                {
+                    seat.leg.ingress_rtcp(arrived.at, &arrived.bytes);
+                }
+            };
+            let egress = |seat: &mut Seat<SimIo>| {
                 if let (Some(packet), Some(to)) = (seat.leg.egress(), seat.io.rtp_to()) {
                     out.push((seat.io.local, to, packet.to_vec()));
                 }
-            }
-        }
-        if rtcp {
-            for seat in place.shard.seats_mut() {
-                let Some((from, to)) = seat.io.rtcp_way() else { continue };
-                if let Some(packet) = seat.leg.egress_rtcp(now, wall) {
+                if seat.leg.id().0 % RTCP_EVERY == beat
+                    && let Some((from, to)) = seat.io.rtcp_way()
+                    && let Some(packet) = seat.leg.egress_rtcp(now, wall)
+                {
                     out.push((from, to, packet.to_vec()));
                 }
-            }
+            };
+            place.shard.phase(phase, deadline, ingress, egress);
         }
-        place.beat = (place.beat + 1) % RTCP_EVERY;
         let reports: Vec<Report<SimIo>> = std::iter::from_fn(|| place.shard.poll_report()).collect();
         for (from, to, bytes) in out {
             self.net.send(at, Datagram { from, to, lane: Lane::Media, bytes: bytes.into() });

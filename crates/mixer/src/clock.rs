@@ -5,7 +5,60 @@ use std::time::{Duration, Instant};
 
 use crate::frame::TICK;
 
-/// The deadlines of one media thread.
+/// Into how many groups the conferences of a media thread are spread. Each has a phase of its own, 5 ms after the one before
+/// it, so that packets leave evenly and a group that takes long delays the others little.
+pub const PHASES: usize = 4;
+
+/// From the deadline of one phase to the next one's.
+pub const PHASE: Duration = Duration::from_nanos(TICK.as_nanos() as u64 / PHASES as u64);
+
+/// The deadlines of one media thread: a [`Clock`] for each group of conferences, [`PHASE`] apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Phases {
+    clocks: [Clock; PHASES],
+}
+
+impl Phases {
+    /// The first phase is due at `first`; for `catch_up` see [`Clock::new`].
+    pub fn new(first: Instant, catch_up: u32) -> Self {
+        let clock = |phase: usize| Clock::new(first + PHASE * phase as u32, catch_up);
+        Self { clocks: std::array::from_fn(clock) }
+    }
+
+    /// When to wake up next.
+    pub fn deadline(&self) -> Instant {
+        self.first().1.deadline()
+    }
+
+    /// The phase that is due at `now`, the most overdue first, and the deadline of its tick; call until `None`.
+    pub fn due(&mut self, now: Instant) -> Option<(usize, Instant)> {
+        let phase = self.first().0;
+        self.clocks[phase].due(now).map(|deadline| (phase, deadline))
+    }
+
+    /// Ticks that ran a whole tick or more after their deadline.
+    pub fn late(&self) -> u64 {
+        self.clocks.iter().map(Clock::late).sum()
+    }
+
+    /// Ticks that never ran.
+    pub fn skipped(&self) -> u64 {
+        self.clocks.iter().map(Clock::skipped).sum()
+    }
+
+    /// The phase whose deadline is the earliest.
+    fn first(&self) -> (usize, &Clock) {
+        let mut first = (0, &self.clocks[0]);
+        for (phase, clock) in self.clocks.iter().enumerate() {
+            if clock.deadline() < first.1.deadline() {
+                first = (phase, clock);
+            }
+        }
+        first
+    }
+}
+
+/// The deadlines of one group of conferences.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     next: Instant,
@@ -104,5 +157,46 @@ mod tests {
         let mut clock = Clock::new(start, 1);
         assert_eq!(drain(&mut clock, start + Duration::from_hours(24)).len(), 1);
         assert_eq!(clock.skipped(), 86_400 * 50);
+    }
+
+    fn phases_due(phases: &mut Phases, now: Instant) -> Vec<(usize, Instant)> {
+        std::iter::from_fn(|| phases.due(now)).collect()
+    }
+
+    #[test]
+    fn the_phases_come_in_turn_5_ms_apart() {
+        let start = crate::testing::epoch();
+        let mut phases = Phases::new(start, 3);
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            let deadline = phases.deadline();
+            assert_eq!(phases_due(&mut phases, deadline - Duration::from_nanos(1)), []);
+            seen.extend(phases_due(&mut phases, deadline));
+        }
+        let expected: Vec<_> =
+            (0..6).map(|n: u32| (n as usize % 4, start + n * Duration::from_millis(5))).collect();
+        assert_eq!(seen, expected);
+        assert_eq!((phases.late(), phases.skipped()), (0, 0));
+    }
+
+    #[test]
+    fn a_late_phase_delays_no_deadline_of_the_others_and_a_stall_is_bounded_in_each() {
+        let start = crate::testing::epoch();
+        let mut phases = Phases::new(start, 3);
+        let seven = start + Duration::from_millis(7);
+        assert_eq!(phases_due(&mut phases, seven), [(0, start), (1, start + PHASE)]);
+        // Of each phase ten or more are due; the last three are run, in the order of their deadlines.
+        let stall = start + 10 * TICK + 2 * PHASE;
+        let caught_up = phases_due(&mut phases, stall);
+        assert_eq!(caught_up.len(), 4 * 3);
+        for phase in 0..PHASES {
+            let own: Vec<_> = caught_up.iter().filter(|due| due.0 == phase).map(|due| due.1).collect();
+            assert_eq!(own[1] - own[0], TICK);
+            assert_eq!(own[2] - own[1], TICK);
+            assert!(stall - own[2] < TICK);
+        }
+        // Due were: ticks 1 to 10 of the phases 0 and 1, 0 to 10 of phase 2, 0 to 9 of phase 3.
+        assert_eq!(phases.skipped(), 10 + 10 + 11 + 10 - 12);
+        assert_eq!(phases.deadline(), stall + PHASE);
     }
 }

@@ -26,7 +26,7 @@ mod sum;
 #[cfg(test)]
 mod testing;
 
-pub use clock::Clock;
+pub use clock::{Clock, PHASE, PHASES, Phases};
 pub use codec::g711::G711;
 pub use codec::{Codec, Decoder, Encoder, OpusFormat, Undecodable};
 pub use conference::{Conference, MixConfig, Sabotage};

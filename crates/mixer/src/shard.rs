@@ -1,11 +1,13 @@
 //! The sans-IO core of a media thread: the conferences that one thread owns.
 //!
-//! One phase is: [`Shard::apply`] what control asks, read the sockets into the legs of [`Shard::seats_mut`], [`Shard::tick`],
-//! send each leg's [`crate::Leg::egress`], hand over [`Shard::poll_report`]. The server and the simulation drive the same code.
+//! The conferences are spread over [`PHASES`] groups whose ticks are 5 ms apart ([`crate::Phases`]). Each time one is due:
+//! [`Shard::apply`] what control asks, [`Shard::phase`] with what reads and writes the sockets of a leg, hand over
+//! [`Shard::poll_report`]. The server and the simulation drive the same code.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
+use crate::clock::PHASES;
 use crate::conference::{Conference, MixConfig};
 use crate::leg::LegEvent;
 use crate::port::{Command, Report, Seat};
@@ -34,11 +36,26 @@ const REPORTS_PER_SEAT: usize = 8;
 #[derive(Debug)]
 pub struct Shard<IO> {
     config: ShardConfig,
-    conferences: Vec<Conference<IO>>,
+    groups: [Group<IO>; PHASES],
+    rooms: HashMap<ConferenceId, Room>,
     places: HashMap<LegId, ConferenceId>,
     reports: VecDeque<Report<IO>>,
     ticks: u64,
     stray_commands: u64,
+}
+
+/// The conferences that are ticked together, in one phase.
+#[derive(Debug)]
+struct Group<IO> {
+    conferences: Vec<Box<Conference<IO>>>,
+    legs: usize,
+}
+
+/// Where a conference is; it stays in its group, its place there changes.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    phase: usize,
+    place: usize,
 }
 
 impl<IO> Shard<IO> {
@@ -46,7 +63,11 @@ impl<IO> Shard<IO> {
     pub fn new(config: ShardConfig) -> Self {
         Self {
             config,
-            conferences: Vec::with_capacity(config.seats),
+            groups: std::array::from_fn(|_| Group {
+                conferences: Vec::with_capacity(config.seats / PHASES + 1),
+                legs: 0,
+            }),
+            rooms: HashMap::with_capacity(config.seats),
             places: HashMap::with_capacity(config.seats),
             reports: VecDeque::with_capacity((config.seats + 8) * REPORTS_PER_SEAT),
             ticks: 0,
@@ -54,7 +75,7 @@ impl<IO> Shard<IO> {
         }
     }
 
-    /// Ticks so far.
+    /// Ticks so far, each of one group of conferences.
     pub fn ticks(&self) -> u64 {
         self.ticks
     }
@@ -75,13 +96,18 @@ impl<IO> Shard<IO> {
     }
 
     /// The conferences, for a look at their state.
-    pub fn conferences(&self) -> impl ExactSizeIterator<Item = &Conference<IO>> {
-        self.conferences.iter()
+    pub fn conferences(&self) -> impl Iterator<Item = &Conference<IO>> {
+        self.groups.iter().flat_map(|group| &group.conferences).map(|conference| &**conference)
+    }
+
+    /// The phase in which a conference is ticked.
+    pub fn phase_of(&self, conference: ConferenceId) -> Option<usize> {
+        self.rooms.get(&conference).map(|room| room.phase)
     }
 
     /// Every leg with its way to the far end.
     pub fn seats_mut(&mut self) -> impl Iterator<Item = &mut Seat<IO>> {
-        self.conferences.iter_mut().flat_map(Conference::seats_mut)
+        self.groups.iter_mut().flat_map(Group::seats_mut)
     }
 
     /// One leg.
@@ -93,11 +119,7 @@ impl<IO> Shard<IO> {
     /// Does what control asks at `now`; between ticks, never during one.
     pub fn apply(&mut self, now: Instant, command: Command<IO>) {
         match command {
-            Command::Open { conference, seats } => {
-                if self.conference(conference).is_none() {
-                    self.conferences.push(Conference::new(conference, seats, self.config.mix));
-                }
-            }
+            Command::Open { conference, seats } => self.open(conference, seats),
             Command::Close { conference } => self.close(conference),
             Command::Seat { conference, seat } => self.sit(conference, seat),
             Command::Move { leg, to } => {
@@ -134,11 +156,29 @@ impl<IO> Shard<IO> {
         }
     }
 
-    /// Mixes 20 ms in every conference. `now` is the tick's deadline ([`crate::Clock::due`]), not the moment the thread woke up:
-    /// timestamps and playout follow it.
+    /// Mixes 20 ms in every conference, whatever its phase: for those who drive a shard without phases.
     pub fn tick(&mut self, now: Instant) {
-        for conference in &mut self.conferences {
+        for phase in 0..PHASES {
+            self.phase(phase, now, |_| {}, |_| {});
+        }
+    }
+
+    /// One phase, below [`PHASES`]: for each of its conferences `ingress` is called for each leg, to read what has arrived,
+    /// then 20 ms are mixed, then `egress` is called for each leg, to send what leaves. One conference after the other, because
+    /// a leg that was just read is still in the processor's cache when it is mixed and sent.
+    ///
+    /// `now` is the tick's deadline ([`crate::Phases::due`]), not the moment the thread woke up: timestamps and playout follow it.
+    pub fn phase(
+        &mut self,
+        phase: usize,
+        now: Instant,
+        mut ingress: impl FnMut(&mut Seat<IO>),
+        mut egress: impl FnMut(&mut Seat<IO>),
+    ) {
+        for conference in &mut self.groups[phase].conferences {
+            conference.seats_mut().for_each(&mut ingress);
             conference.tick(now);
+            conference.seats_mut().for_each(&mut egress);
             let id = conference.id();
             while let Some((clip, finished)) = conference.poll_ended_clip() {
                 self.reports.push_back(conference_clip_ended(id, clip, finished));
@@ -159,15 +199,33 @@ impl<IO> Shard<IO> {
     }
 
     fn conference(&mut self, id: ConferenceId) -> Option<&mut Conference<IO>> {
-        self.conferences.iter_mut().find(|conference| conference.id() == id)
+        let room = *self.rooms.get(&id)?;
+        self.groups[room.phase].conferences.get_mut(room.place).map(|conference| &mut **conference)
+    }
+
+    /// A new conference goes to the group with the least to do: the fewest legs and, while nobody sits yet, conferences.
+    fn open(&mut self, id: ConferenceId, seats: usize) {
+        if self.rooms.contains_key(&id) {
+            return;
+        }
+        let load = |phase: &usize| (self.groups[*phase].legs, self.groups[*phase].conferences.len());
+        let phase = (0..PHASES).min_by_key(load).unwrap_or(0);
+        let conferences = &mut self.groups[phase].conferences;
+        self.rooms.insert(id, Room { phase, place: conferences.len() });
+        conferences.push(Box::new(Conference::new(id, seats, self.config.mix)));
     }
 
     fn close(&mut self, id: ConferenceId) {
-        let Some(place) = self.conferences.iter().position(|conference| conference.id() == id) else {
+        let Some(room) = self.rooms.remove(&id) else {
             self.stray_commands += 1;
             return;
         };
-        let mut conference = self.conferences.swap_remove(place);
+        let group = &mut self.groups[room.phase];
+        let mut conference = group.conferences.swap_remove(room.place);
+        group.legs -= conference.seats().len();
+        if let Some(moved) = group.conferences.get(room.place) {
+            self.rooms.insert(moved.id(), room);
+        }
         conference.stop_clips();
         while let Some((clip, finished)) = conference.poll_ended_clip() {
             self.reports.push_back(conference_clip_ended(id, clip, finished));
@@ -180,8 +238,11 @@ impl<IO> Shard<IO> {
     fn sit(&mut self, id: ConferenceId, seat: Box<Seat<IO>>) {
         let leg = seat.leg.id();
         let known = self.places.contains_key(&leg);
-        if let Some(conference) = self.conference(id).filter(|_| !known) {
-            conference.join(seat);
+        let room = self.rooms.get(&id).filter(|_| !known);
+        if let Some(&Room { phase, place }) = room {
+            let group = &mut self.groups[phase];
+            group.conferences[place].join(seat);
+            group.legs += 1;
             self.places.insert(leg, id);
             let room = (self.places.len() + 8) * REPORTS_PER_SEAT;
             self.reports.reserve(room.saturating_sub(self.reports.len()));
@@ -192,8 +253,13 @@ impl<IO> Shard<IO> {
     }
 
     fn take(&mut self, leg: LegId) -> Option<Box<Seat<IO>>> {
-        let conference = self.places.remove(&leg);
-        let seat = conference.and_then(|id| self.conference(id)).and_then(|conference| conference.leave(leg));
+        let room = self.places.remove(&leg).and_then(|id| self.rooms.get(&id));
+        let seat = room.and_then(|room| {
+            let group = &mut self.groups[room.phase];
+            let seat = group.conferences[room.place].leave(leg);
+            group.legs -= usize::from(seat.is_some());
+            seat
+        });
         self.stray_commands += u64::from(seat.is_none());
         seat
     }
@@ -231,6 +297,12 @@ impl<IO> Shard<IO> {
             Some(seat) => act(seat),
             None => self.stray_commands += 1,
         }
+    }
+}
+
+impl<IO> Group<IO> {
+    fn seats_mut(&mut self) -> impl Iterator<Item = &mut Seat<IO>> {
+        self.conferences.iter_mut().flat_map(|conference| conference.seats_mut())
     }
 }
 

@@ -219,7 +219,7 @@ fn a_conference_that_closes_gives_everything_back() {
     let returned = world.reports.iter().filter(|report| matches!(report, Report::Returned { .. })).count();
     assert_eq!((returned, ended(&world)), (3, vec![(2, false)]));
     assert!(world.shard.is_empty());
-    assert_eq!(world.shard.conferences().len(), 0);
+    assert_eq!(world.shard.conferences().count(), 0);
 }
 
 #[test]

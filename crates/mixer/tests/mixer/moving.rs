@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use mixer::{Command, ConferenceId, Direction, G711, LegId, Report, Shard, ShardConfig, TICK};
+use mixer::{
+    Command, ConferenceId, Direction, G711, LegId, PHASES, Phases, Report, Shard, ShardConfig, TICK,
+};
 
-use crate::phone::{Phone, ROOM, World, epoch, seat};
+use crate::phone::{Phone, ROOM, TestSeat, World, epoch, seat};
 
 const LOBBY: ConferenceId = ConferenceId(2);
 
@@ -101,6 +103,86 @@ fn a_leg_moves_between_two_shards_with_the_same_ssrc_and_at_most_two_ticks_lost(
 }
 
 #[test]
+fn a_leg_moves_between_the_phases_of_a_shard_with_the_same_ssrc_and_at_most_two_ticks_lost() {
+    let start = epoch();
+    let mut shard = Shard::new(ShardConfig::default());
+    for room in 1..=PHASES as u64 {
+        shard.apply(start, Command::Open { conference: ConferenceId(room), seats: 2 });
+    }
+    let phases: Vec<_> = (1..=PHASES as u64).map(|room| shard.phase_of(ConferenceId(room))).collect();
+    assert_eq!(phases, [Some(0), Some(1), Some(2), Some(3)], "a conference for each group");
+    shard.apply(start, Command::Seat { conference: ROOM, seat: seat(1, G711::Pcma) });
+    let mut clock = Phases::new(start, 3);
+    let mut phone = Phone::with_tone(1, G711::Pcma, 450.0);
+    let mut sent_at = Vec::new();
+    let mut room = 1;
+    for step in 0..4_000_usize {
+        let now = clock.deadline();
+        if step % PHASES == 0 {
+            let spoken = phone.speak();
+            shard.seat_mut(LegId(1)).expect("it sits somewhere").leg.ingress_rtp(now, &spoken);
+        }
+        // At any place among the phases, to a room of any other phase.
+        if step % 37 == 36 {
+            room = (room - 1 + 1 + step / 37 % (PHASES - 1)) % PHASES + 1;
+            shard.apply(now, Command::Move { leg: LegId(1), to: ConferenceId(room as u64) });
+        }
+        let (phase, deadline) = clock.due(now).expect("one is due");
+        let egress = |seat: &mut TestSeat| {
+            if let Some(packet) = seat.leg.egress() {
+                phone.listen(packet);
+                sent_at.push(now);
+            }
+        };
+        shard.phase(phase, deadline, |_| {}, egress);
+    }
+    let moves = 4_000 / 37;
+    assert!(phone.arrived.len() >= 1_000 - 2 * moves, "{} of 1000 ticks", phone.arrived.len());
+    for (pair, at) in phone.arrived.windows(2).zip(sent_at.windows(2)) {
+        assert_eq!(pair[1].ssrc, pair[0].ssrc);
+        assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1), "the sequence continues");
+        let step = pair[1].timestamp.wrapping_sub(pair[0].timestamp);
+        assert!((160..=480).contains(&step), "the timestamp goes on with the media clock: {step}");
+        assert!(at[1] - at[0] <= 3 * TICK, "at most two ticks lost");
+    }
+    assert_eq!(shard.stray_commands(), 0);
+}
+
+#[test]
+fn new_conferences_go_to_the_group_with_the_fewest_legs_and_stay_there() {
+    let start = epoch();
+    let mut shard = Shard::new(ShardConfig::default());
+    let room = ConferenceId;
+    for id in 1..=5 {
+        shard.apply(start, Command::Open { conference: room(id), seats: 8 });
+    }
+    assert_eq!(shard.phase_of(room(5)), Some(0), "round and round while nobody sits");
+    // Three legs in the group of rooms 1 and 5, two in the next one, one in the third.
+    for (leg, conference) in [(1, 1), (2, 5), (3, 5), (4, 2), (5, 2), (6, 3)] {
+        shard.apply(start, Command::Seat { conference: room(conference), seat: seat(leg, G711::Pcmu) });
+    }
+    shard.apply(start, Command::Open { conference: room(6), seats: 8 });
+    assert_eq!(shard.phase_of(room(6)), Some(3));
+    for leg in 10..20 {
+        shard.apply(start, Command::Seat { conference: room(6), seat: seat(leg, G711::Pcmu) });
+    }
+    assert_eq!(shard.phase_of(room(6)), Some(3), "whoever joins");
+    shard.apply(start, Command::Open { conference: room(7), seats: 8 });
+    assert_eq!(shard.phase_of(room(7)), Some(2));
+    // What leaves counts no more, and the others of its group are still found.
+    shard.apply(start, Command::Close { conference: room(1) });
+    shard.apply(start, Command::Remove { leg: LegId(2) });
+    shard.apply(start, Command::Move { leg: LegId(3), to: room(6) });
+    assert_eq!((shard.phase_of(room(1)), shard.phase_of(room(5))), (None, Some(0)));
+    shard.apply(start, Command::Open { conference: room(8), seats: 8 });
+    assert_eq!(shard.phase_of(room(8)), Some(0));
+    let mut seen = 0;
+    shard.phase(3, start, |_| seen += 1, |_| {});
+    assert_eq!(seen, 11);
+    assert_eq!(shard.stray_commands(), 0);
+}
+
+#[test]
 fn a_leg_is_seated_once() {
     let mut world = World::new(ShardConfig::default());
     world.join(Phone::new(1, G711::Pcmu));
@@ -123,5 +205,5 @@ fn commands_for_strangers_are_counted_and_harmless() {
     world.apply(Command::Open { conference: ROOM, seats: 1 });
     world.run(1);
     assert_eq!(world.shard.stray_commands(), 6);
-    assert_eq!(world.shard.conferences().len(), 1, "opening twice changes nothing");
+    assert_eq!(world.shard.conferences().count(), 1, "opening twice changes nothing");
 }
