@@ -8,6 +8,7 @@ mod disk;
 mod drain;
 mod files;
 mod metrics;
+mod overload;
 mod raw;
 mod secrecy;
 mod strangers;

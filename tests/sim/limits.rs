@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use server::media::gauges::ShardLoad;
 use tests::{Callee, Caller, Line, OPERATOR, OPERATOR_NUMBER, PhoneId, SAM, Setup, World};
 
 use crate::cast::{answered, join, participants};
@@ -107,5 +108,71 @@ fn nobody_is_dialed_before_the_start_record_is_safe() {
             .any(|record| record["call_type"] == "conf_out" && record["end"]["result"] == "failed")
     );
     assert_eq!(world.shown[SAM]["callees"].as_array().map(Vec::len), Some(0));
+    world.close();
+}
+
+/// What the metrics count of legs refused for the sake of the others.
+fn refused_for(world: &World, direction: &str, reason: &str) -> u64 {
+    world.metrics.legs_refused.with_label_values(&[direction, reason]).get()
+}
+
+#[test]
+fn while_the_media_threads_are_busy_new_legs_are_refused_and_running_ones_stay() {
+    let mut world = World::new(Setup::default());
+    let first = join(&mut world, &Caller::to(OPERATOR, OPERATOR_NUMBER), SAM);
+    let busy = ShardLoad { busy: 0.9, overdue: 0.0, legs: 1000 };
+    // One of the two still takes legs.
+    world.measure(0, busy);
+    join(&mut world, &Caller::to(OPERATOR, OPERATOR_NUMBER), SAM);
+    world.measure(1, busy);
+    let third = world.call(&Caller::to(OPERATOR, OPERATOR_NUMBER));
+    world.seconds(1);
+    assert_eq!(refusal(&world, third), 503);
+    let refused = world.sites[OPERATOR.0].got("SIP/2.0 503")[0].message();
+    assert_eq!(refused.headers().get("Retry-After").map(ToString::to_string).as_deref(), Some("5"));
+    let reason = refused.headers().get("Reason").expect("a reason").to_string();
+    assert!(reason.contains("busy for more than 85 %"), "{reason}");
+    let ask = world.dial_out(SAM, "+4930111222", None);
+    assert_eq!(world.replies[&ask].status, 503);
+    let detail = world.replies[&ask].body["detail"].to_string();
+    assert!(detail.contains("try again in 5 s"), "{detail}");
+    assert_eq!((refused_for(&world, "in", "load"), refused_for(&world, "out", "load")), (1, 1));
+    world.seconds(5);
+    assert_eq!(participants(&world, SAM), 2);
+    assert_eq!(world.phone(first).line, Line::Up);
+
+    // A little better is not enough, or the answer would change with every leg.
+    world.measure(1, ShardLoad { busy: 0.75, ..busy });
+    let fourth = world.call(&Caller::to(OPERATOR, OPERATOR_NUMBER));
+    world.seconds(1);
+    assert_eq!(refusal(&world, fourth), 503);
+    world.measure(1, ShardLoad { busy: 0.6, ..busy });
+    join(&mut world, &Caller::to(OPERATOR, OPERATOR_NUMBER), SAM);
+    world.close();
+}
+
+#[test]
+fn while_the_media_threads_run_late_new_legs_are_refused() {
+    let mut world = World::new(Setup::default());
+    for shard in 0..2 {
+        world.measure(shard, ShardLoad { busy: 0.1, overdue: 0.02, legs: 0 });
+    }
+    let phone = world.call(&Caller::to(OPERATOR, OPERATOR_NUMBER));
+    world.seconds(1);
+    assert_eq!(refusal(&world, phone), 503);
+    assert_eq!(refused_for(&world, "in", "lateness"), 1);
+    world.measure(0, ShardLoad::default());
+    join(&mut world, &Caller::to(OPERATOR, OPERATOR_NUMBER), SAM);
+    world.close();
+}
+
+#[test]
+fn new_conferences_go_to_the_media_thread_with_the_least_to_do() {
+    let mut world = World::new(Setup::default());
+    world.measure(0, ShardLoad { busy: 0.5, overdue: 0.0, legs: 500 });
+    for _ in 0..4 {
+        join(&mut world, &Caller::to(OPERATOR, OPERATOR_NUMBER), SAM);
+    }
+    assert_eq!([0, 1].map(|shard: usize| world.shards[shard].shard.len()), [0, 4]);
     world.close();
 }

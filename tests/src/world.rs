@@ -11,6 +11,7 @@ use mixer::Report;
 use serde_json::Value;
 use server::config::Config;
 use server::control::{Ask, Control, Input, Locals, Now, Output, Parts, Reply};
+use server::media::gauges::ShardLoad;
 use server::metrics::Metrics;
 use server::prompts::Prompts;
 use sip::{Flow, Transport};
@@ -60,6 +61,9 @@ pub struct World {
     pub wall_step: i64,
     /// How the world was made; delays may be changed while it runs.
     pub setup: Setup,
+    /// What the media threads measure; control is told at every 25th beat.
+    loads: [ShardLoad; 2],
+    beats: u64,
     pub(crate) by_rtp: HashMap<SocketAddr, PhoneId>,
     /// Addresses to which the bridge sent media although no SDP ever named them.
     pub bleeding: HashSet<SocketAddr>,
@@ -113,6 +117,8 @@ impl World {
             spoken: Vec::new(),
             wall_step: 0,
             setup,
+            loads: [ShardLoad::default(); 2],
+            beats: 0,
             by_rtp: HashMap::new(),
             bleeding: HashSet::new(),
             strict: true,
@@ -271,7 +277,19 @@ impl World {
         }
     }
 
+    /// From now on a media thread measures this load; control learns of it at once.
+    pub fn measure(&mut self, shard: usize, load: ShardLoad) {
+        self.loads[shard] = load;
+        self.feed(Input::Load { shard, load });
+    }
+
     fn beat(&mut self) {
+        self.beats += 1;
+        if self.beats.is_multiple_of(25) {
+            for (shard, load) in self.loads.into_iter().enumerate() {
+                self.feed(Input::Load { shard, load });
+            }
+        }
         for number in 0..self.phones.len() {
             let phone = &mut self.phones[number];
             let Some(to) = phone.remote else { continue };
@@ -466,6 +484,7 @@ fn parts(config: &Config, setup: &Setup, metrics: Metrics, sockets: Sockets) -> 
         metrics,
         door: SimDoor::new(media.address, media.ports, sockets),
         shards: 2,
+        limits: config.media.limits,
         silent_after: media.silence_timeout,
         confirm_dial_out: config.confirm_dial_out,
         seed,

@@ -33,8 +33,8 @@ const BATCH: usize = 64;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// After the second signal, for legs to end.
 const AT_MOST: Duration = Duration::from_secs(5);
-/// How long to sleep when nothing is due.
-const IDLE: Duration = Duration::from_mins(1);
+/// How often control is told how much the media threads have to do.
+const LOAD_EVERY: Duration = Duration::from_millis(250);
 /// A full media ring is tried again after this.
 const RING_RETRY: Duration = Duration::from_millis(5);
 
@@ -63,6 +63,8 @@ struct Shell {
     reports: Arc<Notify>,
     conferences: Arc<DashMap<String, Arc<serde_json::Value>>>,
     ready: Arc<AtomicBool>,
+    /// When control is told the load of the media threads next.
+    load_at: Instant,
     drain_deadline: Option<Duration>,
     terminate: Signal,
     interrupt: Signal,
@@ -131,6 +133,7 @@ impl Shell {
             reports,
             conferences,
             ready,
+            load_at: Instant::now(),
             drain_deadline: config.drain_deadline,
             terminate,
             interrupt,
@@ -225,7 +228,7 @@ impl Shell {
 
     fn next_wake(&self, give_up: Option<Instant>) -> Instant {
         let now = Instant::now();
-        let mut at = self.control.poll_timeout().map_or(now + IDLE, |(at, _)| at);
+        let mut at = self.control.poll_timeout().map_or(self.load_at, |(at, _)| at.min(self.load_at));
         if self.held.iter().any(|held| !held.is_empty()) {
             at = at.min(now + RING_RETRY);
         }
@@ -273,6 +276,14 @@ impl Shell {
     }
 
     fn take_timers(&mut self) {
+        let now_mono = Instant::now();
+        if self.load_at <= now_mono {
+            self.load_at = now_mono + LOAD_EVERY;
+            for shard in 0..self.shards.len() {
+                let load = self.shards[shard].gauges.load();
+                self.control.handle(now(), Input::Load { shard, load });
+            }
+        }
         let due = self.control.poll_timeout().is_some_and(|(at, _)| at <= Instant::now());
         if due {
             self.control.handle_timeout(now());
@@ -374,7 +385,8 @@ fn start_shards(config: &Config, reports: &Arc<Notify>) -> anyhow::Result<Vec<Sh
             let options = ThreadOptions {
                 number,
                 shard: mixer::ShardConfig { mix, ..mixer::ShardConfig::default() },
-                realtime_priority: config.media.realtime_priority,
+                scheduling: config.media.scheduling,
+                late_bound: config.media.limits.late,
             };
             ShardDoor::start(options, Arc::clone(reports)).context("starting a media thread")
         })
@@ -398,6 +410,7 @@ fn parts(config: &Config, prompts: Arc<Prompts>, metrics: Metrics, shards: usize
         metrics,
         door: SocketDoor::new(media.address, media.advertise, media.ports),
         shards,
+        limits: media.limits,
         silent_after: media.silence_timeout,
         confirm_dial_out: config.confirm_dial_out,
         seed: rand::random(),

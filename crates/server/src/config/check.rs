@@ -10,6 +10,8 @@ use toml::Spanned;
 
 use super::document::{self, Document};
 use super::{Config, Media, Problem, Problems, sip_transport};
+use crate::control::LoadLimits;
+use crate::media::realtime::Scheduling;
 use crate::sip_io::Listener;
 use crate::spool::SpoolOptions;
 
@@ -197,7 +199,9 @@ impl<'a> Check<'a> {
             }
         };
         let shards = self.within("media.shards", &media.shards, 0..=256);
-        let realtime_priority = self.within("media.realtime_priority", &media.realtime_priority, 0..=99);
+        let priority = self.within("media.realtime_priority", &media.realtime_priority, 0..=99);
+        let busy = self.within("media.max_load", &media.max_load, 0.05..=1.0);
+        let late = self.within("media.max_late_milliseconds", &media.max_late_milliseconds, 1..=10_000);
         let silence =
             self.within("media.silence_timeout_seconds", &media.silence_timeout_seconds, 1..=86_400);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -206,7 +210,8 @@ impl<'a> Check<'a> {
             advertise: media.advertise.unwrap_or(media.address),
             ports: ports?,
             shards: if shards == 0 { (cores - 1).max(1) } else { shards },
-            realtime_priority,
+            scheduling: Scheduling { priority, pin: media.pin },
+            limits: LoadLimits { busy, late: Duration::from_millis(late) },
             prompts: (self.resolve(&media.prompts), media.prompt_map.as_deref().map(|map| self.resolve(map))),
             silence_timeout: Duration::from_secs(silence),
             sabotage,

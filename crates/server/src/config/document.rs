@@ -142,6 +142,12 @@ pub struct Media {
     pub shards: Spanned<usize>,
     /// SCHED_FIFO priority of the media threads; 0 leaves the scheduler alone.
     pub realtime_priority: Spanned<u8>,
+    /// Keep each media thread on a core of its own.
+    pub pin: bool,
+    /// The share of its time that a media thread may be busy; above it new legs are refused.
+    pub max_load: Spanned<f64>,
+    /// While more than one tick of a hundred is later than this, new legs are refused.
+    pub max_late_milliseconds: Spanned<u64>,
     /// The folder of prompts.
     pub prompts: PathBuf,
     /// A table that maps prompt names to other recordings (see `config/prompts/README.md`).
@@ -162,6 +168,9 @@ impl Default for Media {
             ports: Spanned::new(0..0, "20000-20399".to_owned()),
             shards: Spanned::new(0..0, 0),
             realtime_priority: Spanned::new(0..0, 0),
+            pin: false,
+            max_load: Spanned::new(0..0, 0.85),
+            max_late_milliseconds: Spanned::new(0..0, 20),
             prompts: PathBuf::from("prompts/en-US"),
             prompt_map: None,
             silence_timeout_seconds: Spanned::new(0..0, 30),

@@ -13,6 +13,8 @@ use check::Check;
 pub use document::{Document, Log, LogFormat};
 pub use problem::{Problem, Problems};
 
+use crate::control::LoadLimits;
+use crate::media::realtime::Scheduling;
 use crate::sip_io::Listener;
 use crate::spool::SpoolOptions;
 
@@ -62,8 +64,10 @@ pub struct Media {
     pub ports: (u16, u16),
     /// Media threads.
     pub shards: usize,
-    /// SCHED_FIFO priority, 0 for none.
-    pub realtime_priority: u8,
+    /// What the media threads ask of the kernel's scheduler.
+    pub scheduling: Scheduling,
+    /// How busy a media thread may be.
+    pub limits: LoadLimits,
     /// The prompts' folder and map.
     pub prompts: (PathBuf, Option<PathBuf>),
     /// A leg that sends nothing for so long is hung up.
@@ -180,6 +184,8 @@ mod tests {
             ("media", "silence_timeout_seconds = 0", "1 to 86400"),
             ("media", "realtime_priority = 100", "0 to 99"),
             ("media", "shards = 1000", "0 to 256"),
+            ("media", "max_load = 1.5", "0.05 to 1"),
+            ("media", "max_late_milliseconds = 0", "1 to 10000"),
             ("usage", "group_milliseconds = 1001", "0 to 1000"),
             ("sip", "tcp_connections_per_address = 0", "1 to 100000"),
         ];

@@ -6,6 +6,7 @@ use bridge::{ConferenceId, DialOutRefusal, DialOutRequest, Event, LegId, Lookup,
 use routing::{Decision, Initiator, LegRequest, TrunkId};
 use serde_json::{Value, json};
 
+use super::load::RETRY_AFTER;
 use super::{Control, Door, Now, Output};
 
 /// A request of the API.
@@ -43,6 +44,16 @@ pub(super) struct Pending {
 impl<D: Door> Control<D> {
     pub(super) fn handle_ask(&mut self, now: Now, number: u64, ask: Ask) {
         let Ask::DialOut { conference_id, number: dialed, confirm } = ask;
+        if let Err(overload) = self.load.admit() {
+            self.metrics.legs_refused.with_label_values(&["out", overload.label()]).inc();
+            let detail = format!("{overload}; try again in {RETRY_AFTER} s");
+            tracing::warn!(detail, "dial-out refused");
+            return self.reply(
+                number,
+                503,
+                json!({ "title": "dial-out refused", "status": 503, "detail": detail }),
+            );
+        }
         let leg = self.fresh_leg();
         let request = RequestId(number);
         let down = self.down_trunks();

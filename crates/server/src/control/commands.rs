@@ -19,7 +19,8 @@ impl<D: Door> Control<D> {
                     self.meetings.insert(conference, super::Open::default());
                     self.changed.insert(conference);
                 }
-                let sent = self.seating.open(conference, seats);
+                let shard = self.load.least(self.seating.counts());
+                let sent = self.seating.open(conference, seats, shard);
                 self.media_out([sent]);
             }
             Command::CloseConference { conference } => {

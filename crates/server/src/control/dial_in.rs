@@ -9,6 +9,7 @@ use sip::{Body, Flow, InviteId, Message};
 
 use super::commands::reason_header;
 use super::leg::Leg;
+use super::load::RETRY_AFTER;
 use super::{Control, Door, Now};
 use crate::config::sip_transport as transport;
 
@@ -73,6 +74,15 @@ impl<D: Door> Control<D> {
             why: refusal.because,
             label: "no_number",
             retry_after: None,
+        })?;
+        self.load.admit().map_err(|overload| {
+            self.metrics.legs_refused.with_label_values(&["in", overload.label()]).inc();
+            TurnedAway {
+                status: 503,
+                why: overload.to_string(),
+                label: "overload",
+                retry_after: Some(RETRY_AFTER),
+            }
         })?;
         self.admission.try_take(now.mono, &profile.id, LegDirection::DialIn).map_err(|limit| TurnedAway {
             status: limit.status,

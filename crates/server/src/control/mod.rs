@@ -9,6 +9,7 @@ mod commands;
 mod dial_in;
 mod dial_out;
 mod leg;
+mod load;
 mod media;
 mod seating;
 mod signalling;
@@ -28,11 +29,14 @@ use sip::{Endpoint, EndpointConfig, Flow, InviteId, OptionsId, Readiness, Transm
 use trunk::{Admission, Monitor, Trunks};
 
 pub use api::{Ask, Reply};
+pub use load::LoadLimits;
 
 use crate::log_budget::LogBudget;
+use crate::media::gauges::ShardLoad;
 use crate::metrics::Metrics;
 use crate::prompts::Prompts;
 use leg::Leg;
+use load::Load;
 use seating::Seating;
 
 /// Both clocks, read once per turn of the loop.
@@ -107,6 +111,13 @@ pub enum Input<Io> {
     },
     /// A media thread reports.
     Report(mixer::Report<Io>),
+    /// How much a media thread has to do; told about twice a second.
+    Load {
+        /// Which thread.
+        shard: usize,
+        /// What it measured.
+        load: ShardLoad,
+    },
     /// The start record of this leg is durable, or the disk refuses and the call should not wait.
     Settled(LegId),
     /// The API asks; answered by [`Output::Reply`] with the same number.
@@ -191,6 +202,8 @@ pub struct Parts<D> {
     pub door: D,
     /// Media threads.
     pub shards: usize,
+    /// How busy they may be.
+    pub limits: LoadLimits,
     /// A leg that sends nothing for so long is hung up.
     pub silent_after: Duration,
     /// Dialed-out people must press 1 to join.
@@ -229,6 +242,7 @@ pub struct Control<D: Door> {
     directory: Arc<dyn bridge::Directory>,
     door: D,
     seating: Seating<D::Io>,
+    load: Load,
     prompts: Arc<Prompts>,
     metrics: Metrics,
     locals: Locals,
@@ -290,6 +304,7 @@ impl<D: Door> Control<D> {
             directory: parts.directory,
             door: parts.door,
             seating: Seating::new(parts.shards),
+            load: Load::new(parts.shards, parts.limits),
             prompts: parts.prompts,
             metrics: parts.metrics,
             locals: parts.locals,
@@ -362,6 +377,7 @@ impl<D: Door> Control<D> {
             Input::Sip { flow, bytes } => self.sip_input(now, flow, bytes),
             Input::FlowFailed { flow, why } => self.endpoint.handle_flow_failed(now.mono, &flow, &why),
             Input::Report(report) => self.handle_report(now, report),
+            Input::Load { shard, load } => return self.handle_load(shard, load),
             Input::Settled(leg) => self.tell_bridge(now, bridge::Event::UsageDurable { leg }),
             Input::Ask { number, ask } => self.handle_ask(now, number, ask),
             Input::Drain => self.drain(now),
@@ -435,6 +451,17 @@ impl<D: Door> Control<D> {
         self.metrics.draining.set(1);
         self.endpoint.set_readiness(Readiness::Draining { retry_after: 30 });
         self.tell_bridge(now, bridge::Event::Drain);
+    }
+
+    fn handle_load(&mut self, shard: usize, load: ShardLoad) {
+        if self.load.handle_measured(shard, load) {
+            match self.load.check(shard) {
+                Ok(()) => tracing::info!(shard, busy = load.busy, "the media thread takes new legs again"),
+                Err(why) => {
+                    tracing::warn!(shard, busy = load.busy, %why, "the media thread takes no new legs")
+                }
+            }
+        }
     }
 
     fn fresh_leg(&mut self) -> LegId {

@@ -47,19 +47,23 @@ pub(super) struct Seating<Io> {
     legs: HashMap<LegId, Entry<Io>>,
     conferences: HashMap<ConferenceId, usize>,
     /// Conferences on each shard.
-    load: Vec<usize>,
+    counts: Vec<usize>,
 }
 
 impl<Io> Seating<Io> {
     /// For so many shards, at least one.
     pub(super) fn new(shards: usize) -> Self {
-        Self { legs: HashMap::new(), conferences: HashMap::new(), load: vec![0; shards.max(1)] }
+        Self { legs: HashMap::new(), conferences: HashMap::new(), counts: vec![0; shards.max(1)] }
     }
 
-    /// Opens a conference on the shard that has the fewest.
-    pub(super) fn open(&mut self, conference: ConferenceId, seats: usize) -> Sent<Io> {
-        let shard = self.load.iter().enumerate().min_by_key(|&(_, load)| load).map_or(0, |(shard, _)| shard);
-        self.load[shard] += 1;
+    /// Conferences on each shard.
+    pub(super) fn counts(&self) -> &[usize] {
+        &self.counts
+    }
+
+    /// Opens a conference on a shard.
+    pub(super) fn open(&mut self, conference: ConferenceId, seats: usize, shard: usize) -> Sent<Io> {
+        self.counts[shard] += 1;
         self.conferences.insert(conference, shard);
         (shard, Command::Open { conference: to_mixer(conference), seats })
     }
@@ -67,7 +71,7 @@ impl<Io> Seating<Io> {
     /// Closes a conference.
     pub(super) fn close(&mut self, conference: ConferenceId) -> Option<Sent<Io>> {
         let shard = self.conferences.remove(&conference)?;
-        self.load[shard] -= 1;
+        self.counts[shard] -= 1;
         Some((shard, Command::Close { conference: to_mixer(conference) }))
     }
 

@@ -20,7 +20,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::{Ask, Reply};
-use crate::media::thread::ShardGauges;
+use crate::media::gauges::ShardGauges;
 use crate::metrics::Metrics;
 use guarded::Guarded;
 

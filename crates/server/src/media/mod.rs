@@ -1,6 +1,7 @@
 //! The media side of the shell: sockets, ports, and one thread a shard.
 
 pub mod door;
+pub mod gauges;
 pub mod ports;
 pub mod realtime;
 pub mod sockets;

@@ -306,6 +306,11 @@ impl StampClock {
         Self { monotonic: Instant::now(), real }
     }
 
+    /// When it was made.
+    pub fn monotonic(&self) -> Instant {
+        self.monotonic
+    }
+
     /// The monotonic time of a `CLOCK_REALTIME` stamp.
     pub fn instant_of(&self, stamp: Duration) -> Instant {
         let age = self.real.saturating_sub(stamp).min(Duration::from_secs(1));

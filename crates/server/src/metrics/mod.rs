@@ -34,6 +34,8 @@ pub struct Metrics {
     pub trunk_up: IntGaugeVec,
     /// `partyline_trunk_options_rtt_seconds{trunk}`
     pub trunk_rtt: HistogramVec,
+    /// `partyline_legs_refused_total{direction,reason}`
+    pub legs_refused: IntCounterVec,
     /// `partyline_calls{direction,trunk}`
     pub calls: IntGaugeVec,
     /// `partyline_calls_total{direction,trunk,result}`
@@ -138,6 +140,12 @@ impl Metrics {
                 "How long the trunk took to answer an OPTIONS.",
                 &["trunk"],
                 &SETUP,
+            ),
+            legs_refused: counters(
+                r,
+                "legs_refused_total",
+                "Legs refused for the sake of those that are up: media threads too busy (load) or run too late (lateness).",
+                &["direction", "reason"],
             ),
             calls: gauges(r, "calls", "Legs up now, by direction and trunk.", &["direction", "trunk"]),
             calls_total: counters(

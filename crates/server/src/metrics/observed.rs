@@ -1,5 +1,6 @@
 //! What other threads count on their own, read when the page is: nothing is copied in between, a scrape changes nothing.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{self, Metric, MetricFamily, MetricType};
 
 use super::{Family, TWICE, describe, full};
-use crate::media::thread::{LATE_BUCKETS, ShardGauges, TICK_BUCKETS};
+use crate::media::gauges::{LATE_BUCKETS, ShardGauges, TICK_BUCKETS};
 
 /// Where it is read.
 pub struct Sources {
@@ -52,6 +53,9 @@ const GAUGES: [(&str, &str, Read); 1] = [(
     |sources| (sources.oldest_record)().as_secs_f64(),
 )];
 
+const LOAD: &str =
+    "The share of its time that a media thread is busy, over about a second; admission goes by it.";
+
 const HISTOGRAMS: [(&str, &str, ReadBuckets); 2] = [
     (
         "mixer_tick_seconds",
@@ -89,31 +93,34 @@ pub(super) struct Observed {
     sources: Sources,
     counters: Vec<Desc>,
     gauges: Vec<Desc>,
+    load: Desc,
     histograms: Vec<Desc>,
 }
 
 impl Observed {
     pub(super) fn new(sources: Sources) -> Self {
         let desc = |name: &str, help: &str| {
-            Desc::new(full(name), help.to_owned(), Vec::new(), std::collections::HashMap::new()).expect(TWICE)
+            Desc::new(full(name), help.to_owned(), Vec::new(), HashMap::new()).expect(TWICE)
         };
         Self {
             sources,
             counters: COUNTERS.iter().map(|(name, help, _)| desc(name, help)).collect(),
             gauges: GAUGES.iter().map(|(name, help, _)| desc(name, help)).collect(),
+            load: Desc::new(full("load_ratio"), LOAD.to_owned(), vec!["shard".to_owned()], HashMap::new())
+                .expect(TWICE),
             histograms: HISTOGRAMS.iter().map(|(name, help, _)| desc(name, help)).collect(),
         }
     }
 
     pub(super) fn families(&self) -> Vec<Family> {
         let rest = describe("gauge", &self.gauges).chain(describe("histogram", &self.histograms));
-        describe("counter", &self.counters).chain(rest).collect()
+        describe("counter", &self.counters).chain(rest).chain(describe("gauge", [&self.load])).collect()
     }
 }
 
 impl Collector for Observed {
     fn desc(&self) -> Vec<&Desc> {
-        self.counters.iter().chain(&self.gauges).chain(&self.histograms).collect()
+        self.counters.iter().chain(&self.gauges).chain(&self.histograms).chain([&self.load]).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -125,7 +132,27 @@ impl Collector for Observed {
             let (buckets, bounds, nanos) = read(sources);
             histogram(desc, &buckets, bounds, nanos)
         });
-        counters.chain(gauges).chain(histograms).collect()
+        let load = (!sources.shards.is_empty()).then(|| self.load(sources));
+        counters.chain(gauges).chain(histograms).chain(load).collect()
+    }
+}
+
+impl Observed {
+    /// The load of every media thread.
+    fn load(&self, sources: &Sources) -> MetricFamily {
+        let samples = sources.shards.iter().enumerate().map(|(number, shard)| {
+            let mut label = proto::LabelPair::default();
+            label.set_name("shard".to_owned());
+            label.set_value(number.to_string());
+            let mut gauge = proto::Gauge::default();
+            gauge.set_value(shard.load().busy);
+            let mut metric = Metric::from_gauge(gauge);
+            metric.set_label(vec![label]);
+            metric
+        });
+        let mut family = family(&self.load, MetricType::GAUGE, Metric::default());
+        family.set_metric(samples.collect());
+        family
     }
 }
 
