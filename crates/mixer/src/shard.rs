@@ -47,6 +47,10 @@ pub struct Shard<IO> {
 /// The conferences that are ticked together, in one phase.
 #[derive(Debug)]
 struct Group<IO> {
+    #[expect(
+        clippy::vec_box,
+        reason = "a conference is kilobytes: one more or one less must not move the others"
+    )]
     conferences: Vec<Box<Conference<IO>>>,
     legs: usize,
 }

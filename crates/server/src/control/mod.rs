@@ -458,7 +458,7 @@ impl<D: Door> Control<D> {
             match self.load.check(shard) {
                 Ok(()) => tracing::info!(shard, busy = load.busy, "the media thread takes new legs again"),
                 Err(why) => {
-                    tracing::warn!(shard, busy = load.busy, %why, "the media thread takes no new legs")
+                    tracing::warn!(shard, busy = load.busy, %why, "the media thread takes no new legs");
                 }
             }
         }

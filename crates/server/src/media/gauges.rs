@@ -178,10 +178,10 @@ mod tests {
                 let late = if n < late_ones { 6 * MILLI } else { 5 * MILLI };
                 meter.count(now, Turn { late, busy: MILLI, ticks: 1, skipped: 0, legs: 7 }, &gauges);
             }
-            gauges.load().overdue
+            (gauges.load().overdue * 100.0).round() as u32
         };
         let seen = [90, 30, 2, 5, 3, 0, 50, 50, 50, 1].map(&mut run);
-        assert_eq!(seen, [0.0, 0.0, 0.0, 0.02, 0.02, 0.0, 0.0, 0.0, 0.0, 0.01]);
+        assert_eq!(seen, [0, 0, 0, 2, 2, 0, 0, 0, 0, 1], "percent");
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
         }
         let stalled = Turn { late: 500 * MILLI, busy: Duration::ZERO, ticks: 12, skipped: 88, legs: 7 };
         meter.count(start + 900 * MILLI, stalled, &gauges);
-        assert_eq!(meter.shares[WINDOWS - 1], 0.5);
+        assert_eq!((meter.shares[WINDOWS - 1] * 100.0).round() as u32, 50, "percent");
         assert_eq!(gauges.skipped.load(Ordering::Relaxed), 88);
         assert_eq!(gauges.late_buckets[LATE_BUCKETS.len()].load(Ordering::Relaxed), 1);
     }

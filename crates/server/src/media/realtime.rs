@@ -56,7 +56,7 @@ fn pin(number: usize) {
     match granted {
         Ok(core) => tracing::info!(core, "media thread stays on its core"),
         Err(why) => {
-            tracing::warn!(%why, "pinning refused: check the unit's CPUAffinity or cpuset, or set media.pin = false")
+            tracing::warn!(%why, "pinning refused: check the unit's CPUAffinity or cpuset, or set media.pin = false");
         }
     }
 }
