@@ -1,6 +1,8 @@
 //! The bodies of the fuzz targets. They live here so that they are compiled and run with every test, and do not rot.
 //! Each takes arbitrary bytes and panics only if a promise of this crate is broken.
 
+mod codec;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -13,6 +15,8 @@ use crate::{
     Command, ConferenceId, Digits, Direction, Frame, G711, Leg, LegConfig, LegId, MediaConfig, PayloadType,
     Ptime, RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
 };
+
+pub use codec::codec;
 
 /// Any bytes as RTP: no panic; where another implementation reads a packet too, both read the same; and as the datagrams of a
 /// leg in a conference, whose ticks never allocate and whose packets are always valid.

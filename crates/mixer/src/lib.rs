@@ -15,7 +15,6 @@ pub mod rtp;
 pub mod units;
 
 mod conference;
-mod convert;
 mod fanout;
 mod leg;
 mod port;

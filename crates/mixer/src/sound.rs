@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::convert::convert;
+use crate::resample::resample;
 use crate::units::Rate;
 
 /// One prompt or tone, or several played without a gap. Made outside the tick; cheap to put together from others.
@@ -23,7 +23,7 @@ impl Sound {
     pub fn new(rate: Rate, samples: &[i16]) -> Self {
         let frames = samples.len().div_ceil(rate.frame());
         let pcm = Rate::ALL.map(|to| {
-            let mut pcm = convert(samples, rate, to);
+            let mut pcm = resample(samples, rate, to);
             pcm.resize(frames * to.frame(), 0);
             pcm
         });
