@@ -2,6 +2,7 @@
 //! Each takes arbitrary bytes and panics only if a promise of this crate is broken.
 
 mod codec;
+mod srtp;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -17,6 +18,7 @@ use crate::{
 };
 
 pub use codec::codec;
+pub use srtp::srtp;
 
 /// Any bytes as RTP: no panic; where another implementation reads a packet too, both read the same; and as the datagrams of a
 /// leg in a conference, whose ticks never allocate and whose packets are always valid.
@@ -179,6 +181,7 @@ mod tests {
                 rtp(bytes);
                 rtcp(bytes);
                 jitter_ops(bytes);
+                srtp(bytes);
             }
         }
     }

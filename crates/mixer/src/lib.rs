@@ -12,6 +12,7 @@ pub mod guard;
 pub mod jitter;
 pub mod resample;
 pub mod rtp;
+pub mod srtp;
 pub mod units;
 
 mod conference;
