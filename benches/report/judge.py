@@ -1,0 +1,59 @@
+"""The independent judges: PESQ (ITU-T P.862, package pesq) and ViSQOL 3 in speech mode (package visqol-python).
+
+Alignment: the recording is laid on its RTP timestamps (what did not come is silence), then shifted by the lag at which its
+cross-correlation with the whole reference is largest, and cut to the reference's length. So nothing but one constant delay is
+taken out beforehand; what the bridge shifts in between is the judges' affair: PESQ aligns each utterance, ViSQOL each patch.
+"""
+
+import numpy as np
+from scipy.signal import fftconvolve, resample_poly
+
+# The reference begins at most so much before or after its place in the recording.
+SEARCH_SECONDS = 1.0
+
+_visqol = None
+
+
+def aligned(reference, recording, expected, rate):
+    """The part of `recording` that is the reference, and its lag in seconds behind `expected` (a sample index)."""
+    search = int(SEARCH_SECONDS * rate)
+    begin = max(0, expected - search)
+    window = np.asarray(recording[begin : expected + len(reference) + search], float)
+    wanted = np.asarray(reference, float)
+    if len(window) < len(wanted):
+        window = np.pad(window, (0, len(wanted) - len(window)))
+    match = fftconvolve(window, wanted[::-1], mode="valid")
+    at = int(np.argmax(match))
+    return window[at : at + len(wanted)], (begin + at - expected) / rate
+
+
+def pesq_of(reference, degraded, rate):
+    """MOS-LQO by PESQ: narrowband (P.862.1) at 8 kHz, wideband (P.862.2) at 16 kHz."""
+    from pesq import PesqError, pesq
+
+    mode = "nb" if rate == 8000 else "wb"
+    try:
+        return float(pesq(rate, _whole(reference), _whole(degraded), mode))
+    except PesqError:
+        return 1.0  # it heard no speech at all
+
+
+def visqol_of(reference, degraded, rate):
+    """MOS-LQO by ViSQOL, which wants 16 kHz."""
+    global _visqol
+    if _visqol is None:
+        from visqol import VisqolApi
+
+        _visqol = VisqolApi()
+        _visqol.create(mode="speech")
+    reference, degraded = (_at_16k(one, rate) / 32768 for one in (reference, degraded))
+    return float(_visqol.measure_from_arrays(reference, degraded, 16000).moslqo)
+
+
+def _at_16k(samples, rate):
+    samples = np.asarray(samples, float)
+    return samples if rate == 16000 else resample_poly(samples, 16000 // rate, 1)
+
+
+def _whole(samples):
+    return np.clip(np.round(samples), -32768, 32767).astype(np.int16)

@@ -1,0 +1,202 @@
+"""How speech sounds through the bridge: real SIP and RTP, bad roads in front of it, judged by PESQ and ViSQOL.
+
+For each codec, and for one and three talkers, one bridge is started and every road has rooms of its own in it, all at the same
+time. Talkers speak (three of them one after another, with overlaps), and one leg of each room only listens; what it received is
+compared with the sum of what was said. Beside it stands the codec alone: the same speech through the same number of encodings
+without any bridge or network, once (as between two telephones) and twice (as any bridge that mixes must).
+"""
+
+import statistics
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import codecs, judge, speech, traffic
+from .impairment import ROADS, Road
+from .partyline import Partyline
+from .run import Run
+
+PREAMBLE = 4.0  # seconds of speech before the judged part: jitter buffers and gains settle
+TAIL = 1.5
+CODECS = ("pcmu", "g722", "opus16")
+# What the drop may be, by loss in percent (without jitter).
+AIMS = {0: 0.1, 1: 0.2, 5: 0.6}
+
+
+@dataclass
+class Verdict:
+    """Mean opinion scores of one codec, number of talkers and road."""
+
+    codec: str
+    talkers: int
+    road: Road
+    pesq: list = field(default_factory=list)
+    visqol: list = field(default_factory=list)
+    lag: list = field(default_factory=list)
+
+    def row(self, alone):
+        """As an object of the report; `alone` are the codec's own scores."""
+        pesq, visqol = statistics.mean(self.pesq), statistics.mean(self.visqol)
+        return {
+            "codec": self.codec, "talkers": self.talkers, "loss": self.road.loss, "jitter": self.road.jitter,
+            "pesq": round(pesq, 3), "visqol": round(visqol, 3), "clips": len(self.pesq),
+            "delay_ms": round(1000 * statistics.mean(self.lag), 1),
+            "pesq_drop": round(alone["pesq_twice"] - pesq, 3), "visqol_drop": round(alone["visqol_twice"] - visqol, 3),
+            "pesq_drop_once": round(alone["pesq_once"] - pesq, 3), "visqol_drop_once": round(alone["visqol_once"] - visqol, 3),
+        }
+
+
+class Script:
+    """Who says what when in one room: float samples at 16 kHz for each talker, all equally long, and where the judged part lies."""
+
+    def __init__(self, spoken, voices, talkers):
+        if talkers == 1:
+            parts, starts = [spoken[voices[0]]], [0.0]
+        else:
+            parts = [spoken[voice] for voice in voices[:talkers]]
+            starts = []
+            position = 0.0
+            for part in parts:
+                starts.append(position)
+                # The next one begins before this one has ended.
+                position += 0.75 * len(part) / speech.RATE
+        ends = [start + len(part) / speech.RATE for start, part in zip(starts, parts)]
+        judged = max(ends)
+        self.begin = int(PREAMBLE * speech.RATE)
+        self.end = self.begin + int(judged * speech.RATE)
+        length = self.end + int(TAIL * speech.RATE)
+        self.tracks = []
+        for number, (start, part) in enumerate(zip(starts, parts)):
+            track = speech.noise(length, number)
+            at = self.begin + int(start * speech.RATE)
+            track[at : at + len(part)] += part
+            # The preamble: everybody says the beginning of his part, one after another.
+            share = self.begin // len(parts)
+            piece = part[: share - speech.RATE // 4]
+            track[share * number : share * number + len(piece)] += piece
+            self.tracks.append(track)
+        self.silent = speech.noise(length, 99)
+
+    def seconds(self):
+        """How long it takes."""
+        return len(self.silent) / speech.RATE
+
+
+def alone(codec_name, scripts):
+    """The codec's own mean scores over the scripts."""
+    codec = codecs.Codec(codec_name)
+    scores = {"pesq_once": [], "visqol_once": [], "pesq_twice": [], "visqol_twice": []}
+    for script in scripts:
+        tracks = [speech.at_rate(track, codec.rate) for track in script.tracks]
+        once = sum(padded(codec.decode(codec.encode(track)), len(track)).astype(float) for track in tracks)
+        mixed = speech.at_rate(np.sum(script.tracks, axis=0), codec.rate)
+        straight = padded(codec.decode(codec.encode(mixed)), len(mixed))
+        twice = padded(codec.decode(codec.encode(np.clip(once, -32768, 32767).astype(np.int16))), len(mixed))
+        reference, begin = judged_part(script, codec.rate)
+        for name, signal in (("once", straight), ("twice", twice)):
+            degraded, _ = judge.aligned(reference, signal, begin, codec.rate)
+            scores["pesq_" + name].append(judge.pesq_of(reference, degraded, codec.rate))
+            scores["visqol_" + name].append(judge.visqol_of(reference, degraded, codec.rate))
+    return {key: statistics.mean(values) for key, values in scores.items()}
+
+
+def padded(samples, length):
+    """Exactly `length` samples."""
+    return np.pad(samples[:length], (0, max(0, length - len(samples))))
+
+
+def judged_part(script, rate):
+    """The reference: the sum of what was said, without the preamble, and where it begins."""
+    mixed = speech.at_rate(np.sum(script.tracks, axis=0), rate)
+    begin, end = (edge * rate // speech.RATE for edge in (script.begin, script.end))
+    return mixed[begin:end], begin
+
+
+def through_the_bridge(folder, binaries, codec_name, scripts, talkers, roads, say):
+    """Plays the scripts over every road at once; returns a Verdict a road."""
+    rooms = [(road, script) for road in roads for script in scripts]
+    legs = talkers + 1
+    seconds = max(script.seconds() for script in scripts)
+    run = Run(rooms=len(rooms), legs=legs, codec=codec_name, seconds=seconds + 1, fec=True, expected_loss=10)
+    codec = codecs.Codec(codec_name, fec=True, loss=10, complexity=9)
+    say(f"{codec_name}, {talkers} talking: {len(rooms)} rooms at once")
+    bridge = Partyline(folder / "bridge", run, binaries / "partyline")
+    try:
+        # The entry tones of the last leg must be over.
+        time.sleep(3)
+        packets, encoded = [], {}
+        for room, (road, script) in enumerate(rooms):
+            for seat in range(legs):
+                number = room * legs + seat
+                key = (id(script), seat)
+                if key not in encoded:
+                    track = script.tracks[seat] if seat < talkers else script.silent
+                    encoded[key] = codec.encode(speech.at_rate(track, codec.rate))
+                # All of a room share the begin, to within a packet: what is judged is one signal.
+                offset = room * 7919 % 20000
+                times = [offset + 20000 * frame for frame in range(len(encoded[key]))]
+                # The listener's own packets need no bad road.
+                left = road.travel(times, number) if seat < talkers else times
+                for frame, (at, payload) in enumerate(zip(left, encoded[key])):
+                    if at is not None:
+                        header = traffic.rtp(run.payload_type, frame, frame * codec.clock // 50, 0x2000 + number, frame == 0)
+                        packets.append((at, number, header + payload))
+        listeners = {room * legs + talkers for room in range(len(rooms))}
+        plan = [
+            {
+                "local": f"{run.peer_address}:{run.peer_port + number}", "remote": f"{host}:{port}", "payload": number in listeners,
+                "sequence_step": 0, "timestamp_step": 0,
+            }
+            for number, (host, port) in enumerate(bridge.remotes)
+        ]
+        traffic.write_plan(folder / "plan", plan, packets, run.seconds)
+        player = traffic.start_player(binaries / "player", folder / "plan", folder / "record")
+        record = traffic.finish_player(player, folder / "record", listeners)
+    finally:
+        bridge.stop()
+    verdicts = {road: Verdict(codec_name, talkers, road) for road in roads}
+    for room, (road, script) in enumerate(rooms):
+        recording = laid_out(record, room * legs + talkers, codec)
+        reference, begin = judged_part(script, codec.rate)
+        expected = begin + room * 7919 % 20000 * codec.rate // 1_000_000
+        degraded, lag = judge.aligned(reference, recording, expected, codec.rate)
+        verdicts[road].lag.append(lag)
+        verdicts[road].pesq.append(judge.pesq_of(reference, degraded, codec.rate))
+        verdicts[road].visqol.append(judge.visqol_of(reference, degraded, codec.rate))
+    return verdicts
+
+
+def laid_out(record, leg, codec):
+    """What a leg received, on its RTP timestamps, beginning with the player's start. Nothing came: silence."""
+    mine = record.of(leg)
+    if len(mine) == 0:
+        return np.zeros(codec.rate, np.int16)
+    base = record.timestamp[mine[0]]
+    frames = ((record.timestamp[mine] - base + (1 << 31)) % (1 << 32) - (1 << 31)) * 50 // codec.clock
+    slots = [None] * (int(frames.max()) + 1)
+    for frame, index in zip(frames, mine):
+        if frame >= 0:
+            slots[int(frame)] = record.payload[index]
+    # The first packet lies where it arrived; all others by their timestamps.
+    return np.concatenate([np.zeros(int(record.at[mine[0]] * codec.rate), np.int16), codec.decode(slots)])
+
+
+def measure(folder, binaries, say, quick=False):
+    """The whole table. Returns rows for the report and what the codecs reach alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    spoken = speech.speak(folder / "speech")
+    voices = list(spoken)
+    rows, own = [], []
+    for codec_name in CODECS[:1] if quick else CODECS:
+        for talkers in (1,) if quick else (1, 3):
+            turns = range(1 if quick else 3 if talkers == 1 else 2)
+            scripts = [Script(spoken, voices[turn:] + voices[:turn], talkers) for turn in turns]
+            roads = [Road(), Road(loss=5)] if quick else ROADS
+            verdicts = through_the_bridge(folder, binaries, codec_name, scripts, talkers, roads, say)
+            reached = alone(codec_name, scripts)
+            own.append({"codec": codec_name, "talkers": talkers} | {key: round(value, 3) for key, value in reached.items()})
+            rows += [verdict.row(reached) for verdict in verdicts.values()]
+            for row in rows[-len(roads) :]:
+                say("  {loss:4g} % {jitter:4g} ms: PESQ {pesq:.2f} (drop {pesq_drop:+.2f}), ViSQOL {visqol:.2f} (drop {visqol_drop:+.2f})".format(**row))
+    return {"rows": rows, "alone": own}

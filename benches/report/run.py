@@ -1,0 +1,38 @@
+"""One measured situation: how many rooms and legs, who talks, in which codec."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Run:
+    """What is asked of every system alike."""
+
+    rooms: int
+    legs: int  # in each room
+    codec: str = "pcmu"  # pcmu, pcma, g722, opus16, opus48
+    talkers: int | None = None  # in each room; None: all
+    seconds: float = 8.0  # measured
+    peer_address: str = "127.0.2.1"
+    peer_port: int = 10000
+    payload_type: int = 0
+    # Opus, for both sides alike
+    complexity: int = 5
+    bitrate: int = 24000
+    fec: bool = True
+    expected_loss: int = 5
+    # partyline only
+    shards: int = 1
+    opus_settings: dict = field(default_factory=dict)
+
+    @property
+    def total(self):
+        """Legs in all rooms."""
+        return self.rooms * self.legs
+
+    def talks(self, number):
+        """Whether leg `number` of all rooms talks."""
+        return self.talkers is None or number % self.legs < self.talkers
+
+    def __str__(self):
+        who = "all talking" if self.talkers is None else f"{self.talkers} talking"
+        return f"{self.codec} {self.rooms} x {self.legs}, {who}"
