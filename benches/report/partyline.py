@@ -62,8 +62,10 @@ class Partyline:
             for meeting in self.meetings
         )
         opus = ""
-        if codec == "opus" and run.opus_settings:
-            opus = "opus = { " + ", ".join(f"{key} = {value}" for key, value in run.opus_settings.items()) + " }"
+        if codec == "opus":
+            rate = {"opus16": 16000, "opus48": 48000}[run.codec]
+            fec = str(run.fec).lower()
+            opus = f"opus = {{ bitrate = {run.bitrate}, complexity = {run.complexity}, fec = {fec}, max_rate = {rate} }}"
         return f"""
 global_policy = "everywhere"
 [node]

@@ -1,6 +1,6 @@
 """One measured situation: how many rooms and legs, who talks, in which codec."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass
@@ -22,7 +22,6 @@ class Run:
     expected_loss: int = 5
     # partyline only
     shards: int = 1
-    opus_settings: dict = field(default_factory=dict)
 
     @property
     def total(self):
