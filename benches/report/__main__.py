@@ -31,6 +31,7 @@ def main():
     parts = options.only.split(",") if options.only else PARTS
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}: there are {', '.join(PARTS)}")
+    options.binaries, options.out = options.binaries.resolve(), options.out.resolve()
     nice_limit_files()
     began = time.monotonic()
 

@@ -19,6 +19,8 @@ ADDRESS = "127.0.3.1"
 EXCHANGE = ("127.0.5.1", 5060)
 TOKEN = "measure-measure-measure"
 NUMBER = "+496990009100"
+# Payload type of telephone-event in our offers.
+EVENTS = 101
 # Calls that may be on their way at once; more would only queue in the sockets.
 AT_ONCE = 32
 
@@ -45,11 +47,11 @@ class Partyline:
         self.meetings = [str(200_000_000 + room) for room in range(run.rooms)]
         (self.folder / "token").write_text(TOKEN + "\n")
         (self.folder / "partyline.toml").write_text(self._configuration())
+        self.program = Program([binary.resolve(), "serve", "--config", "partyline.toml"], self.folder / "log", cwd=self.folder)
         self.exchange = Exchange(run)
-        self.program = Program([binary, "serve", "--config", "partyline.toml"], self.folder / "log", cwd=self.folder)
         try:
             wait_until("partyline is ready", self._ready, program=self.program)
-            self.remotes = self._dial()
+            self.remotes = self._be_called() if run.dial_in else self._dial()
         except BaseException:
             self.stop()
             raise
@@ -149,6 +151,14 @@ bridge_source_phone_number = "{NUMBER}"
         wait_until("all legs are up", lambda: len(self.exchange.established) == total, program=self.program)
         return [self.exchange.remotes[number] for number in range(total)]
 
+    def _be_called(self):
+        total = self.run.rooms * self.run.legs
+        for number in range(total):
+            self.exchange.dial(number)
+            wait_until("the bridge answers", lambda: len(self.exchange.established) > number - AT_ONCE, program=self.program)
+        wait_until("all callers are answered", lambda: len(self.exchange.established) == total, program=self.program)
+        return [self.exchange.remotes[number] for number in range(total)]
+
     def metrics(self):
         """The metrics page, as series name (labels included) to value."""
         page = {}
@@ -167,7 +177,7 @@ bridge_source_phone_number = "{NUMBER}"
 
 
 class Exchange:
-    """Answers every INVITE at once with the wanted codec. Just enough of a UAS for a well-behaved UAC on loopback."""
+    """Answers every INVITE at once with the wanted codec, and can dial. Just enough SIP for a well-behaved peer on loopback."""
 
     def __init__(self, run):
         self.run = run
@@ -204,6 +214,42 @@ class Exchange:
                 self.established.add(_leg(line))
             elif method != "SIP/2.0":
                 self._respond(headers, source, "200 OK", "")
+            elif line.split(" ", 2)[1] == "200" and ("cseq", "1 INVITE") in headers:
+                self._answered(dict(headers), body)
+            elif line.split(" ", 2)[1] >= "300":
+                self.refused.append(line)
+
+    def dial(self, number):
+        """Calls the bridge; `remotes` has the leg once it is answered. Every caller has a number of his own."""
+        run = self.run
+        port = run.peer_port + number
+        sdp = "\r\n".join([
+            "v=0", f"o=- {number} 1 IN IP4 {run.peer_address}", "s=-", f"c=IN IP4 {run.peer_address}", "t=0 0",
+            f"m=audio {port} RTP/AVP 0 {EVENTS}", "a=rtpmap:0 PCMU/8000", f"a=rtpmap:{EVENTS} telephone-event/8000",
+            f"a=fmtp:{EVENTS} 0-15", "a=rtcp-mux", "a=ptime:20",
+        ]) + "\r\n"
+        self._request("INVITE", f"sip:{NUMBER}@{ADDRESS}:5060", number, f"<sip:{NUMBER}@{ADDRESS}>", sdp)
+
+    def _answered(self, headers, answer):
+        number = _leg(headers["from"])
+        address = re.search(r"^c=IN IP4 (\S+)", answer, re.M)[1]
+        self.remotes[number] = (address, int(re.search(r"^m=audio (\d+)", answer, re.M)[1]))
+        contact = re.search(r"<([^>]+)>", headers["contact"])[1]
+        self._request("ACK", contact, number, headers["to"], "")
+        self.established.add(number)
+
+    def _request(self, method, uri, number, to, sdp):
+        here = f"{EXCHANGE[0]}:{EXCHANGE[1]}"
+        caller = f"+4930{number:07d}"
+        lines = [
+            f"{method} {uri} SIP/2.0", f"Via: SIP/2.0/UDP {here};branch=z9hG4bK{method}{number};rport", "Max-Forwards: 70",
+            f"From: <sip:{caller}@{here}>;tag=caller{number}", f"To: {to}", f"Call-ID: caller-{number}", f"CSeq: 1 {method}",
+            f"Contact: <sip:{caller}@{here}>",
+        ]
+        if sdp:
+            lines.append("Content-Type: application/sdp")
+        lines += [f"Content-Length: {len(sdp)}", "", sdp]
+        self.socket.sendto("\r\n".join(lines).encode(), (ADDRESS, 5060))
 
     def _answer(self, line, headers, offer, source):
         number = _leg(line)

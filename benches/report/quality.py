@@ -23,6 +23,15 @@ CODECS = ("pcmu", "g722", "opus16")
 # What the drop may be, by loss in percent (without jitter).
 AIMS = {0: 0.1, 1: 0.2, 5: 0.6}
 
+HOW = """*How it was judged.* Three voices (flite, with a room's noise of -58 dBFS under them) speak through a running release build, called
+over SIP; the sender itself loses and delays packets, from a seed. A listening leg's packets are decoded by FFmpeg's libraries, laid on
+their RTP timestamps, shifted by one constant lag (the largest cross-correlation with the whole reference, within a second of its place),
+cut to the reference's length, and given to PESQ (narrowband at 8 kHz, wideband at 16 kHz) and ViSQOL (speech mode). The reference is the
+sum of what was said, uncoded. The first four seconds of speech, in which jitter buffers and gains settle, are not judged. *Codec alone*
+is the same speech without bridge or network, encoded once, and twice as any bridge that mixes must do; the drop is against the latter.
+The delay is that lag: from a sample's place in the sender's stream to its place in the listener's. Scores are means over three clips (one
+talker) or two (three talkers, one after another with overlaps)."""
+
 
 @dataclass
 class Verdict:
@@ -183,7 +192,7 @@ def laid_out(record, leg, codec):
 
 
 def measure(folder, binaries, say, quick=False):
-    """The whole table. Returns rows for the report and what the codecs reach alone."""
+    """The whole table: rows for the report, what the codecs reach alone, and what is asked of it."""
     folder.mkdir(parents=True, exist_ok=True)
     spoken = speech.speak(folder / "speech")
     voices = list(spoken)
@@ -198,5 +207,31 @@ def measure(folder, binaries, say, quick=False):
             own.append({"codec": codec_name, "talkers": talkers} | {key: round(value, 3) for key, value in reached.items()})
             rows += [verdict.row(reached) for verdict in verdicts.values()]
             for row in rows[-len(roads) :]:
-                say("  {loss:4g} % {jitter:4g} ms: PESQ {pesq:.2f} (drop {pesq_drop:+.2f}), ViSQOL {visqol:.2f} (drop {visqol_drop:+.2f})".format(**row))
-    return {"rows": rows, "alone": own}
+                say(SAID.format(**row))
+    return {"rows": rows, "alone": own, "aims": aims(rows), "how": HOW}
+
+
+SAID = (
+    "  {loss:4g} % {jitter:4g} ms: PESQ {pesq:.2f} (drop {pesq_drop:+.2f}), ViSQOL {visqol:.2f} (drop {visqol_drop:+.2f}), "
+    "{delay_ms:.0f} ms"
+)
+
+
+def aims(rows):
+    """What is asked of the drop, by loss, codec and judge: one line each, with the worse of one and three talkers."""
+    lines = []
+    for loss, most in AIMS.items():
+        for judge_name in ("pesq", "visqol"):
+            drops = {}
+            for row in rows:
+                if row["loss"] == loss and row["jitter"] == 0:
+                    drops.setdefault(row["codec"], []).append(row[f"{judge_name}_drop"])
+            if drops:
+                worst = {codec: max(found) for codec, found in drops.items()}
+                shown = ", ".join(f"{codec} {drop:+.2f}" for codec, drop in worst.items())
+                name = {"pesq": "PESQ", "visqol": "ViSQOL"}[judge_name]
+                lines.append({
+                    "what": f"MOS-LQO drop at {loss} % loss, by {name}, the worse of one and three talkers", "value": shown,
+                    "aim": f"<= {most}", "met": all(drop <= most for drop in worst.values()),
+                })
+    return lines

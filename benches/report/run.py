@@ -22,6 +22,7 @@ class Run:
     expected_loss: int = 5
     # partyline only
     shards: int = 1
+    dial_in: bool = False  # the legs call, and are with the attendant; else they are called, and are in their conferences
 
     @property
     def total(self):
