@@ -1,6 +1,10 @@
 //! The checks behind a [`crate::ProfileSource`]: each takes what is written at a key and gives a value that cannot be
 //! wrong, or notes an error with its place.
 
+mod media;
+
+pub(crate) use media::srtp;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
@@ -8,13 +12,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use routing::{DialPlan, OperatorId, Provider, TrunkId};
-use sip::sdp::Codec;
 use sip::{Credentials, Host};
 use toml::Spanned;
 
 use crate::numbers::{NumberFormat, NumberPlan};
 use crate::profile::{AcceptedCodes, Kind, Peer, Transport};
-use crate::source::{CodeSource, CodecName, CredentialsSource, PeerSource, ProfileError, ProfileSource};
+use crate::source::{CodeSource, CredentialsSource, PeerSource, ProfileError, ProfileSource};
 
 /// Collects what is wrong with one table.
 pub(crate) struct Check<'a> {
@@ -161,30 +164,6 @@ impl Check<'_> {
             return None;
         }
         Some(text)
-    }
-
-    pub(crate) fn codecs(
-        &mut self,
-        written: Option<&Spanned<Vec<CodecName>>>,
-        default: &[Codec],
-    ) -> Vec<Codec> {
-        let Some(names) = written else {
-            return default.to_vec();
-        };
-        let mut codecs: Vec<Codec> = Vec::new();
-        for name in names.get_ref() {
-            let codec = match name {
-                CodecName::Pcmu => Codec::Pcmu,
-                CodecName::Pcma => Codec::Pcma,
-            };
-            if !codecs.contains(&codec) {
-                codecs.push(codec);
-            }
-        }
-        if codecs.is_empty() {
-            self.refuse(Some(names.span()), "codecs", "[]", "at least one of \"pcma\", \"pcmu\"");
-        }
-        codecs
     }
 
     pub(crate) fn numbers(&mut self, source: &ProfileSource) -> NumberPlan {

@@ -31,6 +31,10 @@ kind = "operator"
 peers = [{ address = "192.0.2.3" }]
 called_from = "to"
 options_user = "ping"
+codecs = ["opus", "g722", "pcmu"]
+opus = { bitrate = 24000, complexity = 3, fec = false, dtx = true, max_rate = 16000 }
+srtp = "optional"
+srtp_suites = ["AEAD_AES_128_GCM"]
 from_domain = "us.example"
 number_format = "national"
 country_code = "1"

@@ -31,7 +31,12 @@ pub use failover::{Failure, Next, judge};
 pub use health::{Change, Monitor, PeerKey, PingOutcome, SendOptions, State, TimerReason};
 pub use identify::{Unknown, identify};
 pub use numbers::{NumberFormat, NumberPlan};
-pub use profile::{AcceptedCodes, CalledFrom, Kind, MediaSource, Options, Peer, Profile, Transport};
+pub use profile::{
+    AcceptedCodes, CalledFrom, Kind, MediaSource, Options, OpusSettings, Peer, Profile, Transport,
+};
 pub use shape::{DialOut, Local, Shaped, shape_contact, shape_invite, shape_options};
-pub use source::{CodeSource, CodecName, CredentialsSource, PeerSource, ProfileError, ProfileSource};
+pub use source::{
+    CodeSource, CodecName, CredentialsSource, OpusSource, PeerSource, ProfileError, ProfileSource, SrtpName,
+    SuiteName,
+};
 pub use trunks::Trunks;

@@ -1,7 +1,7 @@
 //! The dialect of the Microsoft PSTN gateway (Direct Routing and Operator Connect): E.164 everywhere, names instead of
 //! addresses, and a Contact that matches the certificate.
 
-use sip::sdp::Codec;
+use sip::sdp::{Codec, Suite};
 use sip::{Host, HostPort, NameAddr, Uri};
 
 use crate::check::Check;
@@ -13,6 +13,9 @@ use crate::source::{Defaults, ProfileSource};
 pub(crate) const DEFAULTS: Defaults = Defaults {
     transport: Transport::Tls,
     codecs: &[Codec::Pcmu, Codec::Pcma],
+    // The one suite that the gateway promises, and attributes that it documents.
+    audio_level: false,
+    srtp_suites: &[Suite::AesCm128HmacSha1_80],
     trust_pai: false,
     forward_pai: false,
     options_interval_seconds: 60,

@@ -1,6 +1,6 @@
 //! The dialect of an operator's session border controller: plain RFC 3261, with the number forms of its country.
 
-use sip::sdp::Codec;
+use sip::sdp::{Codec, Suite};
 use sip::{NameAddr, Uri};
 
 use crate::profile::{Peer, Profile, Transport};
@@ -10,6 +10,13 @@ use crate::source::Defaults;
 pub(crate) const DEFAULTS: Defaults = Defaults {
     transport: Transport::Udp,
     codecs: &[Codec::Pcma, Codec::Pcmu],
+    audio_level: true,
+    srtp_suites: &[
+        Suite::AeadAes128Gcm,
+        Suite::AeadAes256Gcm,
+        Suite::AesCm128HmacSha1_80,
+        Suite::AesCm128HmacSha1_32,
+    ],
     trust_pai: false,
     forward_pai: true,
     options_interval_seconds: 30,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use routing::{Provider, TrunkId, TrunkRef};
 use serde::Deserialize;
-use sip::sdp::{Capabilities, Codec};
+use sip::sdp::{Capabilities, Codec, OpusParameters, Srtp, Suite};
 use sip::{Credentials, Host};
 
 use crate::numbers::NumberPlan;
@@ -93,6 +93,28 @@ pub enum CalledFrom {
     HistoryInfo,
 }
 
+/// How Opus is spoken with a peer that takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OpusSettings {
+    /// Bit rate of what we send and ask for, in bit/s, 6000 to 128000.
+    pub bitrate: u32,
+    /// How hard the encoder tries, 0 to 10.
+    pub complexity: u8,
+    /// In-band forward error correction, where the peer uses it.
+    pub fec: bool,
+    /// Send nothing for silence, where the peer wants that.
+    pub dtx: bool,
+    /// The highest sampling rate, in Hz: 8000, 16000 or 48000.
+    pub max_rate: u32,
+}
+
+impl Default for OpusSettings {
+    /// Full-band speech (RFC 7587 section 3.1.1 recommends 28 to 40 kbit/s) with protection against loss.
+    fn default() -> Self {
+        Self { bitrate: 32_000, complexity: 5, fec: true, dtx: false, max_rate: 48_000 }
+    }
+}
+
 /// The OPTIONS keep-alive of a trunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -140,6 +162,16 @@ pub struct Profile {
     pub tls_names: Vec<String>,
     /// Audio codecs, in order of preference; at least one.
     pub codecs: Vec<Codec>,
+    /// How Opus is spoken, where it is one of them.
+    pub opus: OpusSettings,
+    /// Whether audio levels are exchanged in RTP header extensions (RFC 6464).
+    pub audio_level: bool,
+    /// Whether media is encrypted, with keys in SDP (RFC 4568).
+    pub srtp: Srtp,
+    /// The suites of SRTP, in order of preference; at least one.
+    pub srtp_suites: Vec<Suite>,
+    /// Whether the keys we write have base64's padding.
+    pub srtp_pad_keys: bool,
     /// From where media is accepted.
     pub media_source: MediaSource,
     /// How it writes numbers.
@@ -180,6 +212,22 @@ impl Profile {
 
     /// What is offered to and accepted from this peer in SDP: its codecs, keys by telephone-event (RFC 4733), 20 ms.
     pub fn capabilities(&self) -> Capabilities {
-        Capabilities { codecs: self.codecs.clone(), ..Capabilities::default() }
+        let opus = OpusParameters {
+            max_playback_rate: self.opus.max_rate,
+            max_capture_rate: self.opus.max_rate,
+            max_average_bitrate: Some(self.opus.bitrate),
+            in_band_fec: self.opus.fec,
+            dtx: self.opus.dtx,
+            ..OpusParameters::default()
+        };
+        Capabilities {
+            codecs: self.codecs.clone(),
+            opus,
+            audio_level: self.audio_level,
+            srtp: self.srtp,
+            suites: self.srtp_suites.clone(),
+            pad_keys: self.srtp_pad_keys,
+            ..Capabilities::default()
+        }
     }
 }

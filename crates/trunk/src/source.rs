@@ -8,11 +8,11 @@ use std::ops::Range;
 use std::time::Duration;
 
 use serde::Deserialize;
-use sip::sdp::Codec;
+use sip::sdp::{Codec, Suite};
 use thiserror::Error;
 use toml::Spanned;
 
-use crate::check::Check;
+use crate::check::{self, Check};
 use crate::numbers::NumberFormat;
 use crate::profile::{CalledFrom, Kind, MediaSource, Options, Profile, Transport};
 use crate::{microsoft, operator};
@@ -35,6 +35,11 @@ pub struct ProfileSource {
     #[serde(default)]
     pub tls_names: Vec<Spanned<String>>,
     pub codecs: Option<Spanned<Vec<CodecName>>>,
+    pub opus: Option<OpusSource>,
+    pub audio_level: Option<bool>,
+    pub srtp: Option<Spanned<SrtpName>>,
+    pub srtp_suites: Option<Spanned<Vec<SuiteName>>>,
+    pub srtp_pad_keys: Option<bool>,
     #[serde(default)]
     pub media_source: MediaSource,
     pub number_format: Option<Spanned<NumberFormat>>,
@@ -98,6 +103,59 @@ impl fmt::Debug for CredentialsSource {
 pub enum CodecName {
     Pcmu,
     Pcma,
+    G722,
+    Opus,
+}
+
+/// The `opus` table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpusSource {
+    /// Bit/s, 6000 to 128000.
+    pub bitrate: Option<Spanned<u32>>,
+    /// 0 to 10.
+    pub complexity: Option<Spanned<u32>>,
+    /// In-band forward error correction.
+    pub fec: Option<bool>,
+    /// Nothing is sent for silence.
+    pub dtx: Option<bool>,
+    /// 8000, 16000 or 48000.
+    pub max_rate: Option<Spanned<u32>>,
+}
+
+/// Whether media is encrypted, as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "documented at `sip::sdp::Srtp`")]
+pub enum SrtpName {
+    Off,
+    Optional,
+    Mandatory,
+}
+
+impl SrtpName {
+    /// As in the file.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Optional => "optional",
+            Self::Mandatory => "mandatory",
+        }
+    }
+}
+
+/// A suite of SRTP as it is written: as in SDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "documented at `sip::sdp::Suite`")]
+pub enum SuiteName {
+    #[serde(rename = "AES_CM_128_HMAC_SHA1_80")]
+    AesCm128HmacSha1_80,
+    #[serde(rename = "AES_CM_128_HMAC_SHA1_32")]
+    AesCm128HmacSha1_32,
+    #[serde(rename = "AEAD_AES_128_GCM")]
+    AeadAes128Gcm,
+    #[serde(rename = "AEAD_AES_256_GCM")]
+    AeadAes256Gcm,
 }
 
 /// One of `options_accepted_codes`: `404`, or a class as `"2xx"`.
@@ -128,6 +186,8 @@ pub struct ProfileError {
 pub(crate) struct Defaults {
     pub(crate) transport: Transport,
     pub(crate) codecs: &'static [Codec],
+    pub(crate) audio_level: bool,
+    pub(crate) srtp_suites: &'static [Suite],
     pub(crate) trust_pai: bool,
     pub(crate) forward_pai: bool,
     pub(crate) options_interval_seconds: u32,
@@ -152,6 +212,11 @@ impl ProfileSource {
             peers,
             tls_names: self.tls_names.iter().filter_map(|name| check.tls_name(name)).collect(),
             codecs: check.codecs(self.codecs.as_ref(), defaults.codecs),
+            opus: check.opus(self.opus.as_ref()),
+            audio_level: self.audio_level.unwrap_or(defaults.audio_level),
+            srtp: check::srtp(self.srtp.as_ref().map(|name| *name.get_ref())),
+            srtp_suites: check.suites(self.srtp_suites.as_ref(), defaults.srtp_suites),
+            srtp_pad_keys: self.srtp_pad_keys.unwrap_or(true),
             media_source: self.media_source,
             numbers: check.numbers(self),
             called_from: self.called_from,
@@ -203,10 +268,10 @@ mod tests {
     use std::time::Duration;
 
     use routing::{OperatorId, Provider};
-    use sip::sdp::Codec;
+    use sip::sdp::{Codec, OpusParameters, Srtp, Suite};
 
     use crate::testing::{MICROSOFT, OPERATOR, profile, syntax_error, trunks};
-    use crate::{MediaSource, NumberFormat, ProfileError, Transport};
+    use crate::{MediaSource, NumberFormat, OpusSettings, ProfileError, Transport};
 
     #[test]
     fn the_defaults_of_an_operator() {
@@ -217,6 +282,12 @@ mod tests {
         assert_eq!(profile.peers[0].transport, Transport::Udp);
         assert_eq!(profile.sources.iter().map(ToString::to_string).collect::<Vec<_>>(), ["203.0.113.10/32"]);
         assert_eq!(profile.codecs, [Codec::Pcma, Codec::Pcmu]);
+        assert_eq!(profile.opus, OpusSettings::default());
+        assert_eq!((profile.srtp, profile.srtp_pad_keys, profile.audio_level), (Srtp::Off, true, true));
+        let suites: Vec<&str> = profile.srtp_suites.iter().map(|suite| suite.name()).collect();
+        let expected =
+            ["AEAD_AES_128_GCM", "AEAD_AES_256_GCM", "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"];
+        assert_eq!(suites, expected);
         assert_eq!(profile.media_source, MediaSource::Exact);
         assert_eq!(profile.numbers.format, NumberFormat::E164);
         assert_eq!(profile.options.interval, Duration::from_secs(30));
@@ -236,6 +307,8 @@ mod tests {
         assert!(!profile.trust_pai && !profile.forward_pai);
         assert_eq!(profile.peers[0].transport, Transport::Tls);
         assert_eq!(profile.codecs, [Codec::Pcmu, Codec::Pcma]);
+        assert_eq!((profile.srtp, profile.audio_level), (Srtp::Off, false));
+        assert_eq!(profile.srtp_suites, [Suite::AesCm128HmacSha1_80]);
         assert_eq!(profile.options.interval, Duration::from_mins(1));
     }
 
@@ -267,7 +340,12 @@ peers = [
 ]
 sources = ["203.0.113.0/28", "198.51.100.7"]
 tls_names = ["SBC.acme.example", "*.acme.example"]
-codecs = ["pcmu", "pcma", "pcmu"]
+codecs = ["opus", "g722", "pcma", "pcmu", "pcma"]
+opus = { bitrate = 24000, complexity = 10, fec = false, dtx = true, max_rate = 16000 }
+audio_level = false
+srtp = "optional"
+srtp_suites = ["AES_CM_128_HMAC_SHA1_80", "AEAD_AES_256_GCM", "AES_CM_128_HMAC_SHA1_80"]
+srtp_pad_keys = false
 media_source = "same-ip"
 number_format = "national"
 caller_number_format = "plain"
@@ -298,7 +376,14 @@ credentials = { username = "u", password = "secret", realm = "acme.example" }
         assert_eq!(profile.peers.len(), 2);
         assert_eq!(profile.sources.len(), 2);
         assert_eq!(profile.tls_names, ["sbc.acme.example", "*.acme.example"]);
-        assert_eq!(profile.codecs, [Codec::Pcmu, Codec::Pcma]);
+        assert_eq!(profile.codecs, [Codec::Opus, Codec::G722, Codec::Pcma, Codec::Pcmu]);
+        let opus = OpusSettings { bitrate: 24_000, complexity: 10, fec: false, dtx: true, max_rate: 16_000 };
+        assert_eq!(profile.opus, opus);
+        assert_eq!(
+            (profile.srtp, profile.srtp_pad_keys, profile.audio_level),
+            (Srtp::Optional, false, false)
+        );
+        assert_eq!(profile.srtp_suites, [Suite::AesCm128HmacSha1_80, Suite::AeadAes256Gcm]);
         assert_eq!(profile.media_source, MediaSource::SameIp);
         assert_eq!(profile.options.interval, Duration::from_secs(45));
         assert!(profile.options.accepted.contains(299) && profile.options.accepted.contains(404));
@@ -314,6 +399,25 @@ credentials = { username = "u", password = "secret", realm = "acme.example" }
         assert!(!format!("{profile:?}").contains("secret"), "a password is never shown");
     }
 
+    #[test]
+    fn the_settings_of_a_trunk_are_what_its_sdp_says() {
+        let lines = "codecs = [\"opus\", \"pcma\"]\nopus = { bitrate = 20000, dtx = true, fec = false, max_rate = 8000 }\n\
+                     srtp = \"mandatory\"\nsrtp_suites = [\"AEAD_AES_256_GCM\"]\nsrtp_pad_keys = false\n";
+        let capabilities = profile(&format!("{OPERATOR}{lines}")).capabilities();
+        assert_eq!(capabilities.codecs, [Codec::Opus, Codec::Pcma]);
+        let opus = OpusParameters {
+            max_playback_rate: 8000,
+            max_capture_rate: 8000,
+            max_average_bitrate: Some(20_000),
+            dtx: true,
+            ..OpusParameters::default()
+        };
+        assert_eq!(capabilities.opus, opus);
+        assert_eq!((capabilities.srtp, capabilities.pad_keys), (Srtp::Mandatory, false));
+        assert_eq!(capabilities.suites, [Suite::AeadAes256Gcm]);
+        assert!(capabilities.audio_level && capabilities.comfort_noise && capabilities.telephone_event);
+    }
+
     /// (the line that is added, the key that is named, a part of what is expected)
     const WRONG: &[(&str, &str, &str)] = &[
         ("provider = \"microsoft\"", "provider", "kind = \"microsoft\""),
@@ -326,6 +430,10 @@ credentials = { username = "u", password = "secret", realm = "acme.example" }
         ("sources = [\"0.0.0.0/0\"]", "sources", "lets anyone call"),
         ("tls_names = [\"*\"]", "tls_names", "certificate name"),
         ("codecs = []", "codecs", "pcma"),
+        ("opus = { bitrate = 5999 }", "opus.bitrate", "6000 to 128000"),
+        ("opus = { complexity = 11 }", "opus.complexity", "0 to 10"),
+        ("opus = { max_rate = 24000 }", "opus.max_rate", "8000, 16000 or 48000"),
+        ("srtp_suites = []", "srtp_suites", "srtp = \"off\""),
         ("number_format = \"national\"", "number_format", "country_code, national_prefix and"),
         (
             "caller_number_format = \"national\"\ncountry_code = \"49\"",
@@ -398,6 +506,9 @@ credentials = { username = "u", password = "secret", realm = "acme.example" }
         for (line, named) in [
             ("max_sessions = 5", "max_sessions"),
             ("codecs = [\"g729\"]", "g729"),
+            ("opus = { rate = 8000 }", "rate"),
+            ("srtp = \"yes\"", "yes"),
+            ("srtp_suites = [\"AES_CM_128\"]", "AES_CM_128"),
             ("media_source = \"any\"", "any"),
             ("credentials = { user = \"u\", password = \"p\" }", "user"),
         ] {

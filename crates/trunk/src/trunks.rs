@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use routing::{TrunkId, TrunkRef};
+use sip::sdp::Srtp;
 use toml::Spanned;
 
 use crate::health::PeerKey;
@@ -71,6 +72,37 @@ impl Trunks {
         errors
     }
 
+    /// Refuses SRTP whose keys could be read on the way: they stand in SDP (RFC 4568 section 7.1.1), and SIP has no TLS yet.
+    /// So all of a trunk with `srtp`, its peers, its sources and every listener of ours, must be on loopback. Tables that do
+    /// not build are left to [`Trunks::build`].
+    pub fn keys_in_clear(sources: &[Spanned<ProfileSource>], listeners: &[SocketAddr]) -> Vec<ProfileError> {
+        let mut errors = Vec::new();
+        for table in sources.iter().map(Spanned::get_ref) {
+            let (Some(written), Ok(profile)) = (&table.srtp, table.build()) else { continue };
+            let peers = profile.peers.iter().map(|peer| ("the peer", IpNet::from(peer.address.ip())));
+            let networks = profile.sources.iter().map(|&net| ("the source", net));
+            let listeners = listeners.iter().map(|own| ("the listener", IpNet::from(own.ip())));
+            let outside = peers.chain(networks).chain(listeners).find(|(_, net)| !is_loopback(*net));
+            if let (Some((what, net)), true) = (outside, profile.srtp != Srtp::Off) {
+                let place = if net.prefix_len() == net.max_prefix_len() {
+                    net.addr().to_string()
+                } else {
+                    net.to_string()
+                };
+                errors.push(ProfileError {
+                    span: Some(written.span()),
+                    key: format!("trunk.{}.srtp", profile.id),
+                    found: format!("{:?} while {what} {place} is not on loopback", written.get_ref().as_str()),
+                    expected: "\"off\": the keys would cross the network in clear SIP, which has no TLS here yet; until \
+                               then only a trunk whose peers and sources, and our sip.listen, are all in 127.0.0.0/8 or \
+                               ::1 may have SRTP"
+                        .to_owned(),
+                });
+            }
+        }
+        errors
+    }
+
     /// The profile of a trunk.
     pub fn get(&self, id: &TrunkId) -> Option<&Profile> {
         self.by_id.get(id).and_then(|at| self.profiles.get(*at))
@@ -107,6 +139,12 @@ impl Trunks {
     pub fn identify(&self, source: SocketAddr, tls_name: Option<&str>) -> Result<&Profile, Unknown> {
         identify(&self.profiles, source, tls_name)
     }
+}
+
+/// Whether every address of a network is this machine's own.
+fn is_loopback(net: IpNet) -> bool {
+    // The first and the last address of 127.0.0.0/8 or of ::1.
+    net.network().to_canonical().is_loopback() && net.broadcast().to_canonical().is_loopback()
 }
 
 /// What makes two trunks indistinguishable.
@@ -242,6 +280,41 @@ mod tests {
         );
         assert_eq!(&document[error.span.clone().unwrap()], "\"52.114.75.24:5061\"");
         assert!(Trunks::unserved(&sources, |_, _| true).is_empty());
+    }
+
+    #[test]
+    fn srtp_is_refused_where_its_keys_would_cross_a_network() {
+        let here: Vec<SocketAddr> = vec!["127.0.0.1:5060".parse().unwrap(), "[::1]:5060".parse().unwrap()];
+        let all: Vec<SocketAddr> = vec!["127.0.0.1:5060".parse().unwrap(), "192.0.2.9:5060".parse().unwrap()];
+        // (peer, sources, srtp, listeners, what is not on loopback)
+        let table = [
+            ("127.0.0.2", "", "mandatory", &here, None),
+            ("::1", "sources = [\"127.0.0.0/8\", \"::1\"]", "optional", &here, None),
+            ("203.0.113.10", "", "off", &all, None),
+            ("203.0.113.10", "sources = [\"127.0.0.1\"]", "optional", &here, Some("the peer 203.0.113.10")),
+            (
+                "127.0.0.2",
+                "sources = [\"203.0.113.0/28\"]",
+                "mandatory",
+                &here,
+                Some("the source 203.0.113.0/28"),
+            ),
+            ("127.0.0.2", "sources = [\"126.0.0.0/7\"]", "mandatory", &here, Some("the source 126.0.0.0/7")),
+            ("127.0.0.2", "", "mandatory", &all, Some("the listener 192.0.2.9")),
+        ];
+        for (peer, lines, srtp, listeners, expected) in table {
+            let document = format!(
+                "[[trunk]]\nid = \"acme\"\nkind = \"operator\"\npeers = [{{ address = \"{peer}\" }}]\n{lines}\n\
+                 srtp = \"{srtp}\"\n"
+            );
+            let errors = Trunks::keys_in_clear(&sources(&document), listeners);
+            assert_eq!(errors.len(), usize::from(expected.is_some()), "{document}: {errors:?}");
+            if let (Some(error), Some(expected)) = (errors.first(), expected) {
+                assert_eq!(error.key, "trunk.acme.srtp");
+                assert_eq!(error.found, format!("{srtp:?} while {expected} is not on loopback"));
+                assert_eq!(&document[error.span.clone().unwrap()], format!("{srtp:?}"));
+            }
+        }
     }
 
     #[test]

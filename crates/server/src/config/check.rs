@@ -272,6 +272,10 @@ impl<'a> Check<'a> {
         for error in trunk::Trunks::unserved(sources, serves) {
             self.engine_problem(error.span, error.key, error.found, error.expected);
         }
+        let addresses: Vec<SocketAddr> = listeners.iter().map(|own| own.address).collect();
+        for error in trunk::Trunks::keys_in_clear(sources, &addresses) {
+            self.engine_problem(error.span, error.key, error.found, error.expected);
+        }
         match trunk::Trunks::build(sources) {
             Ok(trunks) => Some(trunks),
             Err(errors) => {

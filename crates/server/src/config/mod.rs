@@ -223,6 +223,23 @@ mod tests {
     }
 
     #[test]
+    fn srtp_over_a_network_is_refused_with_line_key_and_what_to_do() {
+        let trunk = |address: &str| {
+            format!(
+                "[sip]\nlisten = [\"udp://127.0.0.1:5060\"]\n[[trunk]]\nid = \"acme\"\nkind = \"operator\"\n\
+                 peers = [{{ address = \"{address}\" }}]\nsrtp = \"mandatory\"\n"
+            )
+        };
+        assert_eq!(problems(&trunk("127.0.0.2")), Vec::<String>::new());
+        let found = problems(&trunk("192.0.2.10"));
+        let begin = "p.toml:7:8: `trunk.acme.srtp`: \"mandatory\" while the peer 192.0.2.10 is not on loopback; expected \"off\"";
+        assert!(found.len() == 1 && found[0].starts_with(begin), "{found:#?}");
+        let everywhere = trunk("127.0.0.2").replace("udp://127.0.0.1", "udp://192.0.2.9");
+        let found = problems(&everywhere);
+        assert!(found[0].contains("the listener 192.0.2.9 is not on loopback"), "{found:#?}");
+    }
+
+    #[test]
     fn an_attempt_is_given_up_only_after_every_peer_could_have_rung_out() {
         let text = "[[trunk]]\nid = \"acme\"\nkind = \"operator\"\nring_seconds = 600\n\
                     peers = [{ address = \"127.0.0.2\" }, { address = \"127.0.0.3\" }]\n";
