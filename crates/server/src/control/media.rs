@@ -15,7 +15,7 @@ use trunk::Profile;
 
 use super::leg::LegMedia;
 use super::seating::{Returned, mixer_leg};
-use super::{Control, Door, Locals, Now, Peer};
+use super::{Control, Door, Locals, Now, Peer, keys};
 use crate::media::sockets::Source;
 
 /// Why a leg cannot have media.
@@ -50,7 +50,7 @@ impl<D: Door> Control<D> {
             session_id: self.random.random::<u64>() >> 2,
             session_version: 1,
             direction: Direction::SendRecv,
-            keys: Vec::new(),
+            keys: keys::fresh(&mut self.key_source, profile),
         };
         let capabilities = profile.capabilities();
         let described = match offer {
@@ -78,6 +78,8 @@ impl<D: Door> Control<D> {
     /// A fresh offer for the next attempt, over the sockets that the last one did not use.
     pub(super) fn offer_again(&mut self, profile: &Profile, mut media: LegMedia<D::Io>) -> LegMedia<D::Io> {
         media.local.session_id = self.random.random::<u64>() >> 2;
+        // The last peer has read the keys of its offer.
+        media.local.keys = keys::fresh(&mut self.key_source, profile);
         media.sdp = sdp::offer(&media.local, &profile.capabilities());
         media.negotiated = None;
         media
@@ -165,14 +167,17 @@ impl<D: Door> Control<D> {
             return;
         };
         let mut local = media.local.clone();
-        let same = |sdp: &Bytes| sdp == &media.sdp;
-        let described = sdp::answer(&offer, &local, &profile.capabilities()).and_then(|(sdp, negotiated)| {
+        let capabilities = profile.capabilities();
+        let described = sdp::answer(&offer, &local, &capabilities).and_then(|(sdp, negotiated)| {
             let negotiated = foreign(&self.door, &self.locals, negotiated)?;
-            if same(&sdp) {
+            let renew = media.negotiated.as_ref().is_some_and(|before| keys::must_renew(before, &negotiated));
+            if renew {
+                local.keys = keys::fresh(&mut self.key_source, profile);
+            } else if sdp == media.sdp {
                 return Ok((sdp, negotiated));
             }
             local.session_version += 1;
-            sdp::answer(&offer, &local, &profile.capabilities())
+            sdp::answer(&offer, &local, &capabilities)
         });
         match described {
             Ok((sdp, negotiated)) => {

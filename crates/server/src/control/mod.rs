@@ -8,6 +8,8 @@ mod api;
 mod commands;
 mod dial_in;
 mod dial_out;
+mod format;
+mod keys;
 mod leg;
 mod load;
 mod media;
@@ -271,6 +273,8 @@ pub struct Control<D: Door> {
     draining: bool,
     next_leg: u64,
     random: StdRng,
+    /// SRTP keys, and nothing else, come from here; see [`keys`].
+    key_source: StdRng,
 }
 
 impl<D: Door> Control<D> {
@@ -285,6 +289,7 @@ impl<D: Door> Control<D> {
             random.random(),
         );
         let mut monitor = Monitor::new(now.mono, parts.trunks.profiles(), random.random());
+        let key_source = StdRng::from_seed(random.random());
         let admission = Admission::new(parts.trunks.profiles());
         monitor.handle_timeout(now.mono);
         parts.metrics.ready.set(1);
@@ -326,6 +331,7 @@ impl<D: Door> Control<D> {
             draining: false,
             next_leg: 1,
             random,
+            key_source,
         }
     }
 

@@ -102,7 +102,7 @@ impl fmt::Display for OpusParameters {
 }
 
 /// What both sides said about Opus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct OpusTerms {
     /// The peer's wishes: they bind what we send.
     pub egress: OpusParameters,

@@ -1,0 +1,99 @@
+//! What offer and answer agreed on, in the mixer's words.
+
+use mixer::{OpusFormat, Rate};
+use sip::sdp::{self, Negotiated, OpusTerms};
+use trunk::Profile;
+
+/// The share of lost packets, in percent, that the FEC of Opus prepares for. It costs bits, so it is what a line that needs
+/// FEC at all may lose, and not the worst.
+const PREPARED_LOSS: u8 = 5;
+
+/// The codec with everything that its encoder must know.
+pub(super) fn codec(negotiated: &Negotiated, profile: &Profile) -> mixer::Codec {
+    match negotiated.codec {
+        sdp::Codec::Pcmu => mixer::Codec::Pcmu,
+        sdp::Codec::Pcma => mixer::Codec::Pcma,
+        sdp::Codec::G722 => mixer::Codec::G722,
+        sdp::Codec::Opus => mixer::Codec::Opus(opus(&negotiated.opus.unwrap_or_default(), profile)),
+    }
+}
+
+/// The peer's wishes can only lower what the trunk's settings say.
+fn opus(terms: &OpusTerms, profile: &Profile) -> OpusFormat {
+    let (ours, wish) = (&profile.opus, &terms.egress);
+    let fec = ours.fec && wish.in_band_fec;
+    OpusFormat {
+        rate: rate(ours.max_rate.min(wish.max_playback_rate)),
+        bitrate: ours.bitrate.min(wish.max_average_bitrate.unwrap_or(u32::MAX)),
+        complexity: ours.complexity,
+        fec,
+        dtx: ours.dtx && wish.dtx,
+        cbr: wish.constant_bitrate,
+        loss_percent: if fec { PREPARED_LOSS } else { 0 },
+    }
+}
+
+/// The highest of our rates that is not above `hz`.
+fn rate(hz: u32) -> Rate {
+    match hz {
+        48_000.. => Rate::Full,
+        16_000.. => Rate::Wide,
+        _ => Rate::Narrow,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sip::sdp::OpusParameters;
+
+    use super::*;
+
+    fn agreed(trunk: &str, wish: &str) -> OpusFormat {
+        let text =
+            format!("id = \"a\"\nkind = \"operator\"\npeers = [{{ address = \"192.0.2.1\" }}]\n{trunk}\n");
+        let profile = toml::from_str::<trunk::ProfileSource>(&text).unwrap().build().unwrap();
+        let terms = OpusTerms { egress: OpusParameters::parse(wish), ingress: profile.capabilities().opus };
+        opus(&terms, &profile)
+    }
+
+    #[test]
+    fn a_peer_without_wishes_gets_what_the_trunk_says_but_no_fec() {
+        let expected = OpusFormat {
+            rate: Rate::Full,
+            bitrate: 32_000,
+            complexity: 5,
+            fec: false,
+            dtx: false,
+            cbr: false,
+            loss_percent: 0,
+        };
+        assert_eq!(agreed("", ""), expected);
+        let told = agreed("", "useinbandfec=1");
+        assert_eq!((told.fec, told.loss_percent), (true, PREPARED_LOSS));
+    }
+
+    #[test]
+    fn the_peer_can_lower_and_not_raise() {
+        let low = "opus = { bitrate = 20000, max_rate = 16000, fec = false, dtx = true, complexity = 9 }";
+        let wishes = "maxplaybackrate=48000;maxaveragebitrate=64000;useinbandfec=1;usedtx=1;cbr=1";
+        let expected = OpusFormat {
+            rate: Rate::Wide,
+            bitrate: 20_000,
+            complexity: 9,
+            fec: false,
+            dtx: true,
+            cbr: true,
+            loss_percent: 0,
+        };
+        assert_eq!(agreed(low, wishes), expected);
+        let lowered = agreed("", "maxplaybackrate=8000;maxaveragebitrate=12000;usedtx=1");
+        assert_eq!((lowered.rate, lowered.bitrate, lowered.dtx), (Rate::Narrow, 12_000, false));
+    }
+
+    #[test]
+    fn a_rate_between_ours_is_the_one_below() {
+        let rates = [8000, 12_000, 16_000, 24_000, 47_999, 48_000].map(rate);
+        let expected = [Rate::Narrow, Rate::Narrow, Rate::Wide, Rate::Wide, Rate::Wide, Rate::Full];
+        assert_eq!(rates, expected);
+    }
+}
