@@ -421,10 +421,8 @@ fn a_ring_back_tone_is_not_heard_in_the_meeting_and_does_not_delay_the_first_wor
         ear.level(2900, &(Duration::ZERO..world.elapsed())) < QUIET,
         "what came before the answer is gone"
     );
-    let word = ear
-        .packets
-        .iter()
-        .find(|packet| when.contains(&packet.at) && tests::ear::has(&packet.pcm, 1500, LOUD));
+    let word =
+        ear.packets.iter().find(|packet| when.contains(&packet.at) && tests::ear::has(packet, 1500, LOUD));
     let after = word.expect("the callee is heard").at.saturating_sub(begin);
     assert!(after < Duration::from_millis(300), "the first word was heard after {after:?}");
     let callee = called(&world, OPERATOR)[0];

@@ -1,7 +1,7 @@
 //! Messages that claim to come from a trunk, and SDP that aims our media at others or at ourselves.
 
 use sip::Message;
-use tests::g711::Law;
+use tests::Codec;
 use tests::{OPERATOR, OPERATOR_NUMBER, RawCall, Setup, World, sdp};
 
 /// A call by hand from the operator's address, with this SDP.
@@ -11,7 +11,7 @@ fn by_hand(world: &mut World, name: &str, sdp: String) -> RawCall {
 }
 
 fn offer(rtp: &str) -> String {
-    sdp::write(rtp.parse().expect("an address"), &[Law::A], 101, "sendrecv", 1)
+    sdp::write(rtp.parse().expect("an address"), &[Codec::A], 101, "sendrecv", 1)
 }
 
 fn got(world: &World, begin: &str) -> Vec<Message> {

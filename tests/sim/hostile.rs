@@ -107,7 +107,7 @@ fn a_foreign_realm_never_gets_our_credentials() {
         message.to_bytes()
     };
     let invite = world.sites[OPERATOR.0].got("INVITE")[0].message();
-    let sdp = tests::sdp::write(rtp, &[tests::g711::Law::A], 101, "sendrecv", 1);
+    let sdp = tests::sdp::write(rtp, &[tests::Codec::A], 101, "sendrecv", 1);
     world.send_raw(from, reply(&invite, 200, &sdp, &[]));
     world.seconds(2);
     assert_eq!(participants(&world, SAM), 2);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mixer::guard;
-use tests::g711::Law;
+use tests::Codec;
 use tests::mouth::Mouth;
 use tests::{
     Caller, KeyStyle, Line, MICROSOFT, MICROSOFT_NUMBER, OPERATOR, OPERATOR_NUMBER, PhoneId, SAM, Setup,
@@ -60,11 +60,11 @@ fn a_refresh_that_changes_nothing_is_answered_with_the_same_description() {
 #[test]
 fn a_re_invite_may_change_the_law_in_the_middle_of_a_word() {
     let (mut world, first, second) = pair(Setup::default());
-    let before = world.phone(first).mouth.law;
-    world.phone_mut(first).laws = vec![Law::Mu];
+    let before = world.phone(first).mouth.codec;
+    world.phone_mut(first).codecs = vec![Codec::Mu];
     assert!(world.reinvite(first, Some("sendrecv")));
     world.seconds(1);
-    assert_ne!(world.phone(first).mouth.law, before);
+    assert_ne!(world.phone(first).mouth.codec, before);
     let when = listen(&mut world, Duration::from_secs(1));
     assert!(world.phone(first).ear.packets.last().is_some_and(|packet| packet.payload_type == 0));
     assert!(

@@ -62,7 +62,7 @@ fn another_stream_in_the_middle_of_a_call_is_taken_over_within_sixty_millisecond
         .ear
         .packets
         .iter()
-        .filter(|packet| when.contains(&packet.at) && !tests::ear::has(&packet.pcm, 2100, LOUD / 2.0))
+        .filter(|packet| when.contains(&packet.at) && !tests::ear::has(packet, 2100, LOUD / 2.0))
         .map(|packet| packet.at.saturating_sub(begin))
         .collect();
     assert!(missing.len() <= 5, "silence at {missing:?}");

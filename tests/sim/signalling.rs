@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use server::control::Input;
 use sip::{Framing, Message};
-use tests::g711::Law;
+use tests::Codec;
 use tests::{
     Caller, Line, MICROSOFT, OPERATOR, OPERATOR_NUMBER, RawCall, SAM, STRANGER, Setup, SiteId, World, sdp,
 };
@@ -18,7 +18,7 @@ fn by_hand(world: &mut World, name: &str) -> RawCall {
     let from = world.sites[OPERATOR.0].address;
     let rtp = SocketAddr::new(from.ip(), 30_000);
     world.named.insert(rtp);
-    RawCall::new(from, OPERATOR_NUMBER, name, sdp::write(rtp, &[Law::A], 101, "sendrecv", 1))
+    RawCall::new(from, OPERATOR_NUMBER, name, sdp::write(rtp, &[Codec::A], 101, "sendrecv", 1))
 }
 
 /// The messages of the operator's SBC that begin so.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip::{Body, End, Event, Flow, InviteId, Message, NameAddr, OutgoingInvite, Transport, Uri};
 
+use crate::codec::Codec;
 use crate::ear::Ear;
 use crate::fixture::BRIDGE;
-use crate::g711::Law;
 use crate::mouth::{Mouth, Sound};
 use crate::people::{Callee, SiteId};
 use crate::sdp;
@@ -53,8 +53,10 @@ pub struct Caller {
     pub number: String,
     /// What he says.
     pub sound: Sound,
-    /// The laws he offers.
-    pub laws: Vec<Law>,
+    /// The codecs he offers.
+    pub codecs: Vec<Codec>,
+    /// What he wants of Opus, as in fmtp.
+    pub opus: &'static str,
     /// INVITE without SDP: the bridge offers, the ACK answers.
     pub late_offer: bool,
     /// The number he shows; one of his own if `None`.
@@ -72,7 +74,8 @@ impl Caller {
             site,
             number: number.to_owned(),
             sound: Sound::Silence,
-            laws: vec![Law::A, Law::Mu],
+            codecs: vec![Codec::A, Codec::Mu],
+            opus: "",
             late_offer: false,
             from: None,
             deaf: false,
@@ -111,8 +114,10 @@ pub struct Phone {
     pub version: u32,
     /// When the call was answered.
     pub answered: Option<Duration>,
-    /// The laws it offers.
-    pub laws: Vec<Law>,
+    /// The codecs it offers.
+    pub codecs: Vec<Codec>,
+    /// What it wants of Opus, as in fmtp.
+    pub opus: &'static str,
 }
 
 impl Phone {
@@ -123,14 +128,24 @@ impl Phone {
 
     /// Its description.
     pub fn sdp(&self, direction: &str) -> String {
-        sdp::write(self.rtp, &self.laws, self.mouth.event_type, direction, self.version)
+        sdp::Description {
+            rtp: self.rtp,
+            protocol: "RTP/AVP",
+            codecs: &self.codecs,
+            event_type: 101,
+            opus: self.opus,
+            lines: &[],
+            direction,
+            version: self.version,
+        }
+        .write()
     }
 
     fn agree(&mut self, text: &[u8]) {
         let heard = sdp::read(text).expect("the bridge writes SDP that a phone can read");
         self.remote = Some(heard.rtp);
-        if let Some(law) = heard.law {
-            self.mouth.law = law;
+        if let Some(codec) = heard.codecs.iter().find(|codec| self.codecs.contains(codec)) {
+            self.mouth.codec = *codec;
         }
         if let Some(event_type) = heard.event_type {
             self.mouth.event_type = event_type;
@@ -154,7 +169,8 @@ impl World {
     pub fn call(&mut self, caller: &Caller) -> PhoneId {
         let id = self.add_phone(caller.site, caller.sound);
         let phone = &mut self.phones[id.0];
-        phone.laws.clone_from(&caller.laws);
+        phone.codecs.clone_from(&caller.codecs);
+        phone.opus = caller.opus;
         phone.ear.deaf = caller.deaf;
         let body = (!caller.late_offer).then(|| Body::sdp(phone.sdp("sendrecv")));
         let (transport, connection) = if caller.tcp { (Transport::Tcp, 1) } else { (Transport::Udp, 0) };
@@ -202,7 +218,8 @@ impl World {
             request: None,
             version: 1,
             answered: None,
-            laws: vec![Law::A, Law::Mu],
+            codecs: vec![Codec::A, Codec::Mu],
+            opus: "",
         });
         self.by_rtp.insert(rtp, id);
         id

@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::g711::Law;
+use crate::codec::{Codec, Listening};
 
 /// One packet as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct Packet {
     pub at: Duration,
     /// Sequence number.
     pub sequence: u16,
-    /// Timestamp, 8 kHz.
+    /// Timestamp, in the clock of its codec.
     pub timestamp: u32,
     /// The stream.
     pub ssrc: u32,
@@ -23,7 +23,9 @@ pub struct Packet {
     pub marker: bool,
     /// Contributing sources.
     pub csrcs: Vec<u32>,
-    /// The sound, for audio that is kept.
+    /// The codec, for audio.
+    pub codec: Option<Codec>,
+    /// The sound at the codec's rate, for audio that is kept.
     pub pcm: Vec<i16>,
 }
 
@@ -40,6 +42,7 @@ pub struct Ear {
     pub rtcp: u64,
     /// What could not be read: our bridge must never send that.
     pub garbage: Vec<Vec<u8>>,
+    pub(crate) listening: Option<Listening>,
 }
 
 impl Ear {
@@ -49,10 +52,46 @@ impl Ear {
         if self.deaf {
             return;
         }
-        match parse(at, bytes) {
+        match self.parse(at, bytes) {
             Some(packet) => self.packets.push(packet),
             None => self.garbage.push(bytes.to_vec()),
         }
+    }
+
+    fn parse(&mut self, at: Duration, bytes: &[u8]) -> Option<Packet> {
+        let word = |from: usize| -> Option<u32> {
+            bytes.get(from..from + 4).map(|four| u32::from_be_bytes([four[0], four[1], four[2], four[3]]))
+        };
+        let (&first, &second) = (bytes.first()?, bytes.get(1)?);
+        // Version 2, no padding, no extension: we never send either.
+        if first & 0b1111_0000 != 0x80 {
+            return None;
+        }
+        let csrcs: Vec<u32> =
+            (0..usize::from(first & 15)).map(|number| word(12 + 4 * number)).collect::<Option<_>>()?;
+        let payload = bytes.get(12 + 4 * csrcs.len()..).filter(|payload| !payload.is_empty())?;
+        let payload_type = second & 127;
+        let codec = Codec::of(payload_type);
+        let pcm = match codec {
+            Some(codec) => {
+                if self.listening.as_ref().is_none_or(|before| before.codec() != codec) {
+                    self.listening = Some(Listening::new(codec));
+                }
+                self.listening.as_mut().and_then(|listening| listening.decode(payload))?
+            }
+            None => Vec::new(),
+        };
+        Some(Packet {
+            at,
+            sequence: u16::from_be_bytes([bytes[2], bytes[3]]),
+            timestamp: word(4)?,
+            ssrc: word(8)?,
+            payload_type,
+            marker: second & 128 != 0,
+            csrcs,
+            codec,
+            pcm,
+        })
     }
 
     /// A datagram on the RTCP port: version 2 and a sender or receiver report in front (RFC 3550 section 6.1).
@@ -68,13 +107,27 @@ impl Ear {
         self.packets.clear();
     }
 
+    /// The most that is in a 20 ms piece of what came during `when` beside a tone, as the root of its mean square: the noise
+    /// of the codec, or a click.
+    pub fn most_beside(&self, frequency: u32, when: &Range<Duration>) -> f64 {
+        let packets = self.packets.iter().filter(|packet| when.contains(&packet.at));
+        let beside = |piece: &[i16], rate| {
+            let power: f64 = piece.iter().map(|&sample| f64::from(sample).powi(2)).sum();
+            let tone = goertzel(piece, frequency, rate);
+            (power / piece.len() as f64 - tone * tone / 2.0).max(0.0).sqrt()
+        };
+        packets
+            .flat_map(|packet| packet.pieces().map(|piece| beside(piece, packet.rate())))
+            .fold(0.0, f64::max)
+    }
+
     /// How loud a tone is in what came during `when`: its amplitude, averaged over 20 ms pieces.
     pub fn level(&self, frequency: u32, when: &Range<Duration>) -> f64 {
         let mut sum = 0.0;
         let mut pieces = 0;
         for packet in self.packets.iter().filter(|packet| when.contains(&packet.at)) {
-            for piece in packet.pcm.chunks_exact(160) {
-                sum += goertzel(piece, frequency).powi(2);
+            for piece in packet.pieces() {
+                sum += goertzel(piece, frequency, packet.rate()).powi(2);
                 pieces += 1;
             }
         }
@@ -87,7 +140,7 @@ impl Ear {
         let (mut loud, mut all) = (0.0, 0.0);
         for packet in pieces {
             all += 1.0;
-            loud += f64::from(u8::from(goertzel(&packet.pcm, frequency) > least));
+            loud += f64::from(u8::from(goertzel(&packet.pcm, frequency, packet.rate()) > least));
         }
         if all > 0.0 { loud / all } else { 0.0 }
     }
@@ -105,8 +158,11 @@ impl Ear {
 
     /// The longest jump between timestamps of neighbours, in ticks of 20 ms; 1 when nothing is missing.
     pub fn longest_step(&self) -> u32 {
-        let steps =
-            self.packets.windows(2).map(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) / 160);
+        let ticks = |packet: &Packet| packet.codec.map_or(160, Codec::ticks);
+        let steps = self
+            .packets
+            .windows(2)
+            .map(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) / ticks(&pair[1]));
         steps.max().unwrap_or(0)
     }
 
@@ -136,42 +192,26 @@ impl Ear {
     }
 }
 
-fn parse(at: Duration, bytes: &[u8]) -> Option<Packet> {
-    let word = |from: usize| -> Option<u32> {
-        bytes.get(from..from + 4).map(|four| u32::from_be_bytes([four[0], four[1], four[2], four[3]]))
-    };
-    let (&first, &second) = (bytes.first()?, bytes.get(1)?);
-    // Version 2, no padding, no extension: we never send either.
-    if first & 0b1111_0000 != 0x80 {
-        return None;
+impl Packet {
+    /// The rate of its sound, in Hz.
+    pub fn rate(&self) -> u32 {
+        self.codec.map_or(8000, Codec::rate)
     }
-    let csrcs: Vec<u32> =
-        (0..usize::from(first & 15)).map(|number| word(12 + 4 * number)).collect::<Option<_>>()?;
-    let payload = bytes.get(12 + 4 * csrcs.len()..).filter(|payload| !payload.is_empty())?;
-    let payload_type = second & 127;
-    let pcm = Law::of(payload_type)
-        .map(|law| payload.iter().map(|&code| law.decode(code)).collect())
-        .unwrap_or_default();
-    Some(Packet {
-        at,
-        sequence: u16::from_be_bytes([bytes[2], bytes[3]]),
-        timestamp: word(4)?,
-        ssrc: word(8)?,
-        payload_type,
-        marker: second & 128 != 0,
-        csrcs,
-        pcm,
-    })
+
+    /// Its sound in pieces of 20 ms.
+    pub fn pieces(&self) -> impl Iterator<Item = &[i16]> {
+        self.pcm.chunks_exact(self.rate() as usize / 50)
+    }
 }
 
-/// Whether a tone is in a piece of sound, at least so loud.
-pub fn has(samples: &[i16], frequency: u32, least: f64) -> bool {
-    goertzel(samples, frequency) >= least
+/// Whether a tone is in a packet's sound, at least so loud.
+pub fn has(packet: &Packet, frequency: u32, least: f64) -> bool {
+    goertzel(&packet.pcm, frequency, packet.rate()) >= least
 }
 
 /// The amplitude of one frequency (Goertzel's algorithm).
-pub(crate) fn goertzel(samples: &[i16], frequency: u32) -> f64 {
-    let angle = TAU * f64::from(frequency) / 8000.0;
+pub(crate) fn goertzel(samples: &[i16], frequency: u32, rate: u32) -> f64 {
+    let angle = TAU * f64::from(frequency) / f64::from(rate);
     let coefficient = 2.0 * angle.cos();
     let (mut one, mut two) = (0.0, 0.0);
     for &sample in samples {

@@ -5,6 +5,7 @@
 //! The phones' media (RTP, G.711, SDP) is written apart from the bridge's, so that one mistake cannot hide another.
 
 pub mod calls;
+pub mod codec;
 pub mod ear;
 pub mod fixture;
 pub mod g711;
@@ -20,6 +21,7 @@ pub mod sockets;
 pub mod world;
 
 pub use calls::{Caller, Line, Phone, PhoneId};
+pub use codec::Codec;
 pub use fixture::{
     ELBE, ELBE_NUMBER, GRETA, MICROSOFT, MICROSOFT_NUMBER, OPERATOR, OPERATOR_NUMBER, SAM, STRANGER, Setup,
 };

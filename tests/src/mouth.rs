@@ -5,10 +5,10 @@ use std::f64::consts::TAU;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::g711::Law;
+use crate::codec::{Codec, Speech};
 
-/// Samples in 20 ms.
-const FRAME: u32 = 160;
+/// Sound has a sample for each of these.
+const FINEST: u64 = 48_000;
 /// How loud a tone is.
 pub const AMPLITUDE: f64 = 3000.0;
 /// A key is held for so many packets.
@@ -69,14 +69,16 @@ pub struct Mouth {
     pub sound: Sound,
     /// How keys are sent.
     pub keys: KeyStyle,
-    /// The law it speaks.
-    pub law: Law,
+    /// The codec it speaks.
+    pub codec: Codec,
     /// The payload type of telephone events.
     pub event_type: u8,
     ssrc: u32,
     sequence: u16,
     timestamp: u32,
-    samples: u64,
+    speech: Speech,
+    /// How long it has spoken, in 1/48000 s.
+    spoken: u64,
     /// Keys to press, with a pause after each.
     waiting: VecDeque<char>,
     pressed: Option<Pressed>,
@@ -97,12 +99,13 @@ impl Mouth {
         Self {
             sound,
             keys: KeyStyle::Plain,
-            law: Law::A,
+            codec: Codec::A,
             event_type: 101,
             ssrc: seed.wrapping_mul(2_654_435_761) ^ 0x5151,
             sequence: seed as u16 ^ 0xFFF0,
             timestamp: seed.wrapping_mul(77_777),
-            samples: 0,
+            speech: Speech::new(Codec::A),
+            spoken: 0,
             waiting: VecDeque::new(),
             pressed: None,
             pause: 0,
@@ -131,6 +134,9 @@ impl Mouth {
     pub fn beat(&mut self) -> Vec<Bytes> {
         let mut out = Vec::new();
         self.beat += 1;
+        if self.speech.codec() != self.codec {
+            self.speech = Speech::new(self.codec);
+        }
         if self.pressed.is_none() && self.pause == 0 {
             self.pressed = self.waiting.pop_front().and_then(event_of).map(|event| Pressed {
                 event,
@@ -151,26 +157,28 @@ impl Mouth {
                 self.pause = if self.keys == KeyStyle::OneEndOnly { 12 } else { 4 };
             }
         }
-        self.timestamp = self.timestamp.wrapping_add(FRAME);
-        self.samples += u64::from(FRAME);
+        self.timestamp = self.timestamp.wrapping_add(self.codec.ticks());
+        self.spoken += FINEST / 50;
         out
     }
 
     fn speak(&mut self, out: &mut Vec<Bytes>) {
-        let payload_type = self.law.payload_type();
+        let payload_type = self.codec.payload_type();
+        let rate = u64::from(self.codec.rate());
         match self.sound {
             Sound::Tone(frequency) => {
-                let first = self.samples;
-                let payload: Vec<u8> = (first..first + u64::from(FRAME))
+                let pcm: Vec<i16> = (0..rate / 50)
                     .map(|at| {
-                        let angle = TAU * f64::from(frequency) * (at % 8000) as f64 / 8000.0;
-                        self.law.encode((AMPLITUDE * angle.sin()) as i16)
+                        let time = (self.spoken + at * FINEST / rate) % FINEST;
+                        let angle = TAU * f64::from(frequency) * time as f64 / FINEST as f64;
+                        (AMPLITUDE * angle.sin()) as i16
                     })
                     .collect();
+                let payload = self.speech.encode(&pcm);
                 out.push(self.packet(false, payload_type, self.timestamp, &payload));
             }
             Sound::Silence => {
-                let payload = [self.law.encode(0); FRAME as usize];
+                let payload = self.speech.encode(&vec![0; rate as usize / 50]);
                 out.push(self.packet(false, payload_type, self.timestamp, &payload));
             }
             Sound::ComfortNoise if self.beat.is_multiple_of(50) => {
@@ -189,7 +197,7 @@ impl Mouth {
         }
         let first = key.sent == 0;
         key.sent += 1;
-        let held = key.sent.min(HELD) * FRAME;
+        let held = key.sent.min(HELD) * self.codec.ticks();
         let goes_on = if style == KeyStyle::OneEndOnly {
             out.push(self.event(key, true, true, key.began, held));
             false
@@ -216,7 +224,7 @@ impl Mouth {
                 false
             }
             KeyStyle::EndsWithNewTimestamps => {
-                let timestamp = key.began + (key.sent - HELD) * FRAME;
+                let timestamp = key.began + (key.sent - HELD) * self.codec.ticks();
                 out.push(self.event(key, false, true, timestamp, held));
                 key.sent < HELD + 3
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bridge::PromptId;
 use server::prompts::Prompts;
 
-use crate::ear::{Ear, goertzel};
+use crate::ear::{Ear, Packet, goertzel};
 
 /// What the bridge plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(crate) fn marked() -> Arc<Prompts> {
 impl Ear {
     /// How loud a tone is during `when` in the packets that carry no prompt.
     pub fn level_beside_prompts(&self, frequency: u32, when: &Range<Duration>) -> f64 {
-        let packets = self.packets.iter().filter(|packet| prompt_in(&packet.pcm).is_none());
+        let packets = self.packets.iter().filter(|packet| prompt_in(packet).is_none());
         Self { packets: packets.cloned().collect(), ..Self::default() }.level(frequency, when)
     }
 
@@ -67,7 +67,7 @@ impl Ear {
         let mut heard: Vec<(PromptId, usize)> = Vec::new();
         let mut last = None;
         for packet in self.packets.iter().filter(|packet| when.contains(&packet.at)) {
-            let now = prompt_in(&packet.pcm);
+            let now = prompt_in(packet);
             match (now, heard.last_mut()) {
                 (Some(prompt), Some((before, ticks))) if last == Some(prompt) && *before == prompt => {
                     *ticks += 1;
@@ -85,9 +85,10 @@ impl Ear {
     }
 }
 
-fn prompt_in(pcm: &[i16]) -> Option<PromptId> {
-    let loud = pcm.iter().any(|sample| sample.unsigned_abs() > 4500);
-    let found =
-        |(number, prompt): (usize, PromptId)| (goertzel(pcm, tone_of(number)) > PROMPT).then_some(prompt);
+fn prompt_in(packet: &Packet) -> Option<PromptId> {
+    let loud = packet.pcm.iter().any(|sample| sample.unsigned_abs() > 4500);
+    let found = |(number, prompt): (usize, PromptId)| {
+        (goertzel(&packet.pcm, tone_of(number), packet.rate()) > PROMPT).then_some(prompt)
+    };
     if loud { PromptId::ALL.into_iter().enumerate().find_map(found) } else { None }
 }

@@ -15,7 +15,7 @@ use trunk::Profile;
 
 use super::leg::LegMedia;
 use super::seating::{Returned, mixer_leg};
-use super::{Control, Door, Locals, Now, Peer, keys};
+use super::{Control, Door, Locals, Now, Peer, format, keys};
 use crate::media::sockets::Source;
 
 /// Why a leg cannot have media.
@@ -52,7 +52,7 @@ impl<D: Door> Control<D> {
             direction: Direction::SendRecv,
             keys: keys::fresh(&mut self.key_source, profile),
         };
-        let capabilities = profile.capabilities();
+        let capabilities = format::capabilities(profile);
         let described = match offer {
             Some(offer) => sdp::answer(offer, &local, &capabilities)
                 .and_then(|(sdp, found)| Ok((sdp, Some(foreign(&self.door, &self.locals, found)?)))),
@@ -80,7 +80,7 @@ impl<D: Door> Control<D> {
         media.local.session_id = self.random.random::<u64>() >> 2;
         // The last peer has read the keys of its offer.
         media.local.keys = keys::fresh(&mut self.key_source, profile);
-        media.sdp = sdp::offer(&media.local, &profile.capabilities());
+        media.sdp = sdp::offer(&media.local, &format::capabilities(profile));
         media.negotiated = None;
         media
     }
@@ -125,7 +125,7 @@ impl<D: Door> Control<D> {
             let trunks = Arc::clone(&self.trunks);
             let Some(profile) = trunks.get(&trunk) else { return };
             let answer = answer.unwrap_or_default();
-            match sdp::accept_answer(&media.sdp, &answer, &profile.capabilities())
+            match sdp::accept_answer(&media.sdp, &answer, &format::capabilities(profile))
                 .and_then(|found| foreign(&self.door, &self.locals, found))
             {
                 Ok(negotiated) => media.negotiated = Some(negotiated),
@@ -167,7 +167,7 @@ impl<D: Door> Control<D> {
             return;
         };
         let mut local = media.local.clone();
-        let capabilities = profile.capabilities();
+        let capabilities = format::capabilities(profile);
         let described = sdp::answer(&offer, &local, &capabilities).and_then(|(sdp, negotiated)| {
             let negotiated = foreign(&self.door, &self.locals, negotiated)?;
             let renew = media.negotiated.as_ref().is_some_and(|before| keys::must_renew(before, &negotiated));
@@ -200,7 +200,7 @@ impl<D: Door> Control<D> {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let Some(profile) = trunks.get(&entry.trunk) else { return };
         let (Some(media), Some(body)) = (entry.media.as_ref(), body) else { return };
-        match sdp::accept_answer(&media.sdp, &body, &profile.capabilities())
+        match sdp::accept_answer(&media.sdp, &body, &format::capabilities(profile))
             .and_then(|found| foreign(&self.door, &self.locals, found))
         {
             Ok(negotiated) => self.renegotiated(leg, &negotiated, source_of(profile)),
