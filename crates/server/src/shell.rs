@@ -82,6 +82,7 @@ impl Shell {
         let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
         let (first, last) = config.media.ports;
         crate::descriptors::raise(u64::from(last.saturating_sub(first)) + 1);
+        crate::media::arrival::check_receive_buffer(config.media.address);
         let trunks = Arc::clone(&config.trunks);
         let limits = TcpLimits {
             per_address: config.tcp_connections_per_address,

@@ -348,6 +348,15 @@ impl<D: Door> Control<D> {
         let figures = seat.as_ref().map(|seat| figures::<D>(retiring.codec, seat));
         if let Some(figures) = &figures {
             self.note_media(figures);
+            let from = seat.as_ref().and_then(|seat| D::last_stranger(&seat.io));
+            // The first thing to look at when a caller says that he was not heard.
+            if let Some(from) = from.filter(|_| figures.strangers > figures.ingress_packets) {
+                let (strangers, packets) = (figures.strangers, figures.ingress_packets);
+                tracing::warn!(
+                    %leg, %from, strangers, packets,
+                    "RTP came from another address than the peer's SDP says: see media_source of the trunk"
+                );
+            }
         }
         self.complete_record(leg, figures);
         self.door.close(now, seat.map(|seat| seat.io), retiring.port);

@@ -70,6 +70,10 @@ pub trait Door {
     fn strangers(_io: &Self::Io) -> u64 {
         0
     }
+    /// Where the last of them came from.
+    fn last_stranger(_io: &Self::Io) -> Option<std::net::SocketAddr> {
+        None
+    }
 }
 
 /// A leg's open sockets.

@@ -67,4 +67,8 @@ impl Door for SocketDoor {
     fn strangers(io: &LegSockets) -> u64 {
         io.counters().strangers
     }
+
+    fn last_stranger(io: &LegSockets) -> Option<SocketAddr> {
+        io.counters().last_stranger
+    }
 }

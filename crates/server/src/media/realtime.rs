@@ -1,8 +1,9 @@
 //! What a media thread asks of the kernel's scheduler: real-time priority, a core of its own, timers that fire on time.
-#![allow(unsafe_code)] // one call of libc, with its proof below
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
+
+use super::system_calls::become_realtime;
 
 /// What is asked for, as configured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,15 +31,11 @@ pub fn prepare(number: usize, scheduling: Scheduling) {
 
 /// Puts the calling thread under `SCHED_FIFO`.
 fn raise(priority: u8) {
-    let parameters = libc::sched_param { sched_priority: i32::from(priority) };
-    // SAFETY: `pthread_self` is the calling thread, and `parameters` lives across the call, which only reads it.
-    let code =
-        unsafe { libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_FIFO, &raw const parameters) };
-    if code == 0 {
-        tracing::info!(priority, "media thread runs under SCHED_FIFO");
-    } else {
-        let why = std::io::Error::from_raw_os_error(code);
-        tracing::warn!(priority, %why, "SCHED_FIFO refused: allow it (LimitRTPRIO, CAP_SYS_NICE) or set media.realtime_priority = 0");
+    match become_realtime(priority) {
+        Ok(()) => tracing::info!(priority, "media thread runs under SCHED_FIFO"),
+        Err(why) => {
+            tracing::warn!(priority, %why, "SCHED_FIFO refused: allow it (LimitRTPRIO, CAP_SYS_NICE) or set media.realtime_priority = 0");
+        }
     }
 }
 

@@ -7,16 +7,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 use mixer::{Command, PHASES, Phases, Report, Seat, Shard};
 use rtrb::{Consumer, Producer, RingBuffer};
 use tokio::sync::Notify;
 
+use super::arrival::StampClock;
 use super::gauges::{Meter, ShardGauges, Turn};
 use super::realtime::{self, Scheduling};
-use super::sockets::{Arrived, DATAGRAM, LegSockets, StampClock};
+use super::sockets::{Arrived, DATAGRAM, LegSockets};
 
 /// How many commands and reports may wait. Reports are few per leg and tick; commands are retried when full.
 const RING: usize = 16 * 1024;
@@ -169,7 +170,11 @@ fn read(seat: &mut Seat<LegSockets>, stamps: &StampClock, buffer: &mut [u8; DATA
             leg.ingress_rtp(at, bytes);
         }
     });
-    if !muxed && leg.id().0 % RTCP_EVERY == beat {
+    if leg.id().0 % RTCP_EVERY != beat {
+        return;
+    }
+    seat.io.watch(stamps.monotonic());
+    if !muxed {
         seat.io.read_rtcp(stamps, buffer, |Arrived { bytes, at }| {
             leg.ingress_rtcp(at, bytes);
         });
@@ -182,7 +187,7 @@ fn send(seat: &mut Seat<LegSockets>, stamps: &StampClock, beat: u64) {
         seat.io.send_rtp(packet);
     }
     if seat.leg.id().0 % RTCP_EVERY == beat
-        && let Some(packet) = seat.leg.egress_rtcp(stamps.monotonic(), SystemTime::now())
+        && let Some(packet) = seat.leg.egress_rtcp(stamps.monotonic(), stamps.wall())
     {
         seat.io.send_rtcp(&packet);
     }
