@@ -17,6 +17,7 @@ use crate::port::{Digits, key_of};
 use crate::rtp::{self, FarEnd, Rtcp};
 use crate::select::Voice;
 use crate::sound::{Clip, Sound};
+use crate::srtp::{LegSrtp, SrtpStats};
 use crate::units::{LegId, PayloadType, Ptime, Rate, RtpTime, SeqNo, Ssrc};
 
 pub use ingress::{Ingress, IngressCounts};
@@ -117,6 +118,8 @@ pub struct LegStats {
     pub dropped_digits: u64,
     /// What the far end reports about our stream.
     pub far_end: FarEnd,
+    /// What SRTP did not let in or out; zeros on a leg without.
+    pub srtp: SrtpStats,
 }
 
 /// What a leg wants to tell, collected by the shard after the tick.
@@ -127,7 +130,13 @@ pub(crate) enum LegEvent {
     MediaResumed,
     Digit(char),
     DigitsSent,
-    ClipEnded { token: u64, finished: bool, sound: Arc<Sound> },
+    ClipEnded {
+        token: u64,
+        finished: bool,
+        sound: Arc<Sound>,
+    },
+    /// Keys that are not good any more go home, so that they are not freed on the media thread.
+    SrtpRetired(Box<LegSrtp>),
 }
 
 /// Events that can wait in a leg besides clips.
@@ -142,6 +151,8 @@ pub struct Leg {
     outgoing: Outgoing,
     rtcp: Rtcp,
     player: Player,
+    /// Once it is there, nothing gets in or out in the clear.
+    srtp: Option<Box<LegSrtp>>,
     /// Room for `CLIPS + EVENTS`, so that nothing in the tick ever makes it grow.
     events: VecDeque<LegEvent>,
     /// Clips that wait in `player` or, ended, in `events`.
@@ -164,6 +175,7 @@ impl Leg {
             outgoing: Outgoing::new(config.ssrc, config.first_sequence, config.first_timestamp),
             rtcp: Rtcp::new(config.ssrc),
             player: Player::default(),
+            srtp: None,
             events: VecDeque::with_capacity(CLIPS + EVENTS),
             clips: 0,
             muted: false,
@@ -222,7 +234,28 @@ impl Leg {
             egress_octets: octets,
             dropped_digits: self.dropped_digits,
             far_end: self.rtcp.far_end(),
+            srtp: self.srtp.as_ref().map(|srtp| srtp.stats()).unwrap_or_default(),
         }
+    }
+
+    /// True once the leg speaks SRTP.
+    pub fn is_secure(&self) -> bool {
+        self.srtp.is_some()
+    }
+
+    /// From `now` on the leg speaks SRTP with these keys, and nothing gets in or out in the clear any more. At a change of keys
+    /// it takes over what the keys allow ([`crate::srtp::Srtp::inherit`]), and takes packets under the old ingress key for
+    /// [`crate::srtp::GRACE`]. A box that is not needed any more comes back.
+    pub fn secure(&mut self, now: Instant, mut srtp: Box<LegSrtp>) -> Option<Box<LegSrtp>> {
+        let retired = self.srtp.take().and_then(|former| srtp.succeed(now, former));
+        self.srtp = Some(srtp);
+        retired
+    }
+
+    /// True for a packet on the RTP port that the leg would take as the peer's: any on a leg without SRTP, an authentic one on a
+    /// leg with. Nothing is noted. For sockets that learn where the peer is: it must not be learned from a forged packet.
+    pub fn is_authentic(&mut self, datagram: &[u8]) -> bool {
+        self.srtp.as_mut().is_none_or(|srtp| srtp.is_authentic(datagram))
     }
 
     /// Takes one datagram from the RTP port: RTP, or RTCP where both share the port (RFC 5761). The caller has checked where it
@@ -231,6 +264,27 @@ impl Leg {
         if rtp::is_rtcp(datagram) {
             return self.ingress_rtcp(arrival, datagram);
         }
+        let Some(mut srtp) = self.srtp.take() else { return self.take_rtp(arrival, datagram) };
+        let ingress = match srtp.open(arrival, datagram) {
+            Ok(plain) => self.take_rtp(arrival, plain),
+            Err(_) => Ingress::Rejected,
+        };
+        self.srtp = Some(srtp);
+        ingress
+    }
+
+    /// Takes one datagram from the RTCP port. The caller has checked where it comes from.
+    pub fn ingress_rtcp(&mut self, arrival: Instant, datagram: &[u8]) -> Ingress {
+        let Some(mut srtp) = self.srtp.take() else { return self.take_rtcp(arrival, datagram) };
+        let ingress = match srtp.open_rtcp(arrival, datagram) {
+            Ok(plain) => self.take_rtcp(arrival, plain),
+            Err(_) => Ingress::Rejected,
+        };
+        self.srtp = Some(srtp);
+        ingress
+    }
+
+    fn take_rtp(&mut self, arrival: Instant, datagram: &[u8]) -> Ingress {
         let Ok(packet) = rtp::Packet::parse(datagram) else {
             self.incoming.counts.malformed += 1;
             return Ingress::Malformed;
@@ -254,8 +308,7 @@ impl Leg {
         taken.ingress
     }
 
-    /// Takes one datagram from the RTCP port. The caller has checked where it comes from.
-    pub fn ingress_rtcp(&mut self, arrival: Instant, datagram: &[u8]) -> Ingress {
+    fn take_rtcp(&mut self, arrival: Instant, datagram: &[u8]) -> Ingress {
         if !self.rtcp.handle_packet(arrival, datagram) {
             self.incoming.counts.malformed += 1;
             return Ingress::Malformed;
@@ -269,7 +322,8 @@ impl Leg {
 
     /// The RTP packet of this tick, if one is due. It stays until the next tick.
     pub fn egress(&self) -> Option<&[u8]> {
-        self.outgoing.ready()
+        let packet = self.outgoing.ready()?;
+        self.srtp.as_ref().map_or(Some(packet), |srtp| srtp.ready())
     }
 
     /// The RTCP compound packet, if one is due; at least every 5 s when asked once a second. It goes to the RTCP port, or to the
@@ -279,12 +333,14 @@ impl Leg {
             return None;
         }
         let block = self.incoming.report_block();
-        Some(self.rtcp.report(now, wall, &self.config.cname, self.outgoing.sent(now), block))
+        let report = self.rtcp.report(now, wall, &self.config.cname, self.outgoing.sent(now), block);
+        self.seal_rtcp(report)
     }
 
     /// The RTCP goodbye, to send when the leg ends. Not for the tick: it allocates.
-    pub fn goodbye(&self) -> Bytes {
-        self.rtcp.goodbye(&self.config.cname)
+    pub fn goodbye(&mut self) -> Option<Bytes> {
+        let goodbye = self.rtcp.goodbye(&self.config.cname);
+        self.seal_rtcp(goodbye)
     }
 
     /// Hold or resume, at `now`.
@@ -333,6 +389,13 @@ impl Leg {
         Some(event)
     }
 
+    fn seal_rtcp(&mut self, packet: Bytes) -> Option<Bytes> {
+        match &mut self.srtp {
+            Some(srtp) => srtp.seal_rtcp(&packet),
+            None => Some(packet),
+        }
+    }
+
     /// First half of a tick: what it says is in `frame`. True when it may be heard.
     pub(crate) fn begin_tick(&mut self, now: Instant) -> bool {
         self.now = self.outgoing.begin_tick(now);
@@ -341,6 +404,7 @@ impl Leg {
             return false;
         }
         self.last_tick = Some(now);
+        self.retire_keys(now);
         if self.config.direction.receives()
             && let Some(silent_for) = self.incoming.silence(now, self.config.silent_after)
         {
@@ -363,6 +427,13 @@ impl Leg {
 
     /// Second half of a tick: what it hears, encoded with its codec, becomes a packet.
     pub(crate) fn end_tick(&mut self, codes: &[u8; FRAME], csrcs: &[Ssrc]) {
+        self.make_packet(codes, csrcs);
+        if let Some(srtp) = &mut self.srtp {
+            srtp.seal(self.outgoing.ready());
+        }
+    }
+
+    fn make_packet(&mut self, codes: &[u8; FRAME], csrcs: &[Ssrc]) {
         let Some(now) = self.now else { return };
         if !self.config.direction.sends() {
             self.outgoing.pause();
@@ -383,6 +454,14 @@ impl Leg {
         self.outgoing.audio(now, codes, Format { payload_type, ptime, csrcs });
     }
 
+    /// Sends keys home that are not good any more, when there is room to tell.
+    fn retire_keys(&mut self, now: Instant) {
+        if self.srtp.as_ref().is_some_and(|srtp| srtp.is_former_over(now)) && self.has_room() {
+            let former = self.srtp.as_mut().and_then(|srtp| srtp.take_former());
+            self.events.extend(former.map(LegEvent::SrtpRetired));
+        }
+    }
+
     fn clip_ended(&mut self, clip: Clip, finished: bool) {
         // There is room: `clips` counts those waiting here and in the player, and is bounded by CLIPS.
         self.events.push_back(LegEvent::ClipEnded { token: clip.token, finished, sound: clip.sound });
@@ -390,11 +469,16 @@ impl Leg {
 
     /// Notes an event that is not a clip; when nobody collects them for long, digits are dropped and counted.
     fn tell(&mut self, event: LegEvent) {
-        if self.events.len() - self.ended_clips() < EVENTS {
+        if self.has_room() {
             self.events.push_back(event);
         } else {
             self.dropped_digits += 1;
         }
+    }
+
+    /// True when there is room for an event that is not a clip.
+    fn has_room(&self) -> bool {
+        self.events.len() - self.ended_clips() < EVENTS
     }
 
     fn ended_clips(&self) -> usize {

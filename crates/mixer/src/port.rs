@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::leg::{Direction, Leg, MediaConfig};
 use crate::sound::{Clip, Sound};
+use crate::srtp::LegSrtp;
 use crate::units::{ConferenceId, LegId};
 
 /// A leg and what it sends and receives through. It moves by value (boxed) between conferences and shards: ownership is the
@@ -98,6 +99,13 @@ pub enum Command<IO> {
         /// The new format.
         media: MediaConfig,
     },
+    /// The leg speaks SRTP from now on, with these keys; also at every later offer and answer, with the same keys or new ones.
+    Secure {
+        /// Who.
+        leg: LegId,
+        /// The keys, built by control. The box before it comes home as [`Report::SrtpRetired`].
+        srtp: Box<LegSrtp>,
+    },
     /// Sends digits to the far end as telephone events (RFC 4733), after those still being sent.
     SendDigits {
         /// To whom.
@@ -160,6 +168,13 @@ pub enum Report<IO> {
         finished: bool,
         /// The sound comes home.
         sound: Arc<Sound>,
+    },
+    /// Keys that are not used any more come home, so that they are not freed on the media thread.
+    SrtpRetired {
+        /// Whose.
+        leg: LegId,
+        /// The box.
+        srtp: Box<LegSrtp>,
     },
     /// A leg that was removed, or that had nowhere to sit.
     Returned {

@@ -153,6 +153,15 @@ impl<IO> Shard<IO> {
                 self.with(leg, |seat| seat.leg.set_direction(now, direction));
             }
             Command::Reconfigure { leg, media } => self.with(leg, |seat| seat.leg.reconfigure(media)),
+            Command::Secure { leg, srtp } => {
+                let retired = if let Some(seat) = self.seat_mut(leg) {
+                    seat.leg.secure(now, srtp)
+                } else {
+                    self.stray_commands += 1;
+                    Some(srtp)
+                };
+                self.reports.extend(retired.map(|srtp| Report::SrtpRetired { leg, srtp }));
+            }
             Command::SendDigits { leg, digits } => {
                 let sent = self.seat_mut(leg).is_some_and(|seat| seat.leg.send_digits(&digits));
                 self.stray_commands += u64::from(!sent);
@@ -317,6 +326,7 @@ fn report<IO>(leg: LegId, event: LegEvent) -> Report<IO> {
         LegEvent::MediaResumed => Report::MediaResumed { leg },
         LegEvent::Digit(digit) => Report::Digit { leg, digit },
         LegEvent::DigitsSent => Report::DigitsSent { leg },
+        LegEvent::SrtpRetired(srtp) => Report::SrtpRetired { leg, srtp },
         LegEvent::ClipEnded { token, finished, sound } => Report::ClipEnded { leg, token, finished, sound },
     }
 }

@@ -15,6 +15,7 @@
 mod cipher;
 mod derive;
 mod keys;
+mod leg;
 mod replay;
 mod rtcp;
 mod rtp;
@@ -29,6 +30,7 @@ use derive::{Kind, SessionKeys};
 use replay::Streams;
 
 pub use keys::{Keys, KeysError, MAX_MASTER, Mki, MkiError};
+pub use leg::{GRACE, LegSrtp, SrtpConfig, SrtpStats};
 pub use replay::{STREAMS, WINDOW};
 pub use suite::Suite;
 

@@ -28,6 +28,8 @@ pub enum Ingress {
     OnHold,
     /// Neither RTP nor RTCP: dropped and counted. Garbage never ends a leg.
     Malformed,
+    /// Not SRTP under the leg's key, or taken before: dropped and counted, and it changes nothing else.
+    Rejected,
 }
 
 /// What kinds of packets arrived, besides audio.
@@ -178,7 +180,7 @@ impl Incoming {
             }
             Ingress::Probation => self.counts.probation += 1,
             Ingress::Malformed => self.counts.malformed += 1,
-            Ingress::Rtcp | Ingress::UnknownPayloadType | Ingress::OnHold => {}
+            Ingress::Rtcp | Ingress::UnknownPayloadType | Ingress::OnHold | Ingress::Rejected => {}
         }
         Taken { ingress, pressed }
     }

@@ -72,8 +72,16 @@ impl Srtp {
     /// Checks and decrypts an RTP packet in place and gives its length without tag and MKI. What is left of a packet that is
     /// not taken means nothing.
     pub fn unprotect(&mut self, datagram: &mut [u8]) -> Result<usize, Rejected> {
-        let result = self.open(datagram);
+        let result = self.open(datagram).map(|(length, ssrc, index)| {
+            self.rtp_streams.take(ssrc, index);
+            length
+        });
         self.counted(result)
+    }
+
+    /// True for an RTP packet that would be taken; nothing is noted. What is left in `datagram` means nothing.
+    pub fn is_authentic(&self, datagram: &mut [u8]) -> bool {
+        self.open(datagram).is_ok()
     }
 
     fn next_index(&self, header: Header) -> Result<u64, Refused> {
@@ -91,7 +99,8 @@ impl Srtp {
         Ok(index)
     }
 
-    fn open(&mut self, datagram: &mut [u8]) -> Result<usize, Rejected> {
+    /// Gives the length without tag and MKI, the stream and the index.
+    fn open(&self, datagram: &mut [u8]) -> Result<(usize, u32, u64), Rejected> {
         let length = datagram.len().checked_sub(self.keys.overhead()).ok_or(Rejected::Malformed)?;
         let header = Header::parse(&datagram[..length]).ok_or(Rejected::Malformed)?;
         let index = if let Some(window) = self.rtp_streams.window(header.ssrc) {
@@ -103,9 +112,7 @@ impl Srtp {
         } else {
             self.open_first(header, datagram)
         };
-        let index = index.ok_or(Rejected::Forged)?;
-        self.rtp_streams.take(header.ssrc, index);
-        Ok(length)
+        Ok((length, header.ssrc, index.ok_or(Rejected::Forged)?))
     }
 
     /// The first packet of a stream that we see; gives its index. The rollover counter begins at zero, but the sender's first

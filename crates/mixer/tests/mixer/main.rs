@@ -7,6 +7,7 @@ mod media;
 mod mix;
 mod moving;
 mod phone;
+mod srtp;
 mod telephone_events;
 
 #[global_allocator]

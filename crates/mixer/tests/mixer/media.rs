@@ -61,7 +61,7 @@ fn a_leg_that_never_sends_is_silent_too_and_rtcp_keeps_it_alive() {
     for second in 0..60 {
         (0..50).for_each(|_| world.tick());
         let now = world.now;
-        let report = seat(9, G711::Pcmu).leg.goodbye();
+        let report = seat(9, G711::Pcmu).leg.goodbye().expect("in the clear");
         let leg = &mut world.shard.seat_mut(LegId(1)).expect("seated").leg;
         assert_eq!(leg.ingress_rtp(now, &report), Ingress::Rtcp, "muxed, second {second}");
     }

@@ -273,8 +273,9 @@ impl<D: Door> Control<D> {
                     self.lost_seat(now, leg);
                 }
             }
-            // Stopped clips and conference clips come home to be freed here instead of in the tick.
+            // Stopped clips, conference clips and old keys come home to be freed here instead of in the tick.
             Report::ClipEnded { .. }
+            | Report::SrtpRetired { .. }
             | Report::ConferenceClipEnded { .. }
             | Report::MediaResumed { .. }
             | Report::DigitsSent { .. } => {}
