@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use mixer::{
-    Command, ConferenceId, Direction, FRAME, Frame, G711, Leg, LegConfig, LegId, MediaConfig, PayloadType,
-    Ptime, RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
+    Command, ConferenceId, Direction, FRAME, G711, Leg, LegConfig, LegId, MediaConfig, PayloadType, Ptime,
+    RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
 };
 
 /// A shard with one conference of `legs`, of which every `one_in`-th talks, and the packets of one period.
@@ -96,23 +96,5 @@ fn tick(criterion: &mut Criterion) {
     }
 }
 
-fn g711(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("mixer/g711");
-    group.sample_size(30).measurement_time(Duration::from_secs(1)).warm_up_time(Duration::from_millis(300));
-    let mut frame = Frame::default();
-    frame.samples_mut().iter_mut().enumerate().for_each(|(n, sample)| *sample = (n as i16).wrapping_mul(397));
-    for law in G711::ALL {
-        let mut codes = [0; FRAME];
-        group.bench_function(format!("encode_{law:?}"), |bencher| {
-            bencher.iter(|| law.encode(black_box(frame.samples()), black_box(&mut codes)));
-        });
-        let mut pcm = [0; FRAME];
-        group.bench_function(format!("decode_{law:?}"), |bencher| {
-            bencher.iter(|| law.decode(black_box(&codes), black_box(&mut pcm)));
-        });
-    }
-    group.finish();
-}
-
-criterion_group!(benches, tick, g711);
+criterion_group!(benches, tick);
 criterion_main!(benches);
