@@ -10,11 +10,14 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use bytes::Bytes;
 use rtc_shared::marshal::Unmarshal;
 
-use crate::jitter::{Buffer, MAX_PAYLOAD};
+use crate::codec::{Codec, OpusFormat};
+use crate::guard;
+use crate::jitter::Playout;
 use crate::rtp::{self, Packet, Rtcp};
+use crate::units::Rate;
 use crate::{
-    Command, ConferenceId, Digits, Direction, Frame, G711, Leg, LegConfig, LegId, MediaConfig, PayloadType,
-    Ptime, RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
+    Command, ConferenceId, Digits, Direction, G711, Leg, LegConfig, LegId, MediaConfig, PayloadType, Ptime,
+    RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
 };
 
 pub use codec::codec;
@@ -65,29 +68,44 @@ pub fn rtcp(input: &[u8]) {
     }
 }
 
-/// Any operations on a jitter buffer: no panic, every answer leaves a frame, the delay is bounded by the memory.
+/// Any operations on a jitter buffer: no panic and no allocation, and every tick gets 20 ms.
 pub fn jitter_ops(input: &[u8]) {
     let mut now = epoch();
-    let mut buffer = Buffer::new();
-    let mut frame = Frame::default();
+    let codecs = [
+        Codec::G722,
+        Codec::Pcmu,
+        Codec::Opus(OpusFormat::speech(Rate::Wide)),
+        Codec::Pcma,
+        Codec::Opus(OpusFormat::speech(Rate::Full)),
+    ];
+    // From narrow to everything: what a re-INVITE may add.
+    let first = usize::from(input.first().copied().unwrap_or(0)) % codecs.len();
+    let mut playout = Playout::new(&codecs[first..=first]);
+    let mut payload = [0; 1_500];
     for operation in input.as_chunks::<8>().0 {
         let (kind, number) =
             (operation[0], u32::from_be_bytes([0, operation[1], operation[2], operation[3]]));
-        match kind % 8 {
-            0..4 => {
-                let length =
-                    usize::from(u16::from_be_bytes([operation[6], operation[7]])) % (MAX_PAYLOAD + 2);
-                // Small steps and large ones, so that streams, gaps, jumps and wraps all occur.
-                let sequence = SeqNo::new(if kind & 0x80 == 0 { number % 64 } else { number } as u16);
+        // Small steps and large ones, so that streams, gaps, jumps and wraps all occur.
+        let sequence = SeqNo::new(if kind & 0x80 == 0 { number % 64 } else { number } as u16);
+        match kind % 16 {
+            0..8 => {
                 let timestamp = RtpTime::new(if kind & 0x40 == 0 { number % 64 * 80 } else { number << 8 });
-                let law = G711::ALL[usize::from(kind >> 5 & 1)];
-                buffer.push(sequence, timestamp, law, &vec![operation[4]; length], now);
+                let length =
+                    usize::from(u16::from_be_bytes([operation[6], operation[7]])) % (payload.len() + 1);
+                payload[..length].fill(operation[4]);
+                payload[0] = operation[5];
+                let codec = codecs[usize::from(operation[6]) % codecs.len()];
+                guard::armed(|| playout.push(sequence, timestamp, codec, &payload[..length], now));
             }
-            4 => now += Duration::from_micros(u64::from(number)),
-            5 => buffer.restart(),
-            6 => buffer.pause(),
+            8 => now += Duration::from_micros(u64::from(number)),
+            9 => playout.restart(),
+            10 => playout.pause(sequence),
+            11 => playout.comfort_noise(sequence, operation[4]),
+            12 => playout.admit(&codecs[usize::from(operation[4]) % codecs.len()..]),
             _ => {
-                buffer.pull(now, &mut frame);
+                let unheard_below = (kind & 0x40 != 0).then_some(u16::from(operation[4]));
+                guard::armed(|| playout.pull(now, unheard_below));
+                assert_eq!(playout.samples().len(), playout.rate().frame());
                 now += TICK;
             }
         }

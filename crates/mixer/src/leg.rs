@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::codec::g711::G711;
 use crate::frame::{FRAME, Frame};
-use crate::jitter::PlayoutStats;
+use crate::jitter::{PlayoutStats, Pull};
 use crate::port::{Digits, key_of};
 use crate::rtp::{self, FarEnd, Rtcp};
 use crate::select::Voice;
@@ -171,7 +171,7 @@ impl Leg {
     /// A leg that has heard and sent nothing yet. All its memory is allocated here.
     pub fn new(config: LegConfig) -> Self {
         Self {
-            incoming: Incoming::new(),
+            incoming: Incoming::new(config.media),
             outgoing: Outgoing::new(config.ssrc, config.first_sequence, config.first_timestamp),
             rtcp: Rtcp::new(config.ssrc),
             player: Player::default(),
@@ -219,16 +219,16 @@ impl Leg {
             let sent = self.outgoing.sent(now);
             (sent.packets, sent.octets)
         });
-        let buffer = &self.incoming.buffer;
+        let playout = &self.incoming.playout;
         LegStats {
             ingress_packets: self.incoming.packets,
             ingress_octets: self.incoming.octets,
             ingress: self.incoming.counts,
-            playout: buffer.stats(),
+            playout: playout.stats(),
             lost: self.incoming.lost(),
             jitter: self.incoming.jitter().to_duration(),
-            playout_delay: buffer.playout_delay().to_duration(),
-            target_delay: buffer.target_delay().to_duration(),
+            playout_delay: playout.playout_delay(),
+            target_delay: playout.target_delay(),
             level: self.voice.level(),
             egress_packets: packets,
             egress_octets: octets,
@@ -352,6 +352,7 @@ impl Leg {
     /// Takes over a new media format; our stream goes on.
     pub fn reconfigure(&mut self, media: MediaConfig) {
         self.config.media = media;
+        self.incoming.reconfigure(media);
     }
 
     /// Muted: received, its digits count, but not mixed.
@@ -410,7 +411,9 @@ impl Leg {
         {
             self.tell(LegEvent::MediaSilent(silent_for));
         }
-        let present = self.incoming.pull(now, &mut self.frame);
+        let unheard_below = (!self.voice.is_active()).then_some(Voice::THRESHOLD);
+        let pull = self.incoming.pull(now, unheard_below, &mut self.frame);
+        let present = matches!(pull, Pull::Speech | Pull::Concealed);
         self.voice.listen(&self.frame);
         // A key's tone, which some peers send along with its event, is for us only.
         present && self.voice.is_active() && !self.muted && !self.incoming.is_key_held(now)

@@ -21,6 +21,9 @@ pub(crate) struct Voice {
 }
 
 impl Voice {
+    /// Below this level a frame does not count as sound.
+    pub(crate) const THRESHOLD: u16 = THRESHOLD;
+
     /// Takes the frame of this tick into account.
     pub(crate) fn listen(&mut self, frame: &Frame) {
         let now = frame.mean_abs();

@@ -1,104 +1,315 @@
-//! What to play when nothing arrived: the last frame again, forwards and backwards by turns so that the wave stays continuous,
-//! fading out within 60 ms.
+//! What to play when nothing arrived: the voice goes on at its own pitch, from more and more periods of it so that it does not
+//! buzz, and fades into the background noise. The method is that of ITU-T G.711 Appendix I (09/99), at any rate and without its
+//! delay: instead of holding 3.75 ms back, the first samples of a gap are shifted to where the last real one ended.
 
-use crate::frame::{FRAME, Frame};
-use crate::units::Rate;
+use super::likeness;
+use super::noise::Noise;
+use super::wave::{Wave, millisecond};
 
-/// Gain at the start of each concealed frame, and the end of the last one, in 1/256.
-const FADE: [i32; 4] = [256, 192, 96, 0];
+/// Pitch periods looked for: 5 to 15 ms, 66 to 200 Hz (appendix I.2.2). A higher voice is found at a multiple of its period.
+const PERIODS_MS: (usize, usize) = (5, 15);
 
-/// Samples over which the first real frame after a gap takes over.
-const CROSSFADE: usize = 32;
+/// The last so much is compared with what was before it.
+const TEMPLATE_MS: usize = 20;
 
-#[derive(Debug, Default)]
-pub(crate) struct Conceal {
-    last: Frame,
-    /// Frames concealed since the last good one; from `FADE.len() - 1` on there is silence.
-    age: usize,
+/// History that is needed at the beginning of a gap: three of the longest periods and the overlap of the last.
+const NEEDED_MS: usize = 50;
+
+/// A gap is heard for so long; then there is background noise only (appendix I.2.7).
+pub(super) const AUDIBLE_MS: usize = 60;
+
+/// History that the wave must keep: what is needed at the beginning of a gap is read until its end.
+pub(super) const HISTORY_MS: usize = NEEDED_MS + AUDIBLE_MS;
+
+/// Below this likeness the sound has no pitch, and repeating one period of it would give it one.
+const VOICED: f32 = 0.5;
+
+/// The sound of one gap. It is a function of the history before the gap and of the time since, so that it can be asked for
+/// again: for the samples of the gap, and then for those that the first real ones are blended with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Conceal {
+    gap: Option<Gap>,
+    /// The sender pauses on purpose: its last sound is not to be continued.
+    pause: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    /// Samples made in place of real ones.
+    made: usize,
+    /// Of the real samples after it: how many are blended, and how many are to be.
+    blended: usize,
+    blend: usize,
+    /// The pitch period, in samples.
+    period: usize,
+    /// How many periods are repeated from the beginning: one of a voice, three of what has no pitch.
+    periods: usize,
+    /// Samples of a millisecond.
+    millisecond: usize,
+    pause: bool,
 }
 
 impl Conceal {
-    /// A real frame is about to be played; after a gap its first 4 ms are blended with what was played instead.
-    pub(crate) fn good(&mut self, frame: &mut Frame) {
-        if self.age > 0 {
-            let mut continued = Frame::default();
-            self.conceal(&mut continued);
-            let fade = continued.samples().iter().zip(frame.samples_mut()).take(CROSSFADE).enumerate();
-            for (n, (old, new)) in fade {
-                let n = n as i32;
-                *new = ((i32::from(*old) * (CROSSFADE as i32 - n) + i32::from(*new) * n) / CROSSFADE as i32)
-                    as i16;
-            }
+    /// The sender pauses on purpose (comfort noise, a digit): if nothing comes next, that is no gap.
+    pub(super) fn pause(&mut self) {
+        self.pause = true;
+        if let Some(gap) = &mut self.gap {
+            gap.pause = true;
         }
-        self.last.copy_from(frame);
-        self.age = 0;
     }
 
-    /// The next frame of a gap.
-    pub(crate) fn conceal(&mut self, frame: &mut Frame) {
-        let (Some(&from), Some(&to)) = (FADE.get(self.age), FADE.get(self.age + 1)) else {
-            frame.reset(Rate::Narrow);
-            return;
+    /// True while what comes next is a pause.
+    pub(super) fn is_pause(&self) -> bool {
+        self.pause
+    }
+
+    /// What follows the end of `wave` will not continue it, though nothing is missing: it is to be blended.
+    pub(super) fn splice(&mut self, wave: &Wave) {
+        if self.gap.is_none_or(|gap| gap.blended > 0) {
+            self.gap = Some(Gap::begin(wave, self.pause));
+        }
+    }
+
+    /// Appends `count` samples to `wave`, which has room for them.
+    pub(super) fn fill(&mut self, wave: &mut Wave, count: usize, noise: &mut Noise) {
+        self.splice(wave);
+        let Some(gap) = &mut self.gap else { return };
+        wave.append(count, |room| (room.len(), ()));
+        let pcm = wave.all_mut();
+        // The real sound ends `made` samples before the new ones begin. After the audible part nothing is read any more.
+        let begin = pcm.len() - count;
+        let Some(real) = begin.checked_sub(gap.made.min(gap.audible())) else { return };
+        let level = noise.level();
+        for n in 0..count {
+            pcm[begin + n] = gap.sample(pcm, real, gap.made + n, level, noise);
+        }
+        gap.made += count;
+    }
+
+    /// The last `count` samples of `wave` are real: after a gap the first of them are blended with its sound.
+    pub(super) fn resume(&mut self, wave: &mut Wave, count: usize, noise: &mut Noise) {
+        self.pause = false;
+        let Some(gap) = &mut self.gap else { return };
+        gap.blend = if gap.blended == 0 { gap.overlap() } else { gap.blend };
+        let pcm = wave.all_mut();
+        let begin = pcm.len() - count.min(pcm.len());
+        let level = noise.level();
+        let before = gap.made.min(gap.audible()) + gap.blended;
+        let real = begin.saturating_sub(before);
+        for n in 0..count.min(gap.blend - gap.blended) {
+            let old = i32::from(gap.sample(pcm, real, gap.made + gap.blended, level, noise));
+            let new = i32::from(pcm[begin + n]);
+            gap.blended += 1;
+            let (part, all) = (gap.blended as i32, gap.blend as i32 + 1);
+            pcm[begin + n] = ((old * (all - part) + new * part) / all) as i16;
+        }
+        if gap.blended == gap.blend {
+            self.gap = None;
+        }
+    }
+}
+
+impl Gap {
+    /// Looks for the pitch at the end of what is there.
+    fn begin(wave: &Wave, pause: bool) -> Self {
+        let millisecond = millisecond(wave.rate());
+        let pcm = wave.all();
+        let (least, most) = (PERIODS_MS.0 * millisecond, PERIODS_MS.1 * millisecond);
+        let template = pcm.len().saturating_sub(TEMPLATE_MS * millisecond);
+        let region = &pcm[template.saturating_sub(most)..pcm.len().saturating_sub(least)];
+        let found = likeness::find(&pcm[template..], region, wave.rate());
+        let voiced = found.likeness >= VOICED;
+        let period = if voiced { most.saturating_sub(found.offset).max(least) } else { most };
+        let periods = if voiced { 1 } else { 3 };
+        Self { made: 0, blended: 0, blend: 0, period, periods, millisecond, pause }
+    }
+
+    /// Samples until only noise is left.
+    fn audible(&self) -> usize {
+        AUDIBLE_MS * self.millisecond
+    }
+
+    /// Samples over which one sound takes over from the other: a quarter of the period.
+    fn quarter(&self) -> usize {
+        self.period / 4
+    }
+
+    /// Samples over which the real sound takes over: the longer the gap, the less the two fit, up to 10 ms (appendix I.2.8). Noise
+    /// gives way sooner, so that the beginning of a word is not lost.
+    fn overlap(&self) -> usize {
+        if self.pause || self.made >= self.audible() {
+            return 2 * self.millisecond;
+        }
+        let longest = 10 * self.millisecond;
+        (self.quarter() + self.made.min(longest * 6) * 2 / 5).min(longest)
+    }
+
+    /// The sound of the gap, `n` samples after the real one, which ends at `real`.
+    fn sample(&self, pcm: &[i16], real: usize, n: usize, level: u16, noise: &mut Noise) -> i16 {
+        let (gain, whole) = self.gain(n);
+        let hum = if gain == 0 { 0 } else { self.voice(pcm, real, n) * gain / whole };
+        let air = if level == 0 || gain == whole { 0 } else { noise.sample(level) * (whole - gain) / whole };
+        (hum + air).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
+    }
+
+    /// How loud the voice still is, as a fraction: full for 10 ms, then a fifth less every 10 ms (appendix I.2.7).
+    fn gain(&self, n: usize) -> (i32, i32) {
+        let ten = 10 * self.millisecond;
+        let (full, end) = if self.pause { (0, ten) } else { (ten, self.audible()) };
+        ((end - n.clamp(full, end)) as i32, (end - full) as i32)
+    }
+
+    /// The voice without fading: one period for 10 ms, two for the next, then three (appendix I.2.5).
+    fn voice(&self, pcm: &[i16], real: usize, n: usize) -> i32 {
+        let ten = 10 * self.millisecond;
+        let step = (n / ten).min(2);
+        let periods = |step: usize| (self.periods + step).min(3);
+        let value = self.repeated(pcm, real, n, periods(step));
+        let (since, quarter) = (n - step * ten, self.quarter().max(1));
+        let missing = if since >= quarter {
+            return value;
+        } else if step > 0 {
+            self.repeated(pcm, real, n, periods(step - 1)) - value
+        } else {
+            // To where the last real sample was.
+            let sample = |at: usize| pcm.get(at).map_or(0, |&sample| i32::from(sample));
+            sample(real.wrapping_sub(1)) - sample(real.wrapping_sub(self.period * periods(0) + 1))
         };
-        for n in 0..FRAME {
-            let gain = from + (to - from) * n as i32 / FRAME as i32;
-            let source = if self.age.is_multiple_of(2) { FRAME - 1 - n } else { n };
-            frame.samples_mut()[n] = ((i32::from(self.last.samples()[source]) * gain) >> 8) as i16;
-        }
-        self.age += 1;
+        value + missing * (quarter - since) as i32 / quarter as i32
     }
 
-    /// The sender paused on purpose (comfort noise, a digit): nothing is to be repeated.
-    pub(crate) fn mute(&mut self) {
-        self.age = FADE.len();
-        self.last.reset(Rate::Narrow);
+    /// The last `periods` periods, over and over; the end of each turn becomes what came before its beginning.
+    fn repeated(&self, pcm: &[i16], real: usize, n: usize, periods: usize) -> i32 {
+        let turn = self.period * periods;
+        let sample = |at: usize| pcm.get(at).map_or(0, |&sample| i32::from(sample));
+        let at = n % turn;
+        let value = sample((real + at).wrapping_sub(turn));
+        let quarter = self.quarter().max(1);
+        let left = turn - at;
+        if left > quarter {
+            return value;
+        }
+        let before = sample(real.wrapping_sub(turn + left));
+        before + (value - before) * (left as i32 - 1) / quarter as i32
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::TAU;
+
     use super::*;
+    use crate::units::Rate;
 
-    fn ramp() -> Frame {
-        let mut frame = Frame::default();
-        frame.samples_mut().iter_mut().enumerate().for_each(|(n, sample)| *sample = 1_000 + n as i16 * 10);
-        frame
+    const RATES: [Rate; 2] = [Rate::Narrow, Rate::Wide];
+
+    /// A voice-like sound with a pitch that rises slowly, as speech has.
+    fn voice(rate: Rate, samples: usize) -> Vec<i16> {
+        let mut phase = 0.0;
+        (0..samples)
+            .map(|n| {
+                let seconds = n as f64 / f64::from(rate.hz());
+                phase += TAU * (120.0 + 15.0 * seconds) / f64::from(rate.hz());
+                let sum: f64 = (1..16)
+                    .map(|k| (phase * f64::from(k)).sin() / f64::from(k) * (1.0 + f64::from(k % 3)))
+                    .sum();
+                (sum * 2_500.0) as i16
+            })
+            .collect()
     }
 
-    #[test]
-    fn a_gap_is_filled_continuously_and_fades_to_silence_within_60_ms() {
+    /// `pcm` with `lost` samples from `from` on concealed.
+    fn with_gap(rate: Rate, pcm: &[i16], from: usize, lost: usize) -> Vec<i16> {
+        let mut wave = Wave::new(rate, rate, HISTORY_MS, 200);
+        let mut noise = Noise::default();
         let mut conceal = Conceal::default();
-        conceal.good(&mut ramp());
-        let mut played = ramp().samples().to_vec();
-        for _ in 0..4 {
-            let mut frame = Frame::default();
-            conceal.conceal(&mut frame);
-            played.extend(frame.samples());
+        let mut played = Vec::new();
+        let frame = rate.frame();
+        for (n, chunk) in pcm.chunks_exact(frame).enumerate() {
+            if (from..from + lost).contains(&(n * frame)) {
+                conceal.fill(&mut wave, frame, &mut noise);
+            } else {
+                wave.append(frame, |room| {
+                    room.copy_from_slice(chunk);
+                    (frame, ())
+                });
+                conceal.resume(&mut wave, frame, &mut noise);
+            }
+            played.extend_from_slice(wave.next());
+            wave.play(frame);
         }
-        let largest_step = played.windows(2).map(|pair| (pair[1] - pair[0]).abs()).max();
-        assert!(largest_step <= Some(25), "{largest_step:?}");
-        assert!(played[FRAME * 4..].iter().all(|sample| *sample == 0));
+        played
+    }
+
+    fn largest_step(pcm: &[i16]) -> i32 {
+        pcm.windows(2).map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs()).max().unwrap_or(0)
     }
 
     #[test]
-    fn the_first_frame_after_a_gap_takes_over_without_a_step() {
-        let mut conceal = Conceal::default();
-        conceal.good(&mut Frame::constant(8_000));
-        let mut gap = Frame::default();
-        conceal.conceal(&mut gap);
-        let mut next = Frame::constant(-8_000);
-        conceal.good(&mut next);
-        assert!((gap.samples()[FRAME - 1] - next.samples()[0]).abs() < 200);
-        assert_eq!(next.samples()[CROSSFADE], -8_000);
+    fn a_voice_goes_on_through_a_gap_of_20_ms_as_if_nothing_were_missing() {
+        for rate in RATES {
+            let pcm = voice(rate, rate.frame() * 20);
+            let (from, lost) = (rate.frame() * 10, rate.frame());
+            let played = with_gap(rate, &pcm, from, lost);
+            let power: f64 = pcm[from..from + lost].iter().map(|&s| f64::from(s).powi(2)).sum();
+            let error: f64 = pcm[from..from + 2 * lost]
+                .iter()
+                .zip(&played[from..])
+                .map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2))
+                .sum();
+            let snr = 10.0 * (power / error).log10();
+            assert!(snr > 9.0, "{rate:?}: {snr:.1} dB");
+        }
     }
 
     #[test]
-    fn after_a_pause_on_purpose_nothing_is_repeated() {
+    fn no_step_is_larger_than_those_of_the_voice_itself() {
+        for rate in RATES {
+            let pcm = voice(rate, rate.frame() * 30);
+            let own = largest_step(&pcm);
+            for frames in [1, 2, 3, 5, 8] {
+                let played = with_gap(rate, &pcm, rate.frame() * 10, frames * rate.frame());
+                let step = largest_step(&played);
+                assert!(step <= own + own / 8, "{rate:?}, {frames} frames: {step} instead of {own}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_gap_fades_into_the_background_and_not_into_nothing() {
+        let rate = Rate::Narrow;
+        let mut wave = Wave::new(rate, rate, HISTORY_MS, 200);
+        let mut noise = Noise::default();
+        (0..200).for_each(|_| noise.heard(80));
         let mut conceal = Conceal::default();
-        conceal.good(&mut ramp());
-        conceal.mute();
-        let mut frame = ramp();
-        conceal.conceal(&mut frame);
-        assert_eq!(frame, Frame::default());
+        let pcm = voice(rate, 1_600);
+        wave.append(1_600, |room| {
+            room.copy_from_slice(&pcm);
+            (1_600, ())
+        });
+        wave.play(1_600);
+        for frame in 0..50 {
+            conceal.fill(&mut wave, 160, &mut noise);
+            let mean = wave.next().iter().map(|&s| i32::from(s).abs()).sum::<i32>() / 160;
+            assert!(frame < 3 || (50..110).contains(&mean), "frame {frame}: {mean}");
+            wave.play(160);
+        }
+    }
+
+    #[test]
+    fn after_a_pause_on_purpose_nothing_is_continued() {
+        let rate = Rate::Narrow;
+        let mut wave = Wave::new(rate, rate, HISTORY_MS, 200);
+        let (mut noise, mut conceal) = (Noise::default(), Conceal::default());
+        let pcm = voice(rate, 1_600);
+        wave.append(1_600, |room| {
+            room.copy_from_slice(&pcm);
+            (1_600, ())
+        });
+        wave.play(1_600);
+        conceal.pause();
+        conceal.fill(&mut wave, 160, &mut noise);
+        assert!(largest_step(wave.all()) <= largest_step(&pcm), "it ends without a step");
+        assert!(wave.next()[80..].iter().all(|&sample| sample == 0), "within 10 ms");
     }
 }

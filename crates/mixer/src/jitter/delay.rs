@@ -1,45 +1,46 @@
-//! The target delay: how much later than the fastest packets the slow ones come, and so how long to wait for them.
+//! The target delay: how much later than the fastest packets the slow ones come, and so how long to wait for them. All times are
+//! in units of the timeline.
 
-use crate::units::Samples;
+use super::timeline::MILLISECOND;
 
 /// The longest we wait for jitter. A packet later than that is lost: conversation suffers more from delay than from gaps.
-pub(crate) const MAX_TARGET: i64 = 8 * 120;
+const MAX_TARGET: i64 = 120 * MILLISECOND;
 
 /// The shortest we wait; it covers the shell's own wake-up jitter.
-const MIN_TARGET: i64 = 8 * 3;
+const MIN_TARGET: i64 = 3 * MILLISECOND;
 
 /// What a stream is trusted with before anything is known of it.
-const FIRST_TARGET: i64 = 8 * 10;
+const FIRST_TARGET: i64 = 8 * MILLISECOND;
 
 /// A baseline is the fastest transit of the last one to two windows, so that it follows a drifting clock and a changed route.
-const WINDOW: i64 = 8_000 * 5;
+const WINDOW: i64 = 5_000 * MILLISECOND;
 
-/// The estimate falls by 1/2^9 per packet: at 20 ms it halves in seven seconds.
-const DECAY: u32 = 9;
+/// The estimate falls by 1/e in ten seconds, so it halves in seven.
+const DECAY: i64 = 10_000 * MILLISECOND;
 
-/// Transit here is arrival minus the media time of the packet's last sample, in samples of an unknown common offset: only
+/// Transit here is arrival minus the media time of the packet's last sample, from an unknown common beginning: only
 /// differences mean anything.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Delay {
+pub(super) struct Delay {
     fastest: [i64; 2],
     window_end: i64,
-    /// In 1/1024 samples, so that the slow decay does not stop at small values.
+    /// In 1/1024 units, so that the slow decay does not stop at small values.
     deviation: i64,
 }
 
 impl Delay {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { fastest: [0; 2], window_end: 0, deviation: FIRST_TARGET << 10 }
     }
 
     /// A stream begins, or its timestamps jumped: the baseline starts over, the jitter learnt so far stays.
-    pub(crate) fn restart(&mut self, arrival: i64, transit: i64) {
+    pub(super) fn restart(&mut self, arrival: i64, transit: i64) {
         self.fastest = [transit; 2];
         self.window_end = arrival.saturating_add(WINDOW);
     }
 
-    /// A packet arrived.
-    pub(crate) fn observe(&mut self, arrival: i64, transit: i64) {
+    /// A packet of `length` arrived.
+    pub(super) fn observe(&mut self, arrival: i64, transit: i64, length: i64) {
         if arrival >= self.window_end {
             self.fastest = [self.fastest[1], transit];
             self.window_end = arrival.saturating_add(WINDOW);
@@ -47,22 +48,22 @@ impl Delay {
         self.fastest[1] = self.fastest[1].min(transit);
         let late = self.deviation_of(transit).clamp(0, MAX_TARGET) << 10;
         self.deviation =
-            if late > self.deviation { late } else { self.deviation - (self.deviation >> DECAY) };
+            if late > self.deviation { late } else { self.deviation - self.deviation * length / DECAY };
     }
 
     /// The transit of the fastest packets.
-    pub(crate) fn baseline(&self) -> i64 {
+    pub(super) fn baseline(&self) -> i64 {
         self.fastest[0].min(self.fastest[1])
     }
 
     /// How much slower than the fastest.
-    pub(crate) fn deviation_of(&self, transit: i64) -> i64 {
+    pub(super) fn deviation_of(&self, transit: i64) -> i64 {
         transit.saturating_sub(self.baseline())
     }
 
     /// How long to wait beyond the fastest packets.
-    pub(crate) fn target(&self) -> Samples {
-        Samples::new((self.deviation >> 10).clamp(MIN_TARGET, MAX_TARGET))
+    pub(super) fn target(&self) -> i64 {
+        (self.deviation >> 10).clamp(MIN_TARGET, MAX_TARGET)
     }
 }
 
@@ -70,21 +71,21 @@ impl Delay {
 mod tests {
     use super::*;
 
-    /// Feeds packets every 20 ms with the given lateness (in samples) and returns the target in milliseconds.
+    /// Feeds packets every 20 ms with the given lateness (in milliseconds) and returns the target in milliseconds.
     fn after(delay: &mut Delay, from: i64, packets: i64, late: impl Fn(i64) -> i64) -> i64 {
         for n in from..from + packets {
-            delay.observe(n * 160, late(n));
+            delay.observe(n * 20 * MILLISECOND, late(n) * MILLISECOND, 20 * MILLISECOND);
         }
-        delay.target().to_i64() / 8
+        delay.target() / MILLISECOND
     }
 
     #[test]
     fn the_target_grows_at_once_is_bounded_and_falls_back_when_it_is_calm() {
         let mut delay = Delay::new();
         delay.restart(0, 0);
-        assert_eq!(after(&mut delay, 0, 100, |_| 0), 8, "calm from the first");
-        assert_eq!(after(&mut delay, 100, 100, |n| (n % 5) * 200), 100, "jitter of 100 ms");
-        assert_eq!(after(&mut delay, 200, 10, |n| (n % 2) * 80_000), 120, "the bound");
+        assert_eq!(after(&mut delay, 0, 100, |_| 0), 6, "calm from the first");
+        assert_eq!(after(&mut delay, 100, 100, |n| (n % 5) * 25), 100, "jitter of 100 ms");
+        assert_eq!(after(&mut delay, 200, 10, |n| (n % 2) * 10_000), 120, "the bound");
         assert!(after(&mut delay, 210, 1500, |_| 0) < 10, "calm for 30 s");
     }
 
@@ -93,8 +94,8 @@ mod tests {
         let mut delay = Delay::new();
         delay.restart(0, 0);
         after(&mut delay, 0, 100, |_| 0);
-        after(&mut delay, 100, 600, |_| 400);
-        assert_eq!(delay.baseline(), 400);
+        after(&mut delay, 100, 600, |_| 50);
+        assert_eq!(delay.baseline(), 50 * MILLISECOND);
     }
 
     #[test]
@@ -102,8 +103,10 @@ mod tests {
         for sign in [1, -1] {
             let mut delay = Delay::new();
             delay.restart(0, 0);
-            let millis = after(&mut delay, 0, 8 * 3600 * 50, |n| sign * n * 160 / 5_000);
-            assert!(millis <= 4, "{millis} ms");
+            for n in 0..8 * 3600 * 50 {
+                delay.observe(n * 960, sign * n * 960 / 5_000, 960);
+            }
+            assert!(delay.target() <= 4 * MILLISECOND, "{}", delay.target());
         }
     }
 }

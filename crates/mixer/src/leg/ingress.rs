@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{Direction, MediaConfig};
-use crate::codec::g711::G711;
+use crate::codec::Codec;
 use crate::frame::Frame;
-use crate::jitter::{Buffer, Pull};
+use crate::jitter::{Playout, Pull};
 use crate::rtp::{Detector, EventPayload, Packet, Reception, ReceptionBlock, Source, Verdict};
 use crate::units::{PayloadType, Samples, Ssrc};
 
@@ -61,7 +61,7 @@ pub(super) struct Incoming {
     /// Payload bytes of them.
     pub(super) octets: u64,
     pub(super) counts: IngressCounts,
-    pub(super) buffer: Buffer,
+    pub(super) playout: Playout,
     source: Source,
     reception: Option<Reception>,
     detector: Detector,
@@ -80,12 +80,13 @@ pub(super) struct Taken {
 }
 
 impl Incoming {
-    pub(super) fn new() -> Self {
+    /// All memory that ingress needs is taken here.
+    pub(super) fn new(media: MediaConfig) -> Self {
         Self {
             packets: 0,
             octets: 0,
             counts: IngressCounts::default(),
-            buffer: Buffer::new(),
+            playout: Playout::new(&codecs(media)),
             source: Source::default(),
             reception: None,
             detector: Detector::default(),
@@ -93,6 +94,11 @@ impl Incoming {
             heard: None,
             silence_reported: false,
         }
+    }
+
+    /// Another media format was agreed on. What waits is still played; where the new codec needs memory, it is taken here.
+    pub(super) fn reconfigure(&mut self, media: MediaConfig) {
+        self.playout.admit(&codecs(media));
     }
 
     /// The far end's stream.
@@ -163,10 +169,14 @@ impl Incoming {
                 }
                 None => Ingress::Malformed,
             }
-        } else if let Some(law) = law_of(kind, media) {
-            self.handle_audio(arrival, packet, law)
+        } else if let Some(codec) = codec_of(kind, media) {
+            self.handle_audio(arrival, packet, codec)
         } else if kind == PayloadType::COMFORT_NOISE {
-            self.handle_other(arrival, packet, true);
+            if self.handle_other(arrival, packet, true) {
+                // RFC 3389 section 3.1: the first byte is the level, then comes a spectrum, which is not used.
+                let level = packet.payload().first().copied().unwrap_or(0x7f);
+                self.playout.comfort_noise(packet.sequence(), level);
+            }
             self.counts.comfort_noise += 1;
             Ingress::ComfortNoise
         } else {
@@ -185,14 +195,20 @@ impl Incoming {
         Taken { ingress, pressed }
     }
 
-    /// The 20 ms of this tick; true when they may be mixed.
-    pub(super) fn pull(&mut self, now: Instant, frame: &mut Frame) -> bool {
-        matches!(self.buffer.pull(now, frame), Pull::Frame | Pull::Missing)
+    /// The 20 ms of this tick, at the rate of the codec that arrives. `unheard_below` as in [`Playout::pull`].
+    pub(super) fn pull(&mut self, now: Instant, unheard_below: Option<u16>, frame: &mut Frame) -> Pull {
+        let pull = self.playout.pull(now, unheard_below);
+        frame.set_rate(self.playout.rate());
+        frame.samples_mut().copy_from_slice(self.playout.samples());
+        pull
     }
 
-    fn handle_audio(&mut self, arrival: Instant, packet: &Packet<'_>, law: G711) -> Ingress {
+    fn handle_audio(&mut self, arrival: Instant, packet: &Packet<'_>, codec: Codec) -> Ingress {
         let (ssrc, sequence, timestamp) = (packet.ssrc(), packet.sequence(), packet.timestamp());
-        let length = Samples::new(packet.payload().len() as i64).to_duration();
+        let Some(samples) = codec.duration(packet.payload()) else {
+            return Ingress::Malformed;
+        };
+        let length = Duration::from_secs(1) * samples as u32 / codec.rate().hz();
         match self.source.handle_audio(ssrc, sequence, arrival, length) {
             Verdict::Probation => return Ingress::Probation,
             Verdict::Current => {
@@ -201,7 +217,7 @@ impl Incoming {
                 }
             }
             Verdict::Switched => {
-                self.buffer.restart();
+                self.playout.restart();
                 self.reception = Some(Reception::new(ssrc, sequence, timestamp, arrival));
                 self.counts.stream_changes = self.source.switches();
             }
@@ -209,36 +225,46 @@ impl Incoming {
         if self.event_ssrc == Some(ssrc) {
             self.detector.handle_audio();
         }
-        self.buffer.push(sequence, timestamp, law, packet.payload(), arrival);
+        self.playout.push(sequence, timestamp, codec, packet.payload(), arrival);
         Ingress::Audio
     }
 
     /// Gives the event code of a press that begins.
     fn handle_event(&mut self, arrival: Instant, packet: &Packet<'_>, payload: EventPayload) -> Option<u8> {
-        self.handle_other(arrival, packet, false);
+        if self.handle_other(arrival, packet, false) {
+            self.playout.pause(packet.sequence());
+        }
         self.counts.events += 1;
         self.event_ssrc = Some(packet.ssrc());
         self.detector.handle_event(arrival, packet.marker(), packet.timestamp(), payload)
     }
 
-    /// A packet beside the audio: it takes a sequence number of its stream, and the pause it makes is no loss.
-    fn handle_other(&mut self, arrival: Instant, packet: &Packet<'_>, timed: bool) {
+    /// A packet beside the audio: it takes a sequence number of its stream. True when that is the stream that is played.
+    fn handle_other(&mut self, arrival: Instant, packet: &Packet<'_>, timed: bool) -> bool {
         let (ssrc, sequence) = (packet.ssrc(), packet.sequence());
         self.source.handle_other(ssrc, sequence, arrival);
-        if let Some(reception) = self.reception.as_mut().filter(|reception| reception.ssrc() == ssrc) {
-            reception.handle_packet(sequence, packet.timestamp(), arrival, timed);
-            self.buffer.pause();
-        }
+        let Some(reception) = self.reception.as_mut().filter(|reception| reception.ssrc() == ssrc) else {
+            return false;
+        };
+        reception.handle_packet(sequence, packet.timestamp(), arrival, timed);
+        true
     }
 }
 
-/// The law of an audio payload type: the agreed one, or a static one. A peer may change between the two laws in mid-stream, and
-/// some do right after the answer.
-fn law_of(kind: PayloadType, media: MediaConfig) -> Option<G711> {
-    match kind {
-        kind if kind == media.audio_pt => Some(media.codec),
-        PayloadType::PCMU => Some(G711::Pcmu),
-        PayloadType::PCMA => Some(G711::Pcma),
-        _ => None,
+/// Payload types that mean the same to everyone (RFC 3551 table 4) and cost nothing to be ready for.
+const STATIC: [(PayloadType, Codec); 2] =
+    [(PayloadType::PCMU, Codec::Pcmu), (PayloadType::PCMA, Codec::Pcma)];
+
+/// The codec of an audio payload type: the agreed one, or a static one. A peer may change between the two laws of G.711 in
+/// mid-stream, and some do right after the answer; a gateway with a wideband codec falls back to one of them.
+fn codec_of(kind: PayloadType, media: MediaConfig) -> Option<Codec> {
+    if kind == media.audio_pt {
+        return Some(media.codec.into());
     }
+    STATIC.iter().find(|(known, _)| *known == kind).map(|(_, codec)| *codec)
+}
+
+/// Everything that [`codec_of`] may answer, the agreed codec first.
+fn codecs(media: MediaConfig) -> [Codec; 3] {
+    [media.codec.into(), Codec::Pcmu, Codec::Pcma]
 }

@@ -440,7 +440,7 @@ fn figures<D: Door>(codec: &'static str, seat: &Seat<D::Io>) -> bridge::MediaFig
         late: stats.playout.late,
         duplicates: stats.playout.duplicate,
         reordered: stats.playout.reordered,
-        concealed_ms: stats.playout.concealed_frames * mixer::TICK.as_millis() as u64,
+        concealed_ms: stats.playout.concealed.as_millis() as u64,
         jitter_us: stats.jitter.as_micros() as u64,
         strangers: D::strangers(&seat.io),
     }
