@@ -100,7 +100,9 @@ impl<D: Door> Control<D> {
             media: media_config(negotiated),
             direction: direction(negotiated.direction),
             ssrc: mixer::Ssrc::new(self.random.random()),
-            first_sequence: mixer::SeqNo::new(self.random.random()),
+            // In the lower half: a peer that misses our first packets cannot know of a wrap among them, and under SRTP it
+            // would never hear us (RFC 3711 section 3.3.1).
+            first_sequence: mixer::SeqNo::new(self.random.random_range(0..1 << 15)),
             first_timestamp: mixer::RtpTime::new(self.random.random()),
             cname: format!("{:016x}@partyline", self.random.random::<u64>()).into(),
             csrc: true,

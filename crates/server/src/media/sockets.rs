@@ -96,6 +96,9 @@ pub struct Arrived<'a> {
     pub bytes: &'a [u8],
     /// When the kernel got it.
     pub at: Instant,
+    /// It comes from an address that would become the peer's if the answer is that it is authentic: it is to be looked at and
+    /// not to be taken.
+    pub unproven: bool,
 }
 
 impl LegSockets {
@@ -198,21 +201,26 @@ impl LegSockets {
 
     /// Reads what has arrived on the RTP port and hands each acceptable datagram to `take`. A datagram may stay for the
     /// next call when it came behind one that came as regularly as it should: it is early.
+    ///
+    /// The answer of `take` counts only where [`Arrived::unproven`] says so: whether the datagram is authentic. The address of a
+    /// symmetric peer is never learned from one that is not.
     pub fn read_rtp(
         &mut self,
         clock: &StampClock,
         buffer: &mut [u8; DATAGRAM],
-        mut take: impl FnMut(Arrived<'_>),
+        mut take: impl FnMut(Arrived<'_>) -> bool,
     ) {
         let before = self.read.replace(clock.monotonic());
         for _ in 0..READS_PER_PHASE {
             match receive(&self.rtp, clock, buffer) {
                 Ok(Received { length, from, at }) => {
-                    if self.link != Link::Connected && !self.accepts(from, &buffer[..length]) {
+                    let bytes = &buffer[..length];
+                    let proof = || take(Arrived { bytes, at, unproven: true });
+                    if self.link != Link::Connected && !self.accepts(from, bytes, proof) {
                         self.refuse(from);
                         continue;
                     }
-                    take(Arrived { bytes: &buffer[..length], at });
+                    take(Arrived { bytes, at, unproven: false });
                     let last = self.heard.replace(at);
                     self.trust();
                     if self.link == Link::Connected && is_regular(last, at, before) {
@@ -244,7 +252,7 @@ impl LegSockets {
             match receive(&self.rtcp, clock, buffer) {
                 Ok(Received { length, from, at }) => {
                     if self.peer_rtcp.is_some_and(|peer| peer.ip() == from.ip()) {
-                        take(Arrived { bytes: &buffer[..length], at });
+                        take(Arrived { bytes: &buffer[..length], at, unproven: false });
                     } else {
                         self.counters.strangers += 1;
                     }
@@ -290,23 +298,26 @@ impl LegSockets {
         }
     }
 
-    fn accepts(&mut self, from: SocketAddr, bytes: &[u8]) -> bool {
+    fn accepts(&mut self, from: SocketAddr, bytes: &[u8], authentic: impl FnOnce() -> bool) -> bool {
         let Some(peer) = self.peer_rtp else { return false };
         match self.source {
             Source::Exact => from == peer,
             Source::SameIp => from.ip() == peer.ip(),
             Source::Symmetric => {
-                from == peer && self.learning == Learning::Learned || self.learn(from, bytes)
+                from == peer && self.learning == Learning::Learned || self.learn(from, bytes, authentic)
             }
         }
     }
 
-    /// Probation of a source that may become the peer: RTP, twice in a row, under one SSRC.
-    fn learn(&mut self, from: SocketAddr, bytes: &[u8]) -> bool {
+    /// Probation of a source that may become the peer: authentic RTP, twice in a row, under one SSRC.
+    fn learn(&mut self, from: SocketAddr, bytes: &[u8], authentic: impl FnOnce() -> bool) -> bool {
         if self.learning == Learning::Learned {
             return false;
         }
         let Ok(packet) = mixer::rtp::Packet::parse(bytes) else { return false };
+        if !authentic() {
+            return false;
+        }
         let (ssrc, sequence) = (packet.ssrc(), packet.sequence());
         if self.learning != (Learning::Probation { from, ssrc, next: sequence }) {
             self.learning = Learning::Probation { from, ssrc, next: sequence.next() };
@@ -347,7 +358,12 @@ mod tests {
     fn read(leg: &mut LegSockets) -> Vec<Vec<u8>> {
         let mut got = Vec::new();
         let mut buffer = [0; DATAGRAM];
-        leg.read_rtp(&StampClock::now(), &mut buffer, |arrived| got.push(arrived.bytes.to_vec()));
+        leg.read_rtp(&StampClock::now(), &mut buffer, |Arrived { bytes, unproven, .. }| {
+            if !unproven {
+                got.push(bytes.to_vec());
+            }
+            bytes.last() != Some(&FORGED)
+        });
         got
     }
 
@@ -449,6 +465,36 @@ mod tests {
         assert_eq!(leg.counters().strangers, COUNTED_STRANGERS);
         peer.send_to(b"peer", (ip, port)).unwrap();
         assert_eq!(read(&mut leg), vec![b"peer".to_vec()]);
+    }
+
+    /// The end of a packet that fails authentication in these tests.
+    const FORGED: u8 = 0xee;
+
+    #[test]
+    fn symmetric_never_learns_from_a_packet_that_fails_authentication() {
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        let (mut leg, _peer) = pair(Source::Symmetric);
+        let port = leg.rtp_port().unwrap();
+        let forger = UdpSocket::bind((ip, 0)).unwrap();
+        let genuine = UdpSocket::bind((ip, 0)).unwrap();
+        let forged = |sequence| {
+            let mut packet = rtp(1, sequence);
+            packet[12] = FORGED;
+            packet
+        };
+        for sequence in 0..20 {
+            forger.send_to(&forged(sequence), (ip, port)).unwrap();
+        }
+        assert!(read(&mut leg).is_empty());
+        assert_eq!(leg.counters().strangers, 20);
+        // A forged packet does not disturb the probation of the peer either.
+        genuine.send_to(&rtp(1, 1), (ip, port)).unwrap();
+        forger.send_to(&forged(2), (ip, port)).unwrap();
+        genuine.send_to(&rtp(1, 2), (ip, port)).unwrap();
+        assert_eq!(read(&mut leg), vec![rtp(1, 2).to_vec()]);
+        leg.send_rtp(b"back");
+        let mut buffer = [0; 16];
+        assert_eq!(genuine.recv(&mut buffer).unwrap(), 4);
     }
 
     fn rtp(ssrc: u8, sequence: u8) -> [u8; 13] {

@@ -163,19 +163,23 @@ impl Loop {
 fn read(seat: &mut Seat<LegSockets>, stamps: &StampClock, buffer: &mut [u8; DATAGRAM], beat: u64) {
     let leg = &mut seat.leg;
     let muxed = seat.io.is_muxed();
-    seat.io.read_rtp(stamps, buffer, |Arrived { bytes, at }| {
+    seat.io.read_rtp(stamps, buffer, |Arrived { bytes, at, unproven }| {
+        if unproven {
+            return leg.is_authentic(bytes);
+        }
         if muxed && mixer::rtp::is_rtcp(bytes) {
             leg.ingress_rtcp(at, bytes);
         } else {
             leg.ingress_rtp(at, bytes);
         }
+        true
     });
     if leg.id().0 % RTCP_EVERY != beat {
         return;
     }
     seat.io.watch(stamps.monotonic());
     if !muxed {
-        seat.io.read_rtcp(stamps, buffer, |Arrived { bytes, at }| {
+        seat.io.read_rtcp(stamps, buffer, |Arrived { bytes, at, .. }| {
             leg.ingress_rtcp(at, bytes);
         });
     }
