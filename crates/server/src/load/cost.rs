@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::io;
+use std::time::Instant;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use nix::unistd::{SysconfVar, sysconf};
 use serde::Serialize;
+
+use super::fleet::FleetError;
+use super::report::Server;
 
 /// CPU time of a process with all its threads, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -66,6 +70,46 @@ pub fn resident(pid: u32) -> io::Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.split_ascii_whitespace().next()?.parse().ok())
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/status has no VmRSS"))
+}
+
+/// The bridge's process, second by second.
+pub(super) struct Watch {
+    pid: u32,
+    first: Cpu,
+    last: (Instant, Cpu),
+    percent: Vec<f64>,
+    before: u64,
+}
+
+impl Watch {
+    pub(super) fn begin(pid: u32) -> Result<Self, FleetError> {
+        let failed = |error| FleetError::Server { pid, error };
+        let first = Cpu::of(pid).map_err(failed)?;
+        let before = resident(pid).map_err(failed)?;
+        Ok(Self { pid, first, last: (Instant::now(), first), percent: Vec::new(), before })
+    }
+
+    pub(super) fn sample(&mut self) -> Result<(), FleetError> {
+        let cpu = Cpu::of(self.pid).map_err(|error| FleetError::Server { pid: self.pid, error })?;
+        let now = Instant::now();
+        let (at, before) = std::mem::replace(&mut self.last, (now, cpu));
+        let milliseconds = (now - at).as_secs_f64() * 1000.0;
+        self.percent.push(100.0 * cpu.since(before).total() / milliseconds.max(1.0));
+        Ok(())
+    }
+
+    pub(super) fn end(self, leg_seconds: f64) -> Result<Server, FleetError> {
+        let failed = |error| FleetError::Server { pid: self.pid, error };
+        let cpu_ms = Cpu::of(self.pid).map_err(failed)?.since(self.first);
+        Ok(Server {
+            pid: self.pid,
+            cpu_ms,
+            cpu_ms_per_leg_second: cpu_ms.total() / leg_seconds,
+            cpu_percent: self.percent,
+            rss_kib_before: self.before,
+            rss_kib_after: resident(self.pid).map_err(failed)?,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -26,12 +26,17 @@ const CATCH_UP: u64 = 200;
 /// A window must have been recorded by so much after its length, or something is missing in it.
 pub(super) const SLACK: Duration = Duration::from_millis(200);
 
+/// Until something is measured every leg is heard so often: to know who has joined.
+const ROLL_CALL: Duration = Duration::from_secs(2);
+
 /// What a driver is told.
 pub(super) enum Order {
     /// Takes a leg in.
     Seat(Box<Line>),
-    /// Counts from here on.
-    Measure,
+    /// Everyone plays his part from here on.
+    Talk,
+    /// Counts from here on; every leg's window comes round so often.
+    Measure(Duration),
     /// Gives everything back.
     Stop,
 }
@@ -46,8 +51,6 @@ pub(super) struct Driver {
     pub(super) epoch: (Instant, u64),
     /// Packets of a window.
     pub(super) packets: usize,
-    /// How often each leg's window comes round.
-    pub(super) rotation: Duration,
     pub(super) rooms: usize,
 }
 
@@ -70,6 +73,9 @@ struct State {
     wheel: [Vec<usize>; SLOTS],
     batch: Batch,
     scene: u64,
+    talking: bool,
+    /// How often each leg's window comes round.
+    rotation: Duration,
     /// The next leg whose window begins, and how many are owed.
     next: usize,
     owed: f64,
@@ -91,6 +97,8 @@ impl Driver {
             wheel: Default::default(),
             batch: Batch::default(),
             scene: 0,
+            talking: false,
+            rotation: ROLL_CALL,
             next: 0,
             owed: 0.0,
         };
@@ -121,16 +129,28 @@ impl State {
         loop {
             match self.driver.orders.try_recv() {
                 Ok(Order::Seat(line)) => self.seat(*line),
-                Ok(Order::Measure) => self.clear(),
+                Ok(Order::Talk) => self.talk(),
+                Ok(Order::Measure(rotation)) => {
+                    self.clear();
+                    self.rotation = rotation;
+                }
                 Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) => return true,
             }
         }
     }
 
+    fn talk(&mut self) {
+        self.talking = true;
+        for Line { leg, .. } in &mut self.driven.lines {
+            leg.talking = true;
+        }
+    }
+
     fn seat(&mut self, mut line: Line) {
         let index = self.driven.lines.len();
         let place = line.leg.place;
+        line.leg.talking = self.talking;
         line.leg.tone = self.driver.plan.tone(place.room, place.seat, self.scene);
         self.driven.lines.push(line);
         // Seven has no divisor in common with twenty: neighbors are spread over the period.
@@ -196,10 +216,10 @@ impl State {
             let room = end.saturating_sub(from + length + SLACK);
             room.as_secs_f64() / end.saturating_sub(begin).as_secs_f64()
         });
-        if !fits || self.driven.lines.is_empty() {
+        if !fits || !self.talking || self.driven.lines.is_empty() {
             return;
         }
-        let turns = self.driver.rotation.as_secs_f64() / SLOT.as_secs_f64();
+        let turns = self.rotation.as_secs_f64() / SLOT.as_secs_f64();
         self.owed += self.driven.lines.len() as f64 / turns / open.max(0.01);
         let epoch = self.driver.epoch.1;
         let from = epoch + at.as_nanos() as u64;

@@ -217,6 +217,7 @@ mod tests {
     use std::f32::consts::TAU;
 
     use super::super::plan::{Shape, Talk, Who};
+    use super::super::speech::Encoder;
     use super::super::tones::Repertoire;
     use super::*;
 
@@ -227,21 +228,49 @@ mod tests {
 
     /// What a bridge would send that mixes these tones, each loop from a place of its own.
     fn mix(plan: &Plan, tones: &[usize]) -> Vec<f32> {
-        let repertoire = Repertoire::new(&plan.grid, Codec::Pcmu, plan.amplitude);
-        let mut sum = vec![0.0_f32; plan.grid.window];
+        through(Codec::Pcmu, plan, tones)
+    }
+
+    /// The same with this codec on the way in and out.
+    fn through(codec: Codec, plan: &Plan, tones: &[usize]) -> Vec<f32> {
+        let repertoire = Repertoire::new(&plan.grid, codec, plan.amplitude);
+        let packets = 20 + packets(plan, codec);
+        let mut sum = vec![0.0_f32; packets * FRAME];
         for &tone in tones {
-            let mut decoder = Decoder::new(Codec::Pcmu);
+            let mut decoder = Decoder::new(codec);
             let mut samples = Vec::new();
-            let mut packet = tone * 3;
-            while samples.len() < sum.len() {
-                decoder.decode(repertoire.tone(tone).at(packet), &mut samples);
-                packet += 1;
+            for packet in 0..packets {
+                decoder.decode(repertoire.tone(tone).at(tone * 3 + packet), &mut samples);
             }
             sum.iter_mut().zip(samples).for_each(|(sum, sample)| *sum += sample);
         }
-        // And G.711 on the way out.
-        let law = crate::demo::g711::Law::Mu;
-        sum.iter().map(|&sample| f32::from(law.decode(law.encode(sample as i16)))).collect()
+        let (mut encoder, mut decoder, mut heard) = (Encoder::new(codec), Decoder::new(codec), Vec::new());
+        for frame in sum.chunks_exact(FRAME) {
+            let every = codec.rate() / RATE;
+            // Held samples are near enough: what that adds lies above half of the rate.
+            let samples: Vec<i16> = (0..FRAME * every).map(|n| frame[n / every] as i16).collect();
+            decoder.decode(&encoder.encode(&samples), &mut heard);
+        }
+        heard.split_off(heard.len() - plan.grid.window)
+    }
+
+    #[test]
+    fn every_codec_leaves_the_tones_apart() {
+        for codec in Codec::ALL {
+            for talkers in [2, 5] {
+                let plan = plan(talkers, 0);
+                let expected = plan.expected(0, 0, 0);
+                let spectrum = Spectrum::new(plan.grid.window);
+                let heard = |tones: &[usize]| {
+                    examine(&spectrum, &plan, &expected, &through(codec, &plan, tones))
+                        .fault(&expected, &plan)
+                };
+                assert_eq!(heard(&expected.others), None, "{codec:?}, {talkers}");
+                let mut with_self = expected.others.clone();
+                with_self.push(expected.own.unwrap());
+                assert!(heard(&with_self).unwrap().contains("hears itself"), "{codec:?}, {talkers}");
+            }
+        }
     }
 
     fn fault(plan: &Plan, tones: &[usize]) -> Option<String> {

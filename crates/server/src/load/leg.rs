@@ -3,6 +3,7 @@
 use std::net::UdpSocket;
 
 use super::arrivals::{Arrivals, Header, Order};
+use super::keypad::Keypad;
 use super::probe::{Burst, Clicker, Listener};
 use super::speech::Codec;
 use super::tones::Repertoire;
@@ -63,6 +64,13 @@ impl Window {
     }
 }
 
+/// What differs in the headers of one leg's packets.
+#[derive(Clone, Copy)]
+struct Head {
+    payload_type: u8,
+    marker: bool,
+}
+
 /// What is counted of a leg beside its arrivals.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
@@ -74,6 +82,14 @@ pub(super) struct Tally {
     pub(super) other_payloads: u64,
 }
 
+/// What was agreed with the bridge for one leg.
+#[derive(Clone, Debug)]
+pub(super) struct Agreed {
+    pub(super) payload_type: u8,
+    /// Keys to press before anything else.
+    pub(super) keypad: Option<Keypad>,
+}
+
 /// A leg and its socket, apart: a socket is lent out while its leg listens.
 pub(super) struct Line {
     pub(super) socket: UdpSocket,
@@ -83,8 +99,11 @@ pub(super) struct Line {
 pub(super) struct Leg {
     pub(super) place: Place,
     pub(super) part: Part,
+    /// Whether it has begun to play its part; before, its line is quiet.
+    pub(super) talking: bool,
     /// The tone it says now.
     pub(super) tone: Option<usize>,
+    keypad: Option<Keypad>,
     pub(super) arrivals: Arrivals,
     pub(super) tally: Tally,
     pub(super) window: Option<Window>,
@@ -97,15 +116,17 @@ pub(super) struct Leg {
 }
 
 impl Leg {
-    pub(super) fn new(place: Place, part: Part, codec: Codec, first: Header) -> Self {
+    pub(super) fn new(place: Place, part: Part, codec: Codec, agreed: Agreed, first: Header) -> Self {
         Self {
             place,
             part,
+            talking: false,
             tone: None,
+            keypad: agreed.keypad,
             arrivals: Arrivals::new(codec.step()),
             tally: Tally::default(),
             window: None,
-            payload_type: codec.payload_type(),
+            payload_type: agreed.payload_type,
             step: codec.step(),
             header: first,
             beat: usize::from(first.sequence),
@@ -121,37 +142,44 @@ impl Leg {
         now: impl FnOnce() -> u64,
         burst: &mut Burst,
     ) {
-        let live;
-        let payload = match (&mut self.part, self.tone) {
-            (Part::Clicker(clicker), _) => {
-                live = clicker.next(now(), burst);
-                &live[..]
+        if let Some(press) = self.keypad.as_mut().and_then(|keypad| keypad.next(self.header.timestamp)) {
+            let head = Head { payload_type: press.payload_type, marker: press.marker };
+            return self.send(socket, head, Some(press.timestamp), &press.payload);
+        }
+        let head = Head { payload_type: self.payload_type, marker: false };
+        match (&mut self.part, self.tone.filter(|_| self.talking)) {
+            (Part::Clicker(clicker), _) if self.talking => {
+                let payload = clicker.next(now(), burst);
+                self.send(socket, head, None, &payload);
             }
-            (_, Some(tone)) => repertoire.tone(tone).at(self.beat),
-            (_, None) => repertoire.quiet.at(self.beat),
-        };
+            (_, Some(tone)) => self.send(socket, head, None, repertoire.tone(tone).at(self.beat)),
+            (_, None) => self.send(socket, head, None, repertoire.quiet.at(self.beat)),
+        }
+    }
+
+    /// Sends one packet; events repeat an earlier `timestamp`. Time goes on by 20 ms.
+    fn send(&mut self, socket: &UdpSocket, head: Head, timestamp: Option<u32>, payload: &[u8]) {
         self.beat += 1;
+        let at = self.header.timestamp;
+        self.header.timestamp = at.wrapping_add(self.step);
+        if payload.is_empty() || payload.len() > LARGEST {
+            return;
+        }
         let length = HEADER + payload.len();
-        self.datagram[HEADER..length].copy_from_slice(payload);
-        self.write_header();
+        let datagram = &mut self.datagram[..length];
+        datagram[0] = 0x80;
+        datagram[1] = u8::from(head.marker) << 7 | head.payload_type;
+        datagram[2..4].copy_from_slice(&self.header.sequence.to_be_bytes());
+        datagram[4..8].copy_from_slice(&timestamp.unwrap_or(at).to_be_bytes());
+        datagram[8..12].copy_from_slice(&self.header.ssrc.to_be_bytes());
+        datagram[HEADER..].copy_from_slice(payload);
+        self.header.sequence = self.header.sequence.wrapping_add(1);
         self.tally.sent += 1;
         // The error of an earlier datagram (nobody listens there) is told on the next call, once: then this one is sent.
-        let datagram = &self.datagram[..length];
         if socket.send(datagram).is_err() {
             self.tally.send_errors += 1;
             let _ = socket.send(datagram);
         }
-    }
-
-    fn write_header(&mut self) {
-        let head = &mut self.datagram[..HEADER];
-        head[0] = 0x80;
-        head[1] = self.payload_type;
-        head[2..4].copy_from_slice(&self.header.sequence.to_be_bytes());
-        head[4..8].copy_from_slice(&self.header.timestamp.to_be_bytes());
-        head[8..12].copy_from_slice(&self.header.ssrc.to_be_bytes());
-        self.header.sequence = self.header.sequence.wrapping_add(1);
-        self.header.timestamp = self.header.timestamp.wrapping_add(self.step);
     }
 
     /// One datagram that came `at`; a window that it completes is returned.

@@ -7,10 +7,13 @@
 pub mod arrivals;
 pub mod batch;
 pub mod cost;
+pub mod crew;
 mod driver;
 mod ear;
 pub mod fleet;
+mod keypad;
 mod leg;
+mod outcome;
 pub mod plan;
 mod probe;
 pub mod report;

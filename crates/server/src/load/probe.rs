@@ -14,8 +14,8 @@ use super::tones::idle_noise;
 const LOUD: f32 = 12_000.0;
 /// An eighth of the burst: a bridge that fades in, or is still turned down, is heard as well.
 const ONSET: f32 = LOUD / 8.0;
-/// 40 ms.
-const LENGTH: usize = 2 * FRAME;
+/// Length of a burst in seconds.
+const LENGTH: f32 = 0.04;
 /// 150 ms without sound before another onset is believed.
 const CALM: usize = RATE * 150 / 1000;
 /// A burst that is not heard within this time is missed; shorter than the shortest pause between two bursts.
@@ -24,19 +24,20 @@ const LONGEST_NANOS: u64 = 450_000_000;
 const PAUSE: std::ops::Range<u32> = 25..55;
 
 /// Nanoseconds of so many samples.
-fn nanos(samples: usize) -> u64 {
-    samples as u64 * 1_000_000_000 / RATE as u64
+fn nanos(samples: usize, rate: usize) -> u64 {
+    samples as u64 * 1_000_000_000 / rate as u64
 }
 
 /// The leg that sends the bursts.
 pub(super) struct Clicker {
     encoder: Encoder,
+    rate: usize,
     dice: StdRng,
     noise: Box<dyn FnMut() -> i16 + Send>,
     /// Packets until the next burst.
     pause: u32,
-    /// Samples of the burst that have been said; `LENGTH` when none is being said.
-    said: usize,
+    /// Samples of the burst that have been said, while one is being said.
+    said: Option<usize>,
 }
 
 /// The burst that a room is waiting for.
@@ -53,29 +54,29 @@ impl Clicker {
         let mut dice = StdRng::seed_from_u64(seed);
         let pause = dice.random_range(PAUSE);
         let noise = Box::new(idle_noise(seed));
-        Self { encoder: Encoder::new(codec), dice, noise, pause, said: LENGTH }
+        Self { encoder: Encoder::new(codec), rate: codec.rate(), dice, noise, pause, said: None }
     }
 
     /// The next packet's payload, to be sent `now`; a burst that begins in it is noted.
     pub(super) fn next(&mut self, now: u64, burst: &mut Burst) -> Vec<u8> {
-        let mut frame = [0; FRAME];
+        let mut frame = vec![0; self.rate / 50];
         frame.fill_with(&mut self.noise);
         let mut first = 0;
-        if self.said == LENGTH {
+        if self.said.is_none() {
             self.pause = self.pause.saturating_sub(1);
             if self.pause == 0 {
-                first = self.dice.random_range(0..FRAME);
-                *burst = Burst { number: burst.number + 1, at: now + nanos(first) };
+                first = self.dice.random_range(0..frame.len());
+                *burst = Burst { number: burst.number + 1, at: now + nanos(first, self.rate) };
                 self.pause = self.dice.random_range(PAUSE);
-                self.said = 0;
+                self.said = Some(0);
             }
         }
         for sample in &mut frame[first..] {
-            if self.said < LENGTH {
-                // 1 kHz from its peak on, so that the onset is the first sample.
-                *sample = (LOUD * (TAU * self.said as f32 / 8.0).cos()) as i16;
-                self.said += 1;
-            }
+            let Some(said) = self.said else { break };
+            let at = said as f32 / self.rate as f32;
+            // 1 kHz from its peak on, so that the onset is the first sample.
+            *sample = (LOUD * (TAU * 1000.0 * at).cos()) as i16;
+            self.said = (at < LENGTH).then_some(said + 1);
         }
         self.encoder.encode(&frame)
     }
@@ -120,7 +121,7 @@ impl Listener {
             if self.samples[place].abs() < ONSET {
                 self.calm += 1;
             } else if std::mem::take(&mut self.calm) >= CALM {
-                self.onset(at + nanos(place), burst);
+                self.onset(at + nanos(place, RATE), burst);
             }
         }
     }

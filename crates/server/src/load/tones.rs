@@ -7,7 +7,7 @@ use std::f32::consts::TAU;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-use super::speech::{Codec, Encoder, FRAME, RATE};
+use super::speech::{Codec, Encoder};
 
 /// The lowest tone; above the mains' hum and what telephones cut off.
 const LOWEST: f32 = 330.0;
@@ -75,18 +75,17 @@ pub(super) struct Repertoire {
 impl Repertoire {
     /// All tones of the grid at this amplitude (0..=32767).
     pub(super) fn new(grid: &Grid, codec: Codec, amplitude: f32) -> Self {
+        // A codec with a memory has a seam where its loop begins anew: that is made rare.
+        let packets = if codec.is_stateless() { grid.looped } else { 100 };
         let tones = (0..grid.count).map(|tone| {
             let frequency = grid.frequency(tone);
             // In step with each other many tones would add up to pulses.
             let phase = (tone * tone) as f32 * 0.618_034;
-            let sample =
-                |n: usize| amplitude * (TAU * ((phase + frequency * n as f32 / RATE as f32) % 1.0)).sin();
-            looped(codec, grid.looped, sample)
+            looped(codec, packets, |at| amplitude * (TAU * ((phase + frequency * at) % 1.0)).sin())
         });
         let tones = tones.collect();
         let mut noise = idle_noise(0x1d1e);
-        let noise: Vec<f32> = (0..50 * FRAME).map(|_| f32::from(noise())).collect();
-        let quiet = looped(codec, 50, |n| noise[n % noise.len()]);
+        let quiet = looped(codec, 50, |_| f32::from(noise()));
         Self { tones, quiet }
     }
 
@@ -102,22 +101,23 @@ pub(super) fn idle_noise(seed: u64) -> impl FnMut() -> i16 {
     move || dice.random_range(-8..=8)
 }
 
-/// A periodic signal. The second round is kept: then the encoder has settled.
-fn looped(codec: Codec, packets: usize, sample: impl Fn(usize) -> f32) -> Loop {
+/// A periodic signal, given by its samples at times in seconds. Before the loop that is kept the encoder settles.
+fn looped(codec: Codec, packets: usize, mut sample: impl FnMut(f32) -> f32) -> Loop {
     let mut encoder = Encoder::new(codec);
-    let mut payloads = Vec::with_capacity(2 * packets);
-    for packet in 0..2 * packets {
-        let mut frame = [0; FRAME];
-        for (n, slot) in frame.iter_mut().enumerate() {
-            *slot = sample((packet % packets) * FRAME + n).round() as i16;
-        }
-        payloads.push(encoder.encode(&frame));
+    let frame = codec.rate() / 50;
+    let settling = if codec.is_stateless() { 0 } else { 20 };
+    let mut payloads = Vec::with_capacity(settling + packets);
+    for packet in packets - settling..2 * packets {
+        let at = |n| ((packet % packets) * frame + n) as f32 / codec.rate() as f32;
+        let samples: Vec<i16> = (0..frame).map(|n| sample(at(n)).round() as i16).collect();
+        payloads.push(encoder.encode(&samples));
     }
-    Loop(payloads.split_off(packets))
+    Loop(payloads.split_off(settling))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::speech::{FRAME, RATE};
     use super::*;
 
     #[test]
