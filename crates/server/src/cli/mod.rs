@@ -39,6 +39,8 @@ enum Job {
     Explain(explain::Question),
     /// Run the bridge and simulated callers, and prove who heard whom.
     Demo(crate::demo::Options),
+    /// Call a bridge with many legs, judge what they hear and measure what it costs.
+    Load(crate::load::Options),
 }
 
 /// Runs the subcommand. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
         Job::Check { file, lint } => check::run(&file, lint),
         Job::Explain(question) => explain::run(&question),
         Job::Demo(options) => crate::demo::run(&options),
+        Job::Load(options) => crate::load::run(&options),
     }
 }
 

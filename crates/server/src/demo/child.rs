@@ -68,20 +68,25 @@ pub struct Ports {
     pub sip: u16,
     /// HTTP.
     pub http: u16,
-    /// First of [`MEDIA_PORTS`].
+    /// First of the media ports.
     pub media: u16,
 }
 
 impl Ports {
     /// Ports of 127.0.0.1 that nobody uses now. They are free again when this returns: another program may be faster.
     pub fn find() -> io::Result<Self> {
+        Self::find_with(MEDIA_PORTS)
+    }
+
+    /// The same with so many media ports, 40,000 at most.
+    pub fn find_with(media_ports: u16) -> io::Result<Self> {
         let here = Ipv4Addr::LOCALHOST;
         let sip = UdpSocket::bind((here, 0))?;
         let http = TcpListener::bind((here, 0))?;
         let mut dice = StdRng::seed_from_u64(Uuid::now_v7().as_u64_pair().1);
         let media = (0..200)
-            .map(|_| 2 * dice.random_range(8_000..29_000_u16))
-            .find(|first| (*first..first + MEDIA_PORTS).all(|port| UdpSocket::bind((here, port)).is_ok()))
+            .map(|_| 2 * dice.random_range(8_000..=29_000_u16.saturating_sub(media_ports / 2).max(8_000)))
+            .find(|first| (*first..first + media_ports).all(|port| UdpSocket::bind((here, port)).is_ok()))
             .ok_or_else(|| io::Error::other("no range of free UDP ports was found"))?;
         Ok(Self { sip: sip.local_addr()?.port(), http: http.local_addr()?.port(), media })
     }
@@ -126,26 +131,45 @@ impl Prepared {
         if spool.exists() {
             fs::remove_dir_all(&spool).with_context(|| format!("cannot remove {}", spool.display()))?;
         }
-        let log = File::create(self.folder.join("bridge.log"))?;
-        let program = std::env::current_exe().context("cannot find my own program file")?;
-        let child = Command::new(program)
-            .args(["serve", "--config"])
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .context("cannot start the bridge")?;
-        let http = (Ipv4Addr::LOCALHOST, self.ports.http).into();
-        let mut bridge =
-            Bridge { child, sip: self.sip(), http, token: self.token, config, prompts, folder: self.folder };
+        let mut bridge = Bridge::spawn(&config, self.ports)?;
+        (bridge.token, bridge.prompts) = (self.token, prompts);
         bridge.until_ready().await?;
         Ok(bridge)
     }
 }
 
 impl Bridge {
+    /// Starts the bridge with this configuration, which says the same about ports; returns once it is ready. What it says
+    /// goes to `bridge.log` beside the configuration.
+    pub async fn launch(config: &Path, ports: Ports) -> anyhow::Result<Self> {
+        let mut bridge = Self::spawn(config, ports)?;
+        bridge.until_ready().await?;
+        Ok(bridge)
+    }
+
+    /// The process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    fn spawn(config: &Path, ports: Ports) -> anyhow::Result<Self> {
+        let folder = config.parent().unwrap_or(Path::new(".")).to_owned();
+        let log = File::create(folder.join("bridge.log"))?;
+        let program = std::env::current_exe().context("cannot find my own program file")?;
+        let child = Command::new(program)
+            .args(["serve", "--config"])
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start the bridge")?;
+        let at = |port| (Ipv4Addr::LOCALHOST, port).into();
+        let (sip, http, config) = (at(ports.sip), at(ports.http), config.to_owned());
+        Ok(Self { child, sip, http, token: String::new(), config, prompts: None, folder })
+    }
+
     async fn until_ready(&mut self) -> anyhow::Result<()> {
         let started = Instant::now();
         loop {

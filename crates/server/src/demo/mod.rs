@@ -19,7 +19,7 @@ pub mod picture;
 pub mod recording;
 pub mod rtp;
 pub mod scene;
-mod signalling;
+pub(crate) mod signalling;
 pub mod speaker;
 #[cfg(test)]
 mod speech;
@@ -99,7 +99,7 @@ pub fn run(options: &Options) -> ExitCode {
 }
 
 /// Waits for SIGINT or SIGTERM.
-async fn told_to_end() -> anyhow::Result<&'static str> {
+pub(crate) async fn told_to_end() -> anyhow::Result<&'static str> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -18,11 +18,11 @@ use tokio::{
 use super::caller::Passed;
 
 /// Every message that passed, where that is wanted.
-pub(super) type Trace = Arc<Mutex<Vec<Passed>>>;
+pub(crate) type Trace = Arc<Mutex<Vec<Passed>>>;
 type News = mpsc::UnboundedSender<Event>;
 
 /// What the calls ask of the task.
-pub(super) enum Command {
+pub(crate) enum Command {
     Invite { invite: Box<OutgoingInvite>, taken: oneshot::Sender<InviteId>, news: News },
     Progress { id: InviteId, status: u16 },
     Accept { id: InviteId, body: Body },
@@ -31,20 +31,20 @@ pub(super) enum Command {
 }
 
 /// A call from the bridge.
-pub(super) struct Incoming {
-    pub(super) id: InviteId,
-    pub(super) request: Arc<Message>,
-    pub(super) offer: Option<Bytes>,
-    pub(super) events: mpsc::UnboundedReceiver<Event>,
+pub(crate) struct Incoming {
+    pub(crate) id: InviteId,
+    pub(crate) request: Arc<Message>,
+    pub(crate) offer: Option<Bytes>,
+    pub(crate) events: mpsc::UnboundedReceiver<Event>,
 }
 
 /// The engine of one exchange.
-pub(super) fn endpoint(name: &str, seed: [u8; 32]) -> Endpoint {
+pub(crate) fn endpoint(name: &str, seed: [u8; 32]) -> Endpoint {
     Endpoint::new(EndpointConfig { user_agent: name.to_owned(), ..EndpointConfig::default() }, seed)
 }
 
 /// Runs until every handle on the exchange is gone.
-pub(super) async fn run(
+pub(crate) async fn run(
     socket: UdpSocket,
     endpoint: Endpoint,
     mut orders: mpsc::UnboundedReceiver<Command>,

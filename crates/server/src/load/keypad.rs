@@ -9,6 +9,9 @@ const ENDS: u32 = 3;
 /// Packets of audio between two presses.
 const PAUSE: u32 = 4;
 
+/// Packets of audio for a comma.
+const COMMA: u32 = 50;
+
 /// The keys that one leg still has to press.
 #[derive(Clone, Debug)]
 pub(super) struct Keypad {
@@ -33,10 +36,10 @@ pub(super) struct Press {
 }
 
 impl Keypad {
-    /// `keys` of `0-9 * # A-D`, after `wait` packets of audio; others are passed over. `step`: event clock ticks of 20 ms.
+    /// `keys` of `0-9 * # A-D`, after `wait` packets of audio; a comma waits a second, others are passed over. `step`: event clock ticks of 20 ms.
     pub(super) fn new(keys: &str, payload_type: u8, step: u32, wait: u32) -> Self {
         let mut keys: Vec<char> =
-            keys.chars().filter(|key| telephone_event(*key, false, 0).is_some()).collect();
+            keys.chars().filter(|key| *key == ',' || telephone_event(*key, false, 0).is_some()).collect();
         keys.reverse();
         Self { keys, payload_type, step, wait, tick: 0, pressed_at: 0 }
     }
@@ -48,6 +51,11 @@ impl Keypad {
             return None;
         }
         let key = *self.keys.last()?;
+        if key == ',' {
+            self.keys.pop();
+            self.wait = COMMA;
+            return None;
+        }
         if self.tick == 0 {
             self.pressed_at = timestamp;
         }

@@ -6,6 +6,7 @@
 
 pub mod arrivals;
 pub mod batch;
+mod caller;
 pub mod cost;
 pub mod crew;
 mod driver;
@@ -13,12 +14,20 @@ mod ear;
 pub mod fleet;
 mod keypad;
 mod leg;
+pub mod options;
 mod outcome;
+mod own_bridge;
+mod picture;
 pub mod plan;
+mod play;
 mod probe;
 pub mod report;
 pub mod speech;
 pub mod spread;
+mod table;
 #[cfg(test)]
 mod tests;
+
+pub use options::Options;
+pub use play::run;
 mod tones;

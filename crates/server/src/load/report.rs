@@ -21,6 +21,8 @@ pub struct Report {
     pub talk: Who,
     /// Seconds that were measured, by the clock.
     pub seconds: f64,
+    /// The calls, where legs are calls by SIP.
+    pub calls: Option<Calls>,
     /// All legs' packets.
     pub packets: Packets,
     /// By how much the pause between two arrivals of a stream differs from 20 ms.
@@ -41,6 +43,24 @@ pub struct Report {
     pub each: Vec<LegReport>,
     /// For a picture: upper edges in milliseconds and counts.
     pub histograms: Histograms,
+}
+
+impl Report {
+    /// Whether the mix is right and nobody was hung up on.
+    pub fn passes(&self) -> bool {
+        self.mix.right && self.calls.is_none_or(|calls| calls.dropped == 0)
+    }
+}
+
+/// Calls by SIP.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Calls {
+    /// That were answered.
+    pub placed: usize,
+    /// That the bridge ended before their time.
+    pub dropped: usize,
+    /// From the INVITE to the answer.
+    pub setup_ms: Quantiles,
 }
 
 /// What is counted of packets.
