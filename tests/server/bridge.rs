@@ -304,7 +304,7 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// `target/<profile>/partyline`, next to this test's own `target/<profile>/deps/`.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let own = std::env::current_exe().expect("this test's own program file");
     let binary = own.ancestors().nth(2).expect("a target folder").join("partyline");
     assert!(

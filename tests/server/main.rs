@@ -7,6 +7,7 @@ mod crash;
 mod disk;
 mod drain;
 mod files;
+mod load;
 mod metrics;
 mod overload;
 mod raw;

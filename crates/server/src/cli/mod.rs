@@ -40,7 +40,7 @@ enum Job {
     /// Run the bridge and simulated callers, and prove who heard whom.
     Demo(crate::demo::Options),
     /// Call a bridge with many legs, judge what they hear and measure what it costs.
-    Load(crate::load::Options),
+    Load(Box<crate::load::Options>),
 }
 
 /// Runs the subcommand. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.

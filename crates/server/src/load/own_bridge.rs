@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use bridge::PromptId;
 use uuid::Uuid;
 
+use super::speech::Codec;
 use crate::demo::child::{Bridge, Ports};
 
 /// Its number.
@@ -26,6 +27,7 @@ pub(super) struct Wanted {
     pub(super) callers: IpAddr,
     pub(super) conferences: usize,
     pub(super) legs: usize,
+    pub(super) codec: Codec,
     pub(super) sabotage: Option<String>,
 }
 
@@ -79,6 +81,7 @@ fn configuration(wanted: &Wanted, ports: Ports) -> String {
     let Ports { sip, http, media } = ports;
     let last = media + media_ports(wanted.legs) - 1;
     let callers = wanted.callers;
+    let codec = wanted.codec.name().to_ascii_lowercase();
     let sabotage = wanted.sabotage.as_ref().map(|how| format!("sabotage = \"{how}\"\n")).unwrap_or_default();
     let mut text = format!(
         r#"[node]
@@ -103,12 +106,16 @@ kind = "operator"
 provider = "operator:load"
 peers = [{{ address = "{callers}", transport = "udp" }}]
 sources = ["{callers}"]
-codecs = ["pcmu", "pcma", "g722", "opus"]
+codecs = ["{codec}"]
 send_sip_options = false
 [[bridge]]
 tenant = "load"
 name = "load"
-default_service_number = "{NUMBER}"
+default_service_number = "+14255550100"
+[[number]]
+number = "+14255550100"
+owner = "microsoft"
+tenant = "load"
 [[number]]
 number = "{NUMBER}"
 owner = "operator:load"
@@ -159,7 +166,8 @@ mod tests {
         fs::write(folder.0.join("token"), "0123456789abcdef\n").unwrap();
         let ports = Ports { sip: 5060, http: 8080, media: 20_000 };
         for (conferences, sabotage) in [(1, None), (500, Some("add-self-back".to_owned()))] {
-            let wanted = Wanted { callers: CALLERS.into(), conferences, legs: 3000, sabotage };
+            let wanted =
+                Wanted { callers: CALLERS.into(), conferences, legs: 3000, codec: Codec::Pcmu, sabotage };
             let config = Config::parse(&folder.0.join("partyline.toml"), &configuration(&wanted, ports));
             let config = config.unwrap_or_else(|problems| panic!("{problems}"));
             assert_eq!(config.directory.len(), conferences);

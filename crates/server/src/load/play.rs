@@ -103,7 +103,9 @@ async fn play(options: &Options) -> anyhow::Result<bool> {
     let measured = tokio::task::spawn_blocking(move || crew.measure(seconds, pid)).await?;
     let dropped = calls.iter_mut().map(Call::has_ended).filter(|ended| *ended).count();
     let mut setup = Spread::default();
-    calls.iter().for_each(|call| setup.add(call.setup.as_micros() as u64));
+    for call in &calls {
+        setup.add(call.setup.as_micros() as u64);
+    }
     let placed = calls.len();
     hang_up(calls).await;
     let mut report = measured?;
@@ -131,6 +133,7 @@ async fn start_own(
         callers: options.bind.unwrap_or(own_bridge::CALLERS.into()),
         conferences: conferences.len(),
         legs,
+        codec: options.codec,
         sabotage: options.sabotage.clone(),
     };
     OwnBridge::start(&wanted).await.map(Some)
@@ -184,6 +187,9 @@ fn raise_descriptors(legs: usize) -> anyhow::Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, needed, hard).context("cannot raise the limit of open files")
 }
 
+/// A room, a seat in it, and what became of the call.
+type Answer = ((usize, usize), Result<(Call, FleetLeg), CallError>);
+
 /// Calls one after the other at the rate that was asked for; each leg is driven as soon as it is answered. At the first
 /// refusal nobody else calls.
 async fn dial(
@@ -205,7 +211,7 @@ async fn dial(
     let all: usize = conferences.iter().map(|one| one.shape.legs).sum();
     let mut pace = interval(Duration::from_secs(1) / options.rate);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut under_way: JoinSet<((usize, usize), Result<(Call, FleetLeg), CallError>)> = JoinSet::new();
+    let mut under_way: JoinSet<Answer> = JoinSet::new();
     let (mut calls, mut told, mut more) = (Vec::with_capacity(all), Instant::now(), true);
     while more || !under_way.is_empty() {
         tokio::select! {
