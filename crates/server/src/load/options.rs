@@ -89,7 +89,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE.png")]
     pub plot: Option<PathBuf>,
     /// With --self: break the mix on purpose (`add-self-back`), which must be noticed.
-    #[arg(long, requires = "own", value_name = "HOW")]
+    #[arg(long, conflicts_with = "to", value_name = "HOW")]
     pub sabotage: Option<String>,
 }
 
@@ -171,7 +171,7 @@ impl Options {
         let text = self.to.as_deref().context("name the bridge with --to, or take --self")?;
         let uri = Uri::parse(text).with_context(|| format!("--to {text}: expected sip:NUMBER@HOST:PORT"))?;
         let transport = uri.param("transport").flatten().unwrap_or("udp");
-        if !uri.is_sip() || !transport.eq_ignore_ascii_case("udp") {
+        if !text.to_ascii_lowercase().starts_with("sip:") || !transport.eq_ignore_ascii_case("udp") {
             bail!("--to {text}: calls are placed over UDP only: expected sip:NUMBER@HOST:PORT");
         }
         let user = uri.user().with_context(|| format!("--to {text}: the number before the @ is missing"))?;
