@@ -32,7 +32,7 @@ def measure(folder, binaries, say, callers=100):
         plan = [
             {
                 "local": f"{run.peer_address}:{run.peer_port + number}", "remote": f"{host}:{port}", "payload": False,
-                "sequence_step": 0, "timestamp_step": 0,
+                "srtp": None, "sequence_step": 0, "timestamp_step": 0,
             }
             for number, (host, port) in enumerate(bridge.remotes)
         ]

@@ -34,12 +34,19 @@ class Janus:
         self._configure()
         self.api = self.folder / "api"
         self.socket = None
-        self._start()
-        try:
-            self._open()
-        except BaseException:
-            self.stop()
-            raise
+        for left in reversed(range(STARTS)):
+            try:
+                self._start()
+                self._open()
+                return
+            except (RuntimeError, OSError):
+                self.stop()
+                if left == 0:
+                    raise
+                time.sleep(0.2)
+            except BaseException:
+                self.stop()
+                raise
 
     @staticmethod
     def version():
@@ -90,15 +97,8 @@ class Janus:
     def _start(self):
         # Log level 2: errors and fatal ones.
         command = ["janus", "--configs-folder", self.folder / "config", "--debug-level", "2", "--disable-colors"]
-        for left in reversed(range(STARTS)):
-            self.program = Program(command, self.folder / "log", cwd=self.folder)
-            try:
-                wait_until("Janus opens its API", self._reached, program=self.program)
-                return
-            except RuntimeError:
-                if left == 0:
-                    raise
-                time.sleep(0.2)
+        self.program = Program(command, self.folder / "log", cwd=self.folder)
+        wait_until("Janus opens its API", self._reached, program=self.program)
 
     def _reached(self):
         attempt = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -177,6 +177,7 @@ class Janus:
         """Ends it. Its clean end takes a second per few hundred participants, so it gets little time for one."""
         if self.socket is not None:
             self.socket.close()
+            self.socket = None
         self.program.stop(within=2)
         return {}
 

@@ -1,15 +1,19 @@
 """One system, one situation, measured once: CPU, memory, regularity, delay, and whether the mix was right."""
 
+import dataclasses
 import json
 import statistics
 import subprocess
 import time
 
+from . import traffic
 from .floor import Floor
 from .janus import Janus
 from .partyline import Partyline
 
 WARM_UP = 2.0
+# On a machine that others use too, a program may be kept waiting for so long that the mix has holes: then once more.
+TRIES = 2
 # partyline mixes so many at a time (the default); the others mix all.
 MIXED = {"partyline": 5}
 
@@ -41,6 +45,34 @@ class Lab:
         finally:
             ended = under_test.stop()
         return sample | {"system": system, "ended": ended}
+
+    def measure_keyed(self, run):
+        """Like `measure`, for partyline with SRTP or without, by the player: tones of the first legs are listened to."""
+        under_test, kept = self.start("partyline", run), set(range(min(run.total, 12)))
+        plan, recording = self.folder / "plan", self.folder / "record"
+        try:
+            time.sleep(1.5)
+            whole = dataclasses.replace(run, seconds=run.seconds + WARM_UP + 0.5, payload_type=run.payload_type)
+            codec = traffic.plan_of_tones(plan, whole, under_test.remotes, kept, under_test.exchange.keys)
+            player = traffic.start_player(self.binaries / "player", plan, recording)
+            time.sleep(WARM_UP)
+            cpu, clock = under_test.program.cpu(), time.monotonic()
+            time.sleep(run.seconds)
+            spent, passed = under_test.program.cpu() - cpu, time.monotonic() - clock
+            record = traffic.finish_player(player, recording, kept)
+            sample = {"rss_kib": under_test.program.rss_kib(), "threads": under_test.program.threads()}
+        finally:
+            ended = under_test.stop()
+        wrong = [leg for leg in kept if not traffic.hears_rightly(record, leg, run, codec)]
+        steady = traffic.steadiness(record, range(run.total), WARM_UP)
+        mix = {"right": not wrong, "wrong_legs": len(wrong), "windows": len(kept), "wrong": len(wrong), "deaf_legs": 0, "unjudged_legs": 0, "fewest": 0, "most": 0}
+        fleet = {
+            "mix": mix, "deviation_ms": {"p99": steady["p99"], "p999": steady["p99.9"]}, "packets": {"gaps": int(steady["longest"] > 40)},
+        }
+        return sample | {
+            "system": f"partyline {'SRTP' if run.srtp else 'clear'}", "cpu": 1000 * spent / passed / run.total, "load": spent / passed,
+            "right": not wrong, "fleet": fleet, "metrics": {}, "ended": ended, "rejected": record.player["rejected"],
+        }
 
     def _play(self, under_test, run, probes):
         remotes = [f"{host}:{port}" for host, port in under_test.remotes]
@@ -79,8 +111,11 @@ def rounds(lab, run, systems, count, notes, **options):
     for number in range(count):
         taken = {}
         for system in systems if number % 2 == 0 else reversed(systems):
-            sample = lab.measure(system, run, **options)
-            if not sample["right"]:
+            for _ in range(TRIES):
+                sample = lab.measure(system, run, **options)
+                if sample["right"]:
+                    break
+            else:
                 mix = sample["fleet"]["mix"]
                 wrong = {key: mix[key] for key in ("wrong", "wrong_legs", "unjudged_legs", "deaf_legs", "fewest", "most")}
                 notes.append(f"{run}, {system}, round {number + 1}: the mix was not right and the number does not count: {wrong}")

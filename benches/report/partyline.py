@@ -4,8 +4,10 @@ The legs are dialed out over the API, so that each is seated in its conference w
 comes from the same player as for the others.
 """
 
+import base64
 import http.client
 import json
+import random
 import re
 import shutil
 import socket
@@ -21,8 +23,8 @@ TOKEN = "measure-measure-measure"
 NUMBER = "+496990009100"
 # Payload type of telephone-event in our offers.
 EVENTS = 101
-# Calls that may be on their way at once; more would only queue in the sockets.
-AT_ONCE = 32
+# Calls that may be on their way at once; the bridge refuses more than 20 dial-outs of a conference.
+AT_ONCE = 12
 
 # What the exchange answers with: payload type, rtpmap, fmtp.
 ANSWERS = {
@@ -95,6 +97,8 @@ provider = "operator:acme"
 peers = [{{ address = "{EXCHANGE[0]}:{EXCHANGE[1]}", transport = "udp" }}]
 codecs = ["{codec}"]
 {opus}
+{'srtp = "mandatory"' if run.srtp else ""}
+{f'srtp_suites = ["{run.srtp}"]' if run.srtp else ""}
 send_sip_options = false
 [[bridge]]
 tenant = "contoso"
@@ -184,6 +188,7 @@ class Exchange:
         self.remotes = {}
         self.established = set()
         self.refused = []
+        self.keys = {}
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.socket.settimeout(0.1)
@@ -255,7 +260,7 @@ class Exchange:
         number = _leg(line)
         try:
             sdp = self._sdp(number, offer)
-        except LookupError as error:
+        except (LookupError, AttributeError) as error:
             self.refused.append(str(error))
             self._respond(headers, source, "488 Not Acceptable Here", "")
             return
@@ -274,13 +279,20 @@ class Exchange:
             raise LookupError(f"{mapping} is not offered: {sorted(offered)}")
         run.payload_type = payload_type
         port = run.peer_port + number
+        profile = "RTP/SAVP" if run.srtp else "RTP/AVP"
         lines = [
             "v=0", f"o=- {number} 1 IN IP4 {run.peer_address}", "s=-", f"c=IN IP4 {run.peer_address}", "t=0 0",
-            f"m=audio {port} RTP/AVP {payload_type}", f"a=rtpmap:{payload_type} {mapping}", "a=rtcp-mux", "a=ptime:20",
+            f"m=audio {port} {profile} {payload_type}", f"a=rtpmap:{payload_type} {mapping}", "a=rtcp-mux", "a=ptime:20",
         ]
         if fmtp is not None:
             extra = ";useinbandfec=1" if run.fec else ""
             lines.append(f"a=fmtp:{payload_type} {fmtp}{extra}")
+        if run.srtp:
+            tag, theirs = re.search(rf"^a=crypto:(\d+) {run.srtp} inline:([^|\s]+)", offer, re.M).groups()
+            theirs = base64.b64decode(theirs)
+            ours = random.Random(number).randbytes(len(theirs))
+            self.keys[number] = {"suite": run.srtp, "ours": ours.hex(), "theirs": theirs.hex()}
+            lines.append(f"a=crypto:{tag} {run.srtp} inline:{base64.b64encode(ours).decode()}")
         return "\r\n".join(lines) + "\r\n"
 
     def _respond(self, headers, source, status, sdp):

@@ -155,7 +155,7 @@ def through_the_bridge(folder, binaries, codec_name, scripts, talkers, roads, sa
         plan = [
             {
                 "local": f"{run.peer_address}:{run.peer_port + number}", "remote": f"{host}:{port}", "payload": number in listeners,
-                "sequence_step": 0, "timestamp_step": 0,
+                "srtp": None, "sequence_step": 0, "timestamp_step": 0,
             }
             for number, (host, port) in enumerate(bridge.remotes)
         ]

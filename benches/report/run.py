@@ -22,6 +22,7 @@ class Run:
     expected_loss: int = 5
     # partyline only
     shards: int = 1
+    srtp: str | None = None  # a suite's name in SDP
     dial_in: bool = False  # the legs call, and are with the attendant; else they are called, and are in their conferences
 
     @property
@@ -35,4 +36,4 @@ class Run:
 
     def __str__(self):
         who = "all talking" if self.talkers is None else f"{self.talkers} talking"
-        return f"{self.codec} {self.rooms} x {self.legs}, {who}"
+        return f"{self.codec}{' SRTP' if self.srtp else ''} {self.rooms} x {self.legs}, {who}"

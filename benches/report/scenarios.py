@@ -1,5 +1,6 @@
 """What ./x bench measures: one function an aim. Each returns its object of report.json, and what its tables and plots need."""
 
+import dataclasses
 import statistics
 
 from .measure import median, ratio, rounds, values
@@ -94,6 +95,40 @@ def p3(bench):
         "value": rounded(cost), "unit": "CPU-ms per leg-second, by shape", "aim": "<= 1/15 and <= 1/1.5 of Janus in the same rounds",
         "met": all(found is not None and found >= wanted for found, (_, wanted) in zip(ratios, runs)) if ratios else False,
         "peer": {"janus": rounded(janus), "janus_to_partyline": rounded(ratios, 2)}, "floor": None,
+    }
+
+
+def p4(bench):
+    """SRTP both ways against the same load in the clear; both by the player, which can do both."""
+    clear = Run(20, 10, seconds=bench.seconds)
+    suites = ["AES_CM_128_HMAC_SHA1_80", "AEAD_AES_128_GCM"]
+    ratios, costs = {}, {}
+    for suite in suites[:1] if bench.quick else suites:
+        keyed = dataclasses.replace(clear, srtp=suite)
+        pairs = []
+        for number in range(bench.rounds):
+            taken = {run.srtp: bench.lab.measure_keyed(run) for run in ((clear, keyed) if number % 2 == 0 else (keyed, clear))}
+            bench.lab.say(f"P4 {suite}: " + ", ".join(f"{key or 'clear'} {one['cpu']:.3f}{'' if one['right'] else ' (mix wrong!)'}" for key, one in taken.items()))
+            if all(one["right"] for one in taken.values()):
+                pairs.append(taken)
+            else:
+                bench.notes.append(f"P4, {suite}, round {number + 1}: the mix was not right and the round does not count")
+        if not pairs:
+            continue
+        ratios[suite] = statistics.median(one[suite]["cpu"] / one[None]["cpu"] for one in pairs)
+        for key in (None, suite):
+            each = [one[key]["cpu"] for one in pairs]
+            costs[key or "clear"] = statistics.median(each)
+            last = pairs[-1][key]
+            bench.tables.setdefault("P4", []).append({
+                "run": str(clear) + (f", beside {suite}" if key is None else ""), "system": f"partyline {key or 'clear'}", "cpu": statistics.median(each), "rounds": each,
+                "threads": last["threads"], "rss_per_leg_kib": last["rss_kib"] / clear.total,
+                "deviation": last["fleet"]["deviation_ms"], "gaps": last["fleet"]["packets"]["gaps"],
+            })
+    bench.aims["P4"] = {
+        "what": "SRTP both ways, PCMU 20 x 10 all talking, against the same in the clear", "value": {"ratio": rounded(ratios, 2), "cpu": rounded(costs)},
+        "unit": "CPU-ms per leg-second, and their ratio", "aim": "<= 1.4 x the clear load",
+        "met": bool(ratios) and all(one <= 1.4 for one in ratios.values()), "peer": None, "floor": None,
     }
 
 
@@ -226,4 +261,4 @@ def all_of(found, condition):
     return bool(found) and all(value is not None and condition(value) for value in found)
 
 
-PARTS = {"P1": p1, "P2": p2, "P3": p3, "P5": p5, "P6": p6, "P10": p9_and_p10}
+PARTS = {"P1": p1, "P2": p2, "P3": p3, "P4": p4, "P5": p5, "P6": p6, "P10": p9_and_p10}

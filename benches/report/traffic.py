@@ -59,7 +59,7 @@ def rtp(payload_type, sequence, timestamp, ssrc, marker=False):
     return struct.pack("!BBHII", 0x80, payload_type | (0x80 if marker else 0), sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
 
 
-def plan_of_tones(path, run, remotes, kept):
+def plan_of_tones(path, run, remotes, kept, keys):
     """Writes the plan of a run: every leg sends all the time, talkers their tone, the rest silence. `kept` legs are recorded whole."""
     codec = codecs.Codec(run.codec, complexity=run.complexity, bitrate=run.bitrate, fec=run.fec, loss=run.expected_loss)
     talking = run.legs if run.talkers is None else run.talkers
@@ -84,7 +84,7 @@ def plan_of_tones(path, run, remotes, kept):
     legs = [
         {
             "local": f"{run.peer_address}:{run.peer_port + number}", "remote": f"{host}:{port}", "payload": number in kept,
-            "sequence_step": FRAMES, "timestamp_step": codec.clock * LOOP_SECONDS,
+            "srtp": keys.get(number), "sequence_step": FRAMES, "timestamp_step": codec.clock * LOOP_SECONDS,
         }
         for number, (host, port) in enumerate(remotes)
     ]
@@ -149,6 +149,18 @@ def heard_tones(pcm, rate):
     grid = np.arange(LOWEST, HIGHEST, STEP)
     threshold = max(spectrum[grid].max() * 10 ** (-HEARD_DB / 20), FAINTEST * rate / 4)
     return {int(one) for one in grid if spectrum[one] > threshold}
+
+
+def hears_rightly(record, leg, run, codec, mixed=5):
+    """Whether a leg hears as many others as are mixed, and not itself."""
+    payloads = [record.payload[index] for index in record.of(leg)[-100:]]
+    if len(payloads) < 100:
+        return False
+    heard = heard_tones(codec.decode(payloads), codec.rate)
+    own = tone_of(leg, run.legs) if run.talks(leg) else None
+    first = leg - leg % run.legs
+    others = {tone_of(number, run.legs) for number in range(first, first + run.legs) if run.talks(number)} - {own}
+    return own not in heard and len(heard & others) >= min(len(others), mixed - (own is not None))
 
 
 def steadiness(record, legs, after=1.0):

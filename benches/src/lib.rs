@@ -1,1 +1,5 @@
 //! Shared set-up of the benches.
+
+pub mod room;
+
+pub use room::Room;

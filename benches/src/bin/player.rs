@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
+use mixer::srtp::{Keys, MAX_OVERHEAD, Srtp, Suite};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use serde::Deserialize;
 
@@ -50,14 +51,40 @@ struct LegPlan {
     remote: SocketAddr,
     /// Is the payload recorded?
     payload: bool,
+    /// The keys, where the leg speaks SRTP.
+    srtp: Option<KeyPlan>,
     /// What RTP's sequence number and timestamp advance by from one round of the loop to the next.
     sequence_step: u16,
     timestamp_step: u32,
 }
 
+/// The keys of a leg, each as key and salt in hexadecimal.
+#[derive(Deserialize)]
+struct KeyPlan {
+    /// By its name in SDP.
+    suite: String,
+    /// What we send with, and what the bridge does.
+    ours: String,
+    theirs: String,
+}
+
+impl KeyPlan {
+    fn open(&self) -> Result<(Srtp, Srtp), String> {
+        let suite = Suite::from_name(&self.suite).ok_or_else(|| format!("{} is no suite", self.suite))?;
+        let key = |text: &str| {
+            let digits = (0..text.len() / 2).map(|n| u8::from_str_radix(&text[2 * n..2 * n + 2], 16));
+            let bytes = digits.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+            Keys::new(suite, &bytes, None).map(Srtp::new).map_err(|error| error.to_string())
+        };
+        Ok((key(&self.ours)?, key(&self.theirs)?))
+    }
+}
+
 struct Leg {
     plan: LegPlan,
     socket: UdpSocket,
+    /// Egress and ingress.
+    srtp: Option<(Srtp, Srtp)>,
 }
 
 struct Due<'a> {
@@ -85,12 +112,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     player.late.sort_unstable();
     let at = |permille: usize| player.late.get(player.late.len() * permille / 1000).copied().unwrap_or(0);
     println!(
-        "{{\"sent\": {}, \"late_us\": {{\"p50\": {}, \"p99\": {}, \"p99.9\": {}}}, \"started\": {}}}",
+        "{{\"sent\": {}, \"late_us\": {{\"p50\": {}, \"p99\": {}, \"p99.9\": {}}}, \"started\": {}, \"rejected\": {}}}",
         player.late.len(),
         at(500),
         at(990),
         at(999),
-        player.start.real.as_secs_f64()
+        player.start.real.as_secs_f64(),
+        player.rejected
     );
     Ok(())
 }
@@ -127,6 +155,8 @@ struct Player {
     start: Clock,
     /// How late each packet was sent, in microseconds.
     late: Vec<u32>,
+    /// Datagrams that were not authentic.
+    rejected: u64,
 }
 
 impl Player {
@@ -173,22 +203,28 @@ impl Player {
     }
 
     fn send(&mut self, due: &Due<'_>, round: u32) {
-        let leg = &self.legs[due.leg];
-        let mut packet = [0; 2048];
-        let packet = &mut packet[..due.bytes.len().min(2048)];
-        packet.copy_from_slice(&due.bytes[..packet.len()]);
+        let leg = &mut self.legs[due.leg];
+        let mut buffer = [0; 2048];
+        let length = due.bytes.len().min(2048 - MAX_OVERHEAD);
+        let packet = &mut buffer[..length];
+        packet.copy_from_slice(&due.bytes[..length]);
         let sequence = u16::from_be_bytes([packet[2], packet[3]]);
         let sequence = sequence.wrapping_add(leg.plan.sequence_step.wrapping_mul(round as u16));
         packet[2..4].copy_from_slice(&sequence.to_be_bytes());
         let timestamp = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
         let timestamp = timestamp.wrapping_add(leg.plan.timestamp_step.wrapping_mul(round));
         packet[4..8].copy_from_slice(&timestamp.to_be_bytes());
+        let length = match &mut leg.srtp {
+            // What cannot be protected is not sent, and the record shows it.
+            Some((egress, _)) => egress.protect(&mut buffer, length).unwrap_or(0),
+            None => length,
+        };
         // Nobody there yet, or no longer: the record shows it.
-        let _ = leg.socket.send(packet);
+        let _ = leg.socket.send(&buffer[..length]);
     }
 
     fn receive(&mut self, number: usize) {
-        let leg = &self.legs[number];
+        let leg = &mut self.legs[number];
         let mut datagram = [0_u8; 2048];
         let mut control = [0_u8; 64];
         loop {
@@ -202,6 +238,16 @@ impl Player {
                 };
             let at =
                 at.map_or_else(|| self.start.monotonic.elapsed(), |at| at.saturating_sub(self.start.real));
+            let length = match &mut leg.srtp {
+                Some((_, ingress)) => match ingress.unprotect(&mut datagram[..length]) {
+                    Ok(length) => length,
+                    Err(_) => {
+                        self.rejected += 1;
+                        continue;
+                    }
+                },
+                None => length,
+            };
             let kept = if leg.plan.payload { length } else { length.min(HEADER) };
             self.record.extend_from_slice(&(at.as_micros() as u64).to_le_bytes());
             self.record.extend_from_slice(&(number as u16).to_le_bytes());
@@ -216,7 +262,8 @@ impl Leg {
         let socket = UdpSocket::bind(plan.local)?;
         socket.connect(plan.remote)?;
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
-        Ok(Self { plan, socket })
+        let srtp = plan.srtp.as_ref().map(KeyPlan::open).transpose().map_err(io::Error::other)?;
+        Ok(Self { plan, socket, srtp })
     }
 }
 

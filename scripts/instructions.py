@@ -1,0 +1,67 @@
+"""Compares counted instructions with the committed baseline; see instructions.sh."""
+
+import json
+import sys
+from pathlib import Path
+
+ALLOWED = 1.05
+
+
+def main(folder, baseline, compiler, *words):
+    """Exit code 1 when a count has grown by more than 5 %, or is new or gone without --bless."""
+    counts = dict(sorted(read(folder)))
+    if not counts:
+        print("no counts: did cargo bench run?", file=sys.stderr)
+        return 1
+    path = Path(baseline)
+    if "--bless" in words:
+        path.write_text(json.dumps({"compiler": compiler, "instructions": counts}, indent=1) + "\n")
+        print(f"{len(counts)} counts written to {path}")
+        return 0
+    known = json.loads(path.read_text())
+    if known["compiler"] != compiler:
+        print(f"The baseline is of {known['compiler']}, this is {compiler}: differences may be the compiler's.")
+    before = known["instructions"]
+    failed = sorted(set(before) ^ set(counts))
+    print(f"{'instructions':>12} {'change':>8}  what")
+    for name, count in counts.items():
+        change = count / before[name] if name in before else 1.0
+        grown = change > ALLOWED
+        failed += [name] if grown else []
+        print(f"{count:12,} {100 * (change - 1):+7.1f}%  {name}{'   <-- grown' if grown else ''}")
+    for name in failed:
+        why = "is not in the baseline" if name not in before else "is gone" if name not in counts else "has grown by more than 5 %"
+        print(f"{name} {why}: mend it, or --bless and commit benches/instructions.json", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def read(folder):
+    """(name, instructions) of every bench in the folder of summaries."""
+    for path in Path(folder).rglob("summary.json"):
+        summary = json.loads(path.read_text())
+        name = "/".join([summary["function_name"]] + ([summary["id"]] if summary.get("id") else []))
+        yield name, instructions(summary)
+
+
+def instructions(summary):
+    """Callgrind's Ir of this run, wherever this version of the summary keeps it."""
+    found = []
+
+    def walk(node):
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if key == "Ir" and isinstance(value, dict):
+                    found.append(value["metrics"])
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(summary)
+    metrics = found[-1]
+    new = metrics.get("Left") or metrics.get("Both", [None])[0]
+    return new.get("Int") if isinstance(new, dict) else int(new)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
