@@ -77,7 +77,7 @@ class Lab:
     def _play(self, under_test, run, probes):
         remotes = [f"{host}:{port}" for host, port in under_test.remotes]
         order = {
-            "local": run.peer_address, "port": run.peer_port, "probes": probes, "talkers": run.talkers, "codec": run.codec,
+            "local": run.peer_address, "port": run.peer_port, "probes": probes, "talkers": run.talkers, "codec": run.codec, "payload_type": run.payload_type,
             "rooms": [remotes[room * run.legs : (room + 1) * run.legs] for room in range(run.rooms)],
             "mixed": MIXED.get(under_test.name, 0), "warm_up": WARM_UP, "seconds": run.seconds,
         }

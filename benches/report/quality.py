@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import codecs, judge, speech, traffic
+from . import codecs, digits, judge, speech, traffic
 from .impairment import ROADS, Road
 from .partyline import Partyline
 from .run import Run
@@ -208,7 +208,12 @@ def measure(folder, binaries, say, quick=False):
             rows += [verdict.row(reached) for verdict in verdicts.values()]
             for row in rows[-len(roads) :]:
                 say(SAID.format(**row))
-    return {"rows": rows, "alone": own, "aims": aims(rows), "how": HOW}
+    keyed = digits.measure(folder, binaries, say, callers=20 if quick else 100)
+    asked = aims(rows) + [{
+        "what": f"digits misread at {digits.LOSS} % loss", "aim": "<= 1 %", "met": keyed["misread"] <= 0.01,
+        "value": f"{100 * keyed['misread']:.2f} % ({keyed['right']} of {keyed['callers']} conference IDs of {len('123456789#')} keys read rightly)",
+    }]
+    return {"rows": rows, "alone": own, "aims": asked, "digits": keyed, "how": HOW}
 
 
 SAID = (

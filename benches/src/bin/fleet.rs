@@ -29,12 +29,18 @@ struct Order {
     /// How many talkers the bridge mixes at a time, 0 for all.
     mixed: usize,
     codec: String,
+    /// What was agreed for it.
+    payload_type: u8,
     warm_up: f64,
     seconds: f64,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let order: Order = serde_json::from_reader(io::stdin())?;
+    let codec = codec(&order.codec)?;
+    if order.payload_type != codec.payload_type() {
+        return Err(format!("the fleet speaks {} as payload type {}", codec.name(), codec.payload_type()).into());
+    }
     let probes_from = order.rooms.len().saturating_sub(order.probes);
     let (mut rooms, mut port) = (Vec::new(), order.port);
     for (room, remotes) in order.rooms.iter().enumerate() {
@@ -47,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let fleet = Fleet::new(FleetConfig {
         talk: Talk { who: order.talkers.map_or(Who::All, Who::Talkers), spurt: None },
-        codec: codec(&order.codec)?,
+        codec,
         mixed: order.mixed,
         warm_up: Duration::from_secs_f64(order.warm_up),
         seconds: Duration::from_secs_f64(order.seconds),
