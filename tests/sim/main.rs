@@ -8,6 +8,7 @@ static ALLOCATOR: mixer::guard::GuardedAllocator = mixer::guard::GuardedAllocato
 
 mod attendant;
 mod cast;
+mod codecs;
 mod dial_out;
 mod drain;
 mod forgers;
@@ -18,4 +19,5 @@ mod media;
 mod meeting;
 mod road;
 mod signalling;
+mod srtp;
 mod storm;

@@ -13,6 +13,7 @@ use crate::fixture::BRIDGE;
 use crate::mouth::{Mouth, Sound};
 use crate::people::{Callee, SiteId};
 use crate::sdp;
+use crate::srtp::{Keyed, Security};
 use crate::world::World;
 
 /// One phone.
@@ -57,6 +58,8 @@ pub struct Caller {
     pub codecs: Vec<Codec>,
     /// What he wants of Opus, as in fmtp.
     pub opus: &'static str,
+    /// How he encrypts, if he does.
+    pub security: Option<Security>,
     /// INVITE without SDP: the bridge offers, the ACK answers.
     pub late_offer: bool,
     /// The number he shows; one of his own if `None`.
@@ -76,6 +79,7 @@ impl Caller {
             sound: Sound::Silence,
             codecs: vec![Codec::A, Codec::Mu],
             opus: "",
+            security: None,
             late_offer: false,
             from: None,
             deaf: false,
@@ -118,6 +122,10 @@ pub struct Phone {
     pub codecs: Vec<Codec>,
     /// What it wants of Opus, as in fmtp.
     pub opus: &'static str,
+    /// How it encrypts, if it does.
+    pub security: Option<Security>,
+    /// The keys in use.
+    pub keyed: Option<Keyed>,
 }
 
 impl Phone {
@@ -130,11 +138,11 @@ impl Phone {
     pub fn sdp(&self, direction: &str) -> String {
         sdp::Description {
             rtp: self.rtp,
-            protocol: "RTP/AVP",
+            protocol: self.security.as_ref().map_or("RTP/AVP", Security::protocol),
             codecs: &self.codecs,
             event_type: 101,
             opus: self.opus,
-            lines: &[],
+            lines: &self.security.as_ref().map(Security::lines).unwrap_or_default(),
             direction,
             version: self.version,
         }
@@ -150,6 +158,16 @@ impl Phone {
         if let Some(event_type) = heard.event_type {
             self.mouth.event_type = event_type;
         }
+        let offered = self.request.is_some() || heard.crypto.len() > 1;
+        if let (Some(security), true) = (&mut self.security, offered) {
+            security.choose(&heard.crypto);
+        }
+        self.keyed = self.security.as_ref().and_then(|security| {
+            let tag = security.answers.map(|(tag, _)| format!("{tag} "));
+            let fits = |line: &&String| tag.as_ref().is_none_or(|tag| line.starts_with(tag.as_str()));
+            let line = heard.crypto.iter().find(fits)?;
+            Some(Keyed::agree(self.keyed.take(), security, line))
+        });
         self.heard.push(heard);
     }
 }
@@ -171,6 +189,7 @@ impl World {
         let phone = &mut self.phones[id.0];
         phone.codecs.clone_from(&caller.codecs);
         phone.opus = caller.opus;
+        phone.security.clone_from(&caller.security);
         phone.ear.deaf = caller.deaf;
         let body = (!caller.late_offer).then(|| Body::sdp(phone.sdp("sendrecv")));
         let (transport, connection) = if caller.tcp { (Transport::Tcp, 1) } else { (Transport::Udp, 0) };
@@ -220,6 +239,8 @@ impl World {
             answered: None,
             codecs: vec![Codec::A, Codec::Mu],
             opus: "",
+            security: None,
+            keyed: None,
         });
         self.by_rtp.insert(rtp, id);
         id
@@ -355,6 +376,7 @@ impl World {
         let entry = &mut self.phones[phone.0];
         entry.invite = id;
         entry.request = Some(request);
+        entry.security.clone_from(&self.sites[site.0].security);
         entry.agree(&offer.expect("the bridge's INVITE has an offer"));
         entry.remote = None;
         self.callee_acts(phone, callee);

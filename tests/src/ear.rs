@@ -23,6 +23,8 @@ pub struct Packet {
     pub marker: bool,
     /// Contributing sources.
     pub csrcs: Vec<u32>,
+    /// Bytes of payload.
+    pub length: usize,
     /// The codec, for audio.
     pub codec: Option<Codec>,
     /// The sound at the codec's rate, for audio that is kept.
@@ -88,6 +90,7 @@ impl Ear {
             ssrc: word(8)?,
             payload_type,
             marker: second & 128 != 0,
+            length: payload.len(),
             csrcs,
             codec,
             pcm,

@@ -71,6 +71,8 @@ pub struct Setup {
     pub second_peer: bool,
     /// The transport of the trunk `rhein`, `udp` or `tcp`.
     pub operator_transport: &'static str,
+    /// The codecs of the trunk `rhein`, as in the file.
+    pub operator_codecs: &'static str,
     /// Lines added to the trunk `rhein`.
     pub operator_lines: &'static str,
     /// Lines put before all tables of the configuration's end: further tables.
@@ -96,6 +98,7 @@ impl Default for Setup {
             ports: "20000-20399",
             second_peer: false,
             operator_transport: "udp",
+            operator_codecs: r#"["pcma", "pcmu"]"#,
             operator_lines: "",
             tables: "",
             attendant: "",
@@ -117,6 +120,7 @@ impl Setup {
             if self.second_peer { ", { address = \"127.0.0.5:5060\", transport = \"udp\" }" } else { "" };
         let (ports, attendant, tables) = (self.ports, self.attendant, self.tables);
         let (operator_lines, transport) = (self.operator_lines, self.operator_transport);
+        let operator_codecs = self.operator_codecs;
         format!(
             r#"
 [sip]
@@ -134,7 +138,7 @@ id = "rhein"
 kind = "operator"
 provider = "operator:rhein"
 peers = [{{ address = "127.0.0.2:5060", transport = "{transport}" }}{spare}]
-codecs = ["pcma", "pcmu"]
+codecs = {operator_codecs}
 {operator_lines}
 
 [[trunk]]

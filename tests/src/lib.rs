@@ -18,6 +18,7 @@ pub mod prompts;
 pub mod raw;
 pub mod sdp;
 pub mod sockets;
+pub mod srtp;
 pub mod world;
 
 pub use calls::{Caller, Line, Phone, PhoneId};

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use sip::{Endpoint, EndpointConfig, Framing, InviteId, Message};
 
 use crate::calls::PhoneId;
+use crate::srtp::Security;
 
 /// One SBC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -107,6 +108,8 @@ pub struct Site {
     pub callees: HashMap<String, Callee>,
     /// What it does with any other INVITE.
     pub callee: Callee,
+    /// How its callees encrypt, if they do.
+    pub security: Option<Security>,
     /// Everything that came.
     pub inbox: Vec<Received>,
     /// What its endpoint could not make sense of.
@@ -127,6 +130,7 @@ impl Site {
             alive: true,
             callees: HashMap::new(),
             callee: Callee::after(2),
+            security: None,
             inbox: Vec::new(),
             discarded: Vec::new(),
             calls: HashMap::new(),

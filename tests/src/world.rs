@@ -294,7 +294,11 @@ impl World {
             let phone = &mut self.phones[number];
             let Some(to) = phone.remote else { continue };
             let from = phone.rtp;
-            for bytes in phone.mouth.beat() {
+            for plain in phone.mouth.beat() {
+                let bytes = match &mut phone.keyed {
+                    Some(keyed) => keyed.seal(&plain),
+                    None => plain,
+                };
                 self.net.send(self.now, Datagram { from, to, lane: Lane::Media, bytes });
             }
         }
@@ -337,11 +341,16 @@ impl World {
             }
             return;
         };
-        let ear = &mut self.phones[phone.0].ear;
-        if to == rtp {
-            ear.take_rtp(self.now, &bytes);
-        } else {
-            ear.take_rtcp(&bytes);
+        let phone = &mut self.phones[phone.0];
+        let opened = match &mut phone.keyed {
+            None => Some(bytes),
+            Some(keyed) if to == rtp => keyed.open(&bytes),
+            Some(keyed) => keyed.open_rtcp(&bytes),
+        };
+        match opened {
+            Some(plain) if to == rtp => phone.ear.take_rtp(self.now, &plain),
+            Some(plain) => phone.ear.take_rtcp(&plain),
+            None => {}
         }
     }
 
