@@ -8,7 +8,6 @@ static ALLOCATOR: mixer::guard::GuardedAllocator = mixer::guard::GuardedAllocato
 
 mod attendant;
 mod cast;
-mod codecs;
 mod dial_out;
 mod drain;
 mod forgers;

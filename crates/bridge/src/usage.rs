@@ -228,6 +228,8 @@ pub struct Record {
 pub struct MediaFigures {
     /// The codec agreed last.
     pub codec: &'static str,
+    /// The suite of SRTP agreed last; `null` for plain RTP.
+    pub srtp: Option<&'static str>,
     /// RTP packets received.
     pub ingress_packets: u64,
     /// Payload bytes of them.
@@ -250,6 +252,8 @@ pub struct MediaFigures {
     pub jitter_us: u64,
     /// Datagrams from an address that is not the peer's.
     pub strangers: u64,
+    /// Packets that SRTP did not take: not authentic, or taken before.
+    pub srtp_rejected: u64,
 }
 
 #[cfg(test)]

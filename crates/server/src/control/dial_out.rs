@@ -196,13 +196,13 @@ impl<D: Door> Control<D> {
             .and_then(|found| foreign(&self.door, &self.locals, found))
         {
             Ok(negotiated) => {
-                media.negotiated = Some(negotiated);
+                media.agree(negotiated);
                 entry.answered = Some(now.mono);
                 let setup = now.mono.saturating_duration_since(entry.began).as_secs_f64();
                 self.metrics.call_setup.with_label_values(&["out"]).observe(setup);
                 tracing::info!(%leg, attempt, "dial-out answered");
                 self.changed.extend(self.callees.get(&leg));
-                self.provide_seat(leg);
+                self.provide_seat(now, leg);
                 self.tell_bridge(now, Event::LegAnswered { leg, attempt });
             }
             Err(error) => {

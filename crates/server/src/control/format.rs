@@ -1,19 +1,64 @@
 //! What offer and answer agreed on, in the mixer's words.
 
+use mixer::srtp::{Keys, LegSrtp, Mki, SrtpConfig, Suite};
 use mixer::{OpusFormat, Rate};
-use sip::sdp::{self, Negotiated, OpusTerms};
+use sip::sdp::{self, Crypto, MasterKey, Negotiated, OpusTerms};
 use trunk::Profile;
 
 /// The share of lost packets, in percent, that the FEC of Opus prepares for. It costs bits, so it is what a line that needs
 /// FEC at all may lose, and not the worst.
 const PREPARED_LOSS: u8 = 5;
 
-/// What the trunk may and a leg of the mixer can: as yet G.711 in the clear.
+/// The format of a leg's media.
+pub(super) fn media(negotiated: &Negotiated) -> mixer::MediaConfig {
+    mixer::MediaConfig {
+        codec: law(negotiated.codec),
+        audio_pt: mixer::PayloadType::new(negotiated.audio_pt),
+        event_pt: negotiated.event_pt.map(mixer::PayloadType::new),
+        ptime: mixer::Ptime::nearest(negotiated.ptime_ms),
+    }
+}
+
+/// What the trunk may and a leg of the mixer can: as yet G.711.
 pub(super) fn capabilities(profile: &Profile) -> sdp::Capabilities {
     let mut capabilities = profile.capabilities();
     capabilities.codecs.retain(|codec| matches!(codec, sdp::Codec::Pcmu | sdp::Codec::Pcma));
-    capabilities.suites.clear();
     capabilities
+}
+
+fn law(codec: sdp::Codec) -> mixer::G711 {
+    match codec {
+        sdp::Codec::Pcmu => mixer::G711::Pcmu,
+        sdp::Codec::Pcma => mixer::G711::Pcma,
+        sdp::Codec::G722 | sdp::Codec::Opus => unreachable!("neither offered nor accepted"),
+    }
+}
+
+/// Which way media flows.
+pub(super) fn direction(direction: sdp::Direction) -> mixer::Direction {
+    match direction {
+        sdp::Direction::SendRecv => mixer::Direction::SendRecv,
+        sdp::Direction::SendOnly => mixer::Direction::SendOnly,
+        sdp::Direction::RecvOnly => mixer::Direction::RecvOnly,
+        sdp::Direction::Inactive => mixer::Direction::Inactive,
+    }
+}
+
+/// The keys of a leg, made ready for use.
+pub(super) fn srtp(crypto: &Crypto) -> Box<LegSrtp> {
+    LegSrtp::new(SrtpConfig { ingress: keys(&crypto.theirs), egress: keys(&crypto.ours) })
+}
+
+fn keys(master: &MasterKey) -> Keys {
+    let suite = match master.suite() {
+        sdp::Suite::AesCm128HmacSha1_80 => Suite::AesCm128HmacSha1_80,
+        sdp::Suite::AesCm128HmacSha1_32 => Suite::AesCm128HmacSha1_32,
+        sdp::Suite::AeadAes128Gcm => Suite::AeadAes128Gcm,
+        sdp::Suite::AeadAes256Gcm => Suite::AeadAes256Gcm,
+    };
+    let mki = master.mki().map(|mki| Mki::new(u128::from(mki.value), u16::from(mki.length)));
+    let mki = mki.map(|mki| mki.expect("SDP checked that the value fits and has 1 to 128 bytes"));
+    Keys::new(suite, master.bytes(), mki).expect("SDP checked the length of the key")
 }
 
 /// The codec with everything that its encoder must know.
@@ -97,6 +142,39 @@ mod tests {
         assert_eq!(agreed(low, wishes), expected);
         let lowered = agreed("", "maxplaybackrate=8000;maxaveragebitrate=12000;usedtx=1");
         assert_eq!((lowered.rate, lowered.bitrate, lowered.dtx), (Rate::Narrow, 12_000, false));
+    }
+
+    #[test]
+    fn every_suite_of_sdp_has_its_keys_in_the_mixer_whatever_their_identifier() {
+        for suite in sdp::Suite::ALL {
+            let master = MasterKey::generate(suite, |bytes| bytes.fill(9));
+            let keys = keys(&master);
+            assert_eq!((keys.suite().name(), keys.master()), (suite.name(), master.bytes()));
+        }
+        let key = "PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR";
+        for (value, length) in [(1_u64, 1_u16), (255, 1), (u64::MAX, 8), (7, 128)] {
+            let offer = format!(
+                "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 5000 RTP/SAVP 8\r\n\
+                 a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key}|2^31|{value}:{length}\r\n"
+            );
+            let local = sdp::LocalMedia {
+                address: [192, 0, 2, 9].into(),
+                port: 40_000,
+                rtcp_port: 40_001,
+                session_id: 1,
+                session_version: 1,
+                direction: sdp::Direction::SendRecv,
+                keys: sdp::Suite::ALL.map(|suite| MasterKey::generate(suite, |key| key.fill(1))).to_vec(),
+            };
+            let caps = sdp::Capabilities {
+                srtp: sdp::Srtp::Mandatory,
+                suites: sdp::Suite::ALL.to_vec(),
+                ..sdp::Capabilities::default()
+            };
+            let (_, agreed) = sdp::answer(offer.as_bytes(), &local, &caps).expect("acceptable");
+            let mki = keys(&agreed.crypto.expect("encrypted").theirs).mki();
+            assert_eq!(mki, Some(Mki::new(u128::from(value), length).expect("it fits")));
+        }
     }
 
     #[test]

@@ -5,9 +5,11 @@
 //! source when the process starts; nothing else is drawn from it, so that no identifier that crosses the network is its
 //! neighbour. In the simulation the seed is the world's, and every key can be told again.
 
+use std::net::SocketAddr;
+
 use rand::Rng as _;
 use rand::rngs::StdRng;
-use sip::sdp::{Crypto, MasterKey, Negotiated, Srtp};
+use sip::sdp::{MasterKey, Negotiated, Srtp};
 use trunk::Profile;
 
 /// A key for each suite that the trunk may use; none where it has no SRTP.
@@ -19,16 +21,36 @@ pub(super) fn fresh(source: &mut StdRng, profile: &Profile) -> Vec<MasterKey> {
     suites.map(|&suite| MasterKey::generate(suite, |bytes| source.fill_bytes(bytes))).collect()
 }
 
+/// What our key of a leg is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Keyed {
+    /// The peer's key.
+    theirs: MasterKey,
+    /// Where RTP goes; unspecified while the peer has named nobody.
+    address: SocketAddr,
+}
+
+impl Keyed {
+    /// After an offer and its answer.
+    pub(super) fn after(before: Option<Self>, negotiated: &Negotiated) -> Option<Self> {
+        let Some(crypto) = &negotiated.crypto else { return before };
+        // A hold with c=0.0.0.0 names nobody; the address before it is still the one that counts.
+        let kept = before.filter(|_| negotiated.remote_rtp.ip().is_unspecified());
+        let address = kept.map_or(negotiated.remote_rtp, |before| before.address);
+        Some(Self { theirs: crypto.theirs, address })
+    }
+}
+
 /// Whether a re-INVITE ends the life of our key.
 ///
 /// RFC 4568 section 7.1.4: a new key, or another address or port, is a new cryptographic context whose rollover counter begins
 /// at 0, for both directions. With the key that was used before it would send the same key stream again. All else (a refresh,
 /// a hold, another codec) keeps the key, and with it the counter: who renews it then is heard by nobody who keeps his.
-pub(super) fn must_renew(before: &Negotiated, after: &Negotiated) -> bool {
-    let Some(Crypto { theirs, .. }) = &after.crypto else { return false };
-    // A hold with c=0.0.0.0 names nobody; the address it came from is still the one that counts.
-    let moved = !after.remote_rtp.ip().is_unspecified() && before.remote_rtp != after.remote_rtp;
-    moved || before.crypto.as_ref().is_none_or(|crypto| crypto.theirs != *theirs)
+pub(super) fn must_renew(before: Option<&Keyed>, after: &Negotiated) -> bool {
+    let (Some(before), Some(crypto)) = (before, &after.crypto) else { return false };
+    let (old, new) = (before.address, after.remote_rtp);
+    let moved = old != new && !old.ip().is_unspecified() && !new.ip().is_unspecified();
+    moved || before.theirs != crypto.theirs
 }
 
 #[cfg(test)]
@@ -79,11 +101,16 @@ mod tests {
             (agreed("192.0.2.2", 5000, &line(KEY)), true, "another address"),
             (agreed("192.0.2.1", 5000, ""), false, "plain from now on: there is no key"),
         ];
+        let keyed = Keyed::after(None, &before);
         for (after, renewed, why) in &table {
-            assert_eq!(must_renew(&before, after), *renewed, "{why}");
+            assert_eq!(must_renew(keyed.as_ref(), after), *renewed, "{why}");
         }
-        let plain = agreed("192.0.2.1", 5000, "");
-        assert!(must_renew(&plain, &before), "the key may have been used before it was plain");
+        let held = Keyed::after(keyed, &agreed("0.0.0.0", 5000, &line(KEY)));
+        assert_eq!(held, keyed, "a hold forgets nothing");
+        assert_eq!(Keyed::after(keyed, &agreed("192.0.2.1", 5000, "")), keyed, "nor does a plain answer");
+        let began_held = Keyed::after(None, &agreed("0.0.0.0", 5000, &line(KEY)));
+        assert!(!must_renew(began_held.as_ref(), &before), "nothing was sent anywhere");
+        assert!(!must_renew(None, &before), "the first keys of a leg");
     }
 
     #[test]

@@ -9,6 +9,8 @@ use routing::{Candidate, LegDirection, TrunkId};
 use sip::InviteId;
 use sip::sdp::{LocalMedia, Negotiated};
 
+use super::keys::Keyed;
+
 /// A leg between its first message and its last.
 pub(super) struct Leg<Io> {
     /// Who called whom.
@@ -55,6 +57,16 @@ pub(super) struct LegMedia<Io> {
     pub sdp: Bytes,
     /// What was agreed, once it is.
     pub negotiated: Option<Negotiated>,
+    /// The keys of the peer's that ours belong to, once the leg is encrypted.
+    pub keyed: Option<Keyed>,
     /// Whether our 200 carried the offer, so that the ACK brings the answer.
     pub late_offer: bool,
+}
+
+impl<Io> LegMedia<Io> {
+    /// Notes what was agreed; what held before.
+    pub(super) fn agree(&mut self, negotiated: Negotiated) -> Option<Negotiated> {
+        self.keyed = Keyed::after(self.keyed.take(), &negotiated);
+        self.negotiated.replace(negotiated)
+    }
 }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use mixer::{LegConfig, Report, Seat};
 use rand::RngExt;
 use routing::LegDirection;
+use sip::InviteId;
 use sip::sdp::{self, Direction, LocalMedia, Negotiated, SdpError};
-use sip::{Body, InviteId};
 use trunk::Profile;
 
 use super::leg::LegMedia;
@@ -29,6 +29,7 @@ pub(super) struct NoMedia {
 pub(super) struct Retiring {
     port: u16,
     codec: &'static str,
+    srtp: Option<&'static str>,
 }
 
 impl<D: Door> Control<D> {
@@ -59,14 +60,21 @@ impl<D: Door> Control<D> {
             None => Ok((sdp::offer(&local, &capabilities), None)),
         };
         match described {
-            Ok((sdp, negotiated)) => Ok(LegMedia {
-                io: Some(opened.io),
-                port: opened.port,
-                local,
-                sdp,
-                late_offer: negotiated.is_none(),
-                negotiated,
-            }),
+            Ok((sdp, negotiated)) => {
+                let mut media = LegMedia {
+                    io: Some(opened.io),
+                    port: opened.port,
+                    local,
+                    sdp,
+                    late_offer: negotiated.is_none(),
+                    negotiated: None,
+                    keyed: None,
+                };
+                if let Some(negotiated) = negotiated {
+                    media.agree(negotiated);
+                }
+                Ok(media)
+            }
             Err(error) => {
                 self.door.close(now.mono, Some(opened.io), opened.port);
                 self.note_ports();
@@ -81,24 +89,25 @@ impl<D: Door> Control<D> {
         // The last peer has read the keys of its offer.
         media.local.keys = keys::fresh(&mut self.key_source, profile);
         media.sdp = sdp::offer(&media.local, &format::capabilities(profile));
-        media.negotiated = None;
+        (media.negotiated, media.keyed) = (None, None);
         media
     }
 
     /// Makes the leg's mixer state now that its codec and peer are known, and seats it where it is wanted.
-    pub(super) fn provide_seat(&mut self, leg: LegId) {
+    pub(super) fn provide_seat(&mut self, now: Now, leg: LegId) {
+        let trunks = Arc::clone(&self.trunks);
         let Some(entry) = self.legs.get_mut(&leg) else { return };
-        let source = self.trunks.get(&entry.trunk).map_or(Source::Exact, source_of);
+        let Some(profile) = trunks.get(&entry.trunk) else { return };
         let Some(media) = entry.media.as_mut() else { return };
         let (Some(negotiated), Some(mut io)) = (media.negotiated.as_ref(), media.io.take()) else { return };
         // A hold with c=0.0.0.0 names nobody, and the kernel would take it for ourselves.
         if !negotiated.remote_rtp.ip().is_unspecified() {
-            D::set_peer(&mut io, peer_of(negotiated, source));
+            D::set_peer(&mut io, peer_of(negotiated, source_of(profile)));
         }
         let config = LegConfig {
             id: mixer_leg(leg),
-            media: media_config(negotiated),
-            direction: direction(negotiated.direction),
+            media: format::media(negotiated),
+            direction: format::direction(negotiated.direction),
             ssrc: mixer::Ssrc::new(self.random.random()),
             // In the lower half: a peer that misses our first packets cannot know of a wrap among them, and under SRTP it
             // would never hear us (RFC 3711 section 3.3.1).
@@ -108,7 +117,14 @@ impl<D: Door> Control<D> {
             csrc: true,
             silent_after: self.silent_after,
         };
-        let seat = Box::new(Seat { leg: mixer::Leg::new(config), io });
+        let mut seat = Box::new(Seat { leg: mixer::Leg::new(config), io });
+        if let Some(crypto) = &negotiated.crypto {
+            seat.leg.secure(now.mono, format::srtp(crypto));
+            if crypto.unused_keys > 0 {
+                let unused = crypto.unused_keys;
+                tracing::warn!(%leg, unused, "the peer's a=crypto has further keys; packets under them will not be heard");
+            }
+        }
         let sent = self.seating.provide(leg, seat);
         self.media_out(sent);
     }
@@ -130,7 +146,9 @@ impl<D: Door> Control<D> {
             match sdp::accept_answer(&media.sdp, &answer, &format::capabilities(profile))
                 .and_then(|found| foreign(&self.door, &self.locals, found))
             {
-                Ok(negotiated) => media.negotiated = Some(negotiated),
+                Ok(negotiated) => {
+                    media.agree(negotiated);
+                }
                 Err(error) => {
                     tracing::warn!(%leg, %error, "the SDP answer in the ACK cannot be used");
                     let _ = self.endpoint.hangup(
@@ -147,100 +165,8 @@ impl<D: Door> Control<D> {
         }
         // Not sooner: an INVITE with a forged source would have us send half a minute of audio to whomever its SDP names.
         // Who sends this ACK knows our tag, so he got our 200. What he said meanwhile waits in the socket.
-        self.provide_seat(leg);
+        self.provide_seat(now, leg);
         self.tell_bridge(now, Event::LegEstablished { leg });
-    }
-
-    /// The peer wants to change the media: hold, resume, another address, another codec, or nothing (a refresh).
-    pub(super) fn reinvite_received(&mut self, now: Now, id: InviteId, leg: LegId, offer: Option<Bytes>) {
-        let trunks = Arc::clone(&self.trunks);
-        let Some(entry) = self.legs.get_mut(&leg) else { return };
-        let Some(profile) = trunks.get(&entry.trunk) else { return };
-        let Some(media) = entry.media.as_mut() else { return };
-        let Some(offer) = offer else {
-            // We are asked to offer; the answer comes with the ACK.
-            if let Ok(sdp) = sdp::reoffer(&media.sdp, &media.local) {
-                if sdp != media.sdp {
-                    media.local.session_version += 1;
-                    media.sdp = sdp::reoffer(&sdp, &media.local).unwrap_or(sdp);
-                }
-                let _ = self.endpoint.accept_reinvite(now.mono, id, Body::sdp(media.sdp.clone()));
-            }
-            return;
-        };
-        let mut local = media.local.clone();
-        let capabilities = format::capabilities(profile);
-        let described = sdp::answer(&offer, &local, &capabilities).and_then(|(sdp, negotiated)| {
-            let negotiated = foreign(&self.door, &self.locals, negotiated)?;
-            let renew = media.negotiated.as_ref().is_some_and(|before| keys::must_renew(before, &negotiated));
-            if renew {
-                local.keys = keys::fresh(&mut self.key_source, profile);
-            } else if sdp == media.sdp {
-                return Ok((sdp, negotiated));
-            }
-            local.session_version += 1;
-            sdp::answer(&offer, &local, &capabilities)
-        });
-        match described {
-            Ok((sdp, negotiated)) => {
-                media.local = local;
-                media.sdp = sdp.clone();
-                if self.endpoint.accept_reinvite(now.mono, id, Body::sdp(sdp)).is_ok() {
-                    self.renegotiated(leg, &negotiated, source_of(profile));
-                }
-            }
-            Err(error) => {
-                tracing::info!(%leg, %error, "re-INVITE refused; the media stays as it was");
-                let _ = self.endpoint.reject_reinvite(now.mono, id, error.status());
-            }
-        }
-    }
-
-    /// The ACK answered the offer we gave in our 200 to a re-INVITE without one.
-    pub(super) fn reinvite_answered(&mut self, leg: LegId, body: Option<Bytes>) {
-        let trunks = Arc::clone(&self.trunks);
-        let Some(entry) = self.legs.get_mut(&leg) else { return };
-        let Some(profile) = trunks.get(&entry.trunk) else { return };
-        let (Some(media), Some(body)) = (entry.media.as_ref(), body) else { return };
-        match sdp::accept_answer(&media.sdp, &body, &format::capabilities(profile))
-            .and_then(|found| foreign(&self.door, &self.locals, found))
-        {
-            Ok(negotiated) => self.renegotiated(leg, &negotiated, source_of(profile)),
-            Err(error) => {
-                tracing::warn!(%leg, %error, "the SDP answer in the ACK cannot be used; the media stays as it was");
-            }
-        }
-    }
-
-    fn renegotiated(&mut self, leg: LegId, negotiated: &Negotiated, source: Source) {
-        let Some(media) = self.legs.get_mut(&leg).and_then(|entry| entry.media.as_mut()) else { return };
-        let before = media.negotiated.replace(negotiated.clone());
-        let moved = before.as_ref().is_none_or(|before| {
-            (before.remote_rtp, before.remote_rtcp, before.rtcp_mux)
-                != (negotiated.remote_rtp, negotiated.remote_rtcp, negotiated.rtcp_mux)
-        });
-        let recoded = before.as_ref().is_none_or(|before| {
-            (before.codec, before.audio_pt, before.event_pt, before.ptime_ms)
-                != (negotiated.codec, negotiated.audio_pt, negotiated.event_pt, negotiated.ptime_ms)
-        });
-        let id = mixer_leg(leg);
-        let mut commands = Vec::new();
-        if recoded {
-            commands.push(mixer::Command::Reconfigure { leg: id, media: media_config(negotiated) });
-        }
-        if before.is_none_or(|before| before.direction != negotiated.direction) {
-            commands.push(mixer::Command::Direction { leg: id, direction: direction(negotiated.direction) });
-        }
-        for command in commands {
-            let sent = self.seating.tell(leg, command);
-            self.media_out(sent);
-        }
-        // A hold with c=0.0.0.0 names no address to send to; the old one stays good for the resume.
-        if moved && !negotiated.remote_rtp.ip().is_unspecified() {
-            let peer = peer_of(negotiated, source);
-            let sent = self.seating.mend(leg, Box::new(move |seat| D::set_peer(&mut seat.io, peer)));
-            self.media_out(sent);
-        }
     }
 
     /// What a media thread noticed.
@@ -327,8 +253,12 @@ impl<D: Door> Control<D> {
         self.note_end(now, leg, &entry, cause);
         let retire = self.seating.retire(leg);
         let Some(media) = entry.media.take() else { return };
-        let codec = media.negotiated.as_ref().map_or("none", |negotiated| negotiated.codec.name());
-        let retiring = Retiring { port: media.port, codec };
+        let negotiated = media.negotiated.as_ref();
+        let retiring = Retiring {
+            port: media.port,
+            codec: negotiated.map_or("none", |negotiated| negotiated.codec.name()),
+            srtp: negotiated.and_then(|negotiated| Some(negotiated.crypto?.suite().name())),
+        };
         match retire {
             Ok(sent) => {
                 self.retiring.insert(leg, retiring);
@@ -348,7 +278,7 @@ impl<D: Door> Control<D> {
 
     fn retired(&mut self, now: Instant, leg: LegId, seat: Option<Box<Seat<D::Io>>>) {
         let Some(retiring) = self.retiring.remove(&leg) else { return };
-        let figures = seat.as_ref().map(|seat| figures::<D>(retiring.codec, seat));
+        let figures = seat.as_ref().map(|seat| figures::<D>(&retiring, seat));
         if let Some(figures) = &figures {
             self.note_media(figures);
             let from = seat.as_ref().and_then(|seat| D::last_stranger(&seat.io));
@@ -375,7 +305,7 @@ pub(super) fn side(direction: LegDirection) -> &'static str {
     }
 }
 
-fn source_of(profile: &Profile) -> Source {
+pub(super) fn source_of(profile: &Profile) -> Source {
     match profile.media_source {
         trunk::MediaSource::Exact => Source::Exact,
         trunk::MediaSource::SameIp => Source::SameIp,
@@ -383,7 +313,7 @@ fn source_of(profile: &Profile) -> Source {
     }
 }
 
-fn peer_of(negotiated: &Negotiated, source: Source) -> Peer {
+pub(super) fn peer_of(negotiated: &Negotiated, source: Source) -> Peer {
     Peer { rtp: negotiated.remote_rtp, rtcp: negotiated.remote_rtcp, rtcp_mux: negotiated.rtcp_mux, source }
 }
 
@@ -402,38 +332,11 @@ pub(super) fn foreign<D: Door>(
     }
 }
 
-fn media_config(negotiated: &Negotiated) -> mixer::MediaConfig {
-    mixer::MediaConfig {
-        codec: g711(negotiated.codec),
-        audio_pt: mixer::PayloadType::new(negotiated.audio_pt),
-        event_pt: negotiated.event_pt.map(mixer::PayloadType::new),
-        ptime: mixer::Ptime::nearest(negotiated.ptime_ms),
-    }
-}
-
-fn g711(codec: sdp::Codec) -> mixer::G711 {
-    match codec {
-        sdp::Codec::Pcmu => mixer::G711::Pcmu,
-        sdp::Codec::Pcma => mixer::G711::Pcma,
-        sdp::Codec::G722 | sdp::Codec::Opus => {
-            unreachable!("no trunk can list it, and what is not listed is not agreed")
-        }
-    }
-}
-
-fn direction(direction: Direction) -> mixer::Direction {
-    match direction {
-        Direction::SendRecv => mixer::Direction::SendRecv,
-        Direction::SendOnly => mixer::Direction::SendOnly,
-        Direction::RecvOnly => mixer::Direction::RecvOnly,
-        Direction::Inactive => mixer::Direction::Inactive,
-    }
-}
-
-fn figures<D: Door>(codec: &'static str, seat: &Seat<D::Io>) -> bridge::MediaFigures {
+fn figures<D: Door>(retiring: &Retiring, seat: &Seat<D::Io>) -> bridge::MediaFigures {
     let stats = seat.leg.stats();
     bridge::MediaFigures {
-        codec,
+        codec: retiring.codec,
+        srtp: retiring.srtp,
         ingress_packets: stats.ingress_packets,
         ingress_octets: stats.ingress_octets,
         egress_packets: stats.egress_packets,
@@ -445,5 +348,6 @@ fn figures<D: Door>(codec: &'static str, seat: &Seat<D::Io>) -> bridge::MediaFig
         concealed_ms: stats.playout.concealed.as_millis() as u64,
         jitter_us: stats.jitter.as_micros() as u64,
         strangers: D::strangers(&seat.io),
+        srtp_rejected: stats.srtp.rejected.total(),
     }
 }

@@ -13,6 +13,7 @@ mod keys;
 mod leg;
 mod load;
 mod media;
+mod reinvite;
 mod seating;
 mod signalling;
 mod strangers;

@@ -226,6 +226,7 @@ impl<D: Door> Control<D> {
         metrics.rtp_reordered.inc_by(figures.reordered);
         metrics.rtp_concealed.inc_by(figures.concealed_ms / mixer::TICK.as_millis() as u64);
         metrics.rtp_strangers.inc_by(figures.strangers);
+        metrics.srtp_rejected.inc_by(figures.srtp_rejected);
     }
 }
 

@@ -76,6 +76,8 @@ pub struct Metrics {
     pub rtp_concealed: IntCounter,
     /// `partyline_rtp_packets_stranger_total`
     pub rtp_strangers: IntCounter,
+    /// `partyline_srtp_packets_rejected_total`
+    pub srtp_rejected: IntCounter,
     /// `partyline_rtp_zero_packet_calls_total{trunk}`
     pub rtp_zero_packet: IntCounterVec,
     /// `partyline_rtp_ports_used`
@@ -233,6 +235,11 @@ impl Metrics {
                 r,
                 "rtp_packets_stranger_total",
                 "Datagrams from an address that is not the peer's, of ended legs.",
+            ),
+            srtp_rejected: counter(
+                r,
+                "srtp_packets_rejected_total",
+                "Packets that SRTP did not take, not authentic or taken before, of ended legs.",
             ),
             rtp_zero_packet: counters(
                 r,

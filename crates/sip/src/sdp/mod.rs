@@ -179,8 +179,8 @@ pub struct Negotiated {
     pub event_pt: Option<u8>,
     /// Its clock rate in Hz: that of the codec, or 8000 where a peer knows no other beside Opus.
     pub event_clock_rate: u32,
-    /// The payload type of comfort noise, if the peer may send it and takes it.
-    pub comfort_noise_pt: Option<u8>,
+    /// The peer may send comfort noise, under its static payload type 13 (RFC 3551 section 6).
+    pub comfort_noise: bool,
     /// The packet time we send, in milliseconds.
     pub ptime_ms: u8,
     /// What we may send and receive.

@@ -168,7 +168,7 @@ fn negotiate(
         opus: (codec == Codec::Opus).then(|| OpusTerms { egress: stream.opus(audio_pt), ingress: ours.opus }),
         event_pt: event.map(|(pt, _)| pt),
         event_clock_rate: event.map_or(codec.clock_rate(), |(_, rate)| rate),
-        comfort_noise_pt: stream.comfort_noise_payload_type().filter(|_| takes_noise),
+        comfort_noise: takes_noise && stream.has_comfort_noise(),
         ptime_ms: if codec.is_divisible() { packet_time(stream.packet_times(), caps.ptime_ms) } else { 20 },
         // What they receive is what we may send; a null address receives nothing (RFC 3264 section 8.4).
         direction: Direction::from_flags(

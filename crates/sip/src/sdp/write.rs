@@ -1,6 +1,7 @@
 //! Our own descriptions, written out.
 
 use super::crypto::Line;
+use super::description::COMFORT_NOISE;
 use super::{AudioLevel, Codec, Direction, LocalMedia, MasterKey, Negotiated, OpusParameters};
 use bytes::Bytes;
 use sdp_types::{Attribute, Connection, Media, Origin, Session, Time};
@@ -23,8 +24,8 @@ impl Format {
         Self { payload_type, rtpmap: format!("telephone-event/{clock_rate}"), fmtp: "0-15".to_owned() }
     }
 
-    fn comfort_noise(payload_type: u8) -> Self {
-        Self { payload_type, rtpmap: "CN/8000".to_owned(), fmtp: String::new() }
+    fn comfort_noise() -> Self {
+        Self { payload_type: COMFORT_NOISE, rtpmap: "CN/8000".to_owned(), fmtp: String::new() }
     }
 }
 
@@ -77,7 +78,7 @@ pub(super) fn write_answer(
 ) -> Bytes {
     let ours = agreed.opus.map(|terms| terms.ingress).unwrap_or_default();
     let mut formats = vec![Format::audio(agreed.audio_pt, agreed.codec, &ours)];
-    formats.extend(agreed.comfort_noise_pt.map(Format::comfort_noise));
+    formats.extend(agreed.comfort_noise.then(Format::comfort_noise));
     formats.extend(agreed.event_pt.map(|pt| Format::telephone_event(pt, agreed.event_clock_rate)));
     let crypto: Vec<_> = agreed.crypto.iter().map(|crypto| (crypto.tag, crypto.ours)).collect();
     let media = offered.iter().enumerate().map(|(index, media)| {
