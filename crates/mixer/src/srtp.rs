@@ -109,7 +109,7 @@ pub enum Rekeyed {
 /// The crypto state of one direction of a leg, RTP and RTCP. Use it either to protect or to unprotect: the two directions
 /// have keys of their own (RFC 4568 section 6.1).
 ///
-/// It is large (about 2.5 KiB with an AES-CM suite), so keep it in a box.
+/// It is 1.4 KiB, so keep it in a box.
 #[derive(Debug)]
 pub struct Srtp {
     keys: Keys,
