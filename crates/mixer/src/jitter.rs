@@ -8,6 +8,7 @@ mod noise;
 mod playout;
 mod store;
 mod stretch;
+mod tick;
 mod timeline;
 mod wave;
 

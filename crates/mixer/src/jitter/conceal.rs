@@ -140,8 +140,8 @@ impl Gap {
         if self.pause || self.made >= self.audible() {
             return 2 * self.millisecond;
         }
-        let longest = 10 * self.millisecond;
-        (self.quarter() + self.made.min(longest * 6) * 2 / 5).min(longest)
+        let longest = 5 * self.millisecond;
+        (self.quarter() + self.made / 20).min(longest)
     }
 
     /// The sound of the gap, `n` samples after the real one, which ends at `real`.
@@ -155,7 +155,7 @@ impl Gap {
     /// How loud the voice still is, as a fraction: full for 10 ms, then a fifth less every 10 ms (appendix I.2.7).
     fn gain(&self, n: usize) -> (i32, i32) {
         let ten = 10 * self.millisecond;
-        let (full, end) = if self.pause { (0, ten) } else { (ten, self.audible()) };
+        let (full, end) = if self.pause { (0, ten) } else { (2 * ten, self.audible()) };
         ((end - n.clamp(full, end)) as i32, (end - full) as i32)
     }
 

@@ -70,6 +70,15 @@ impl Decoders {
         decoder
     }
 
+    /// The decoder of this number begins anew, as its encoder does after a change of codec or stream. Opus finds its way by itself
+    /// within a packet, and a new decoder of it would take memory.
+    pub(super) fn restart(&mut self, number: u8) {
+        let codec = self.codec(number);
+        if is_divisible(codec) {
+            self.all[usize::from(number)] = Decoder::new(codec);
+        }
+    }
+
     /// The decoder of this number, for what is not its next packet.
     pub(super) fn get_as_is(&mut self, number: u8) -> &mut Decoder {
         &mut self.all[usize::from(number)]

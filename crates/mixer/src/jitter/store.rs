@@ -16,13 +16,23 @@ pub(super) struct Slot {
     pub(super) codec: u8,
     /// The sender paused before it: no packet is missing, only time.
     pub(super) follows: bool,
+    /// It is the first of a stream.
+    pub(super) begins: bool,
     at: u16,
     bytes: u16,
 }
 
 impl Slot {
-    const EMPTY: Self =
-        Self { number: i64::MIN, start: 0, length: 0, codec: 0, follows: false, at: 0, bytes: 0 };
+    const EMPTY: Self = Self {
+        number: i64::MIN,
+        start: 0,
+        length: 0,
+        codec: 0,
+        follows: false,
+        begins: false,
+        at: 0,
+        bytes: 0,
+    };
 
     pub(super) fn new(number: i64, start: i64, length: i64, codec: u8) -> Self {
         Self { number, start, length: length as u16, codec, ..Self::EMPTY }

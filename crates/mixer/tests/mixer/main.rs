@@ -2,11 +2,15 @@
 
 mod canary;
 mod codecs;
+mod concealment;
 mod jitter;
 mod media;
 mod mix;
 mod moving;
 mod phone;
+mod scenarios;
+mod silence;
+mod speech;
 mod srtp;
 mod telephone_events;
 

@@ -169,22 +169,30 @@ fn digits_out_are_marked_last_100_ms_end_three_times_and_audio_goes_on() {
 fn one_percent_of_digits_at_most_is_misread_at_20_percent_loss() {
     let mut random = crate::phone::Seeded(4733);
     let mut wrong = 0;
-    for press in 0..1_000_u32 {
+    // 1200 entries of four keys, any of them, held for 100 ms to 200 ms as people do, with speech in between.
+    for entry in 0..1_200_u32 {
         let mut world = World::new(ShardConfig::default());
         world.join(Phone::new(1, G711::Pcmu));
-        for digit in 0..2_u32 {
-            let timestamp = press * 7_919 + digit * 3_200;
-            for n in 0..8_u16 {
-                let [high, low] = ((n + 1).min(6) * 160).to_be_bytes();
-                let payload = [5, if n >= 5 { 0x8a } else { 0x0a }, high, low];
+        let keys: String = (0..4).map(|_| char::from(b"0123456789*#"[random.below(12) as usize])).collect();
+        let mut timestamp = entry.wrapping_mul(7_919);
+        let mut sequence = entry as u16;
+        for key in keys.chars() {
+            let code = "0123456789*#".find(key).expect("a key") as u8;
+            let length = 5 + random.below(6) as u16;
+            for n in 0..length + 2 {
+                let [high, low] = ((n + 1).min(length) * 160).to_be_bytes();
+                let payload = [code, if n + 1 >= length { 0x8a } else { 0x0a }, high, low];
                 if random.below(100) >= 20 {
-                    world.deliver(0, &rtp(EVENT, n == 0, digit as u16 * 12 + n, timestamp, 9, &payload));
+                    world.deliver(0, &rtp(EVENT, n == 0, sequence, timestamp, 9, &payload));
                 }
+                sequence = sequence.wrapping_add(1);
                 world.tick();
             }
+            timestamp = timestamp.wrapping_add(u32::from(length + 6) * 160);
             (0..4).for_each(|_| world.tick());
         }
-        wrong += u32::from(world.digits() != "55");
+        wrong += keys.len() - world.digits().chars().zip(keys.chars()).filter(|(a, b)| a == b).count();
+        wrong += world.digits().len().saturating_sub(keys.len());
     }
-    assert!(wrong <= 10, "{wrong} of 1000");
+    assert!(wrong <= 48, "{wrong} of 4800");
 }
