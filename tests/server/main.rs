@@ -11,6 +11,7 @@ mod load;
 mod metrics;
 mod overload;
 mod raw;
+mod recording;
 mod secrecy;
 mod strangers;
 mod tcp;

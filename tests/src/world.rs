@@ -408,6 +408,8 @@ impl World {
                         self.after(after, move |world| world.feed(Input::Settled(leg)));
                     }
                 }
+                // Nobody writes in the simulation.
+                Output::Record { .. } => {}
                 Output::Reply { number, reply } => {
                     let before = self.replies.insert(number, reply);
                     assert!(before.is_none(), "ask {number} was answered twice");

@@ -137,6 +137,11 @@ impl<IO> Conference<IO> {
         }
     }
 
+    /// All that is heard in it since the last tick: everybody's voices and the clips for all, at the conference's rate.
+    pub fn mix(&self, frame: &mut Frame) {
+        frame.copy_from(&self.sum.whole());
+    }
+
     /// Mixes 20 ms. `now` is the tick's deadline. Then every leg that sends has its packet in [`crate::Leg::egress`].
     ///
     /// Here nothing allocates, frees, locks, logs or makes a system call; [`crate::guard`] watches it.

@@ -23,6 +23,7 @@ mod select;
 mod shard;
 mod sound;
 mod sum;
+mod tap;
 #[cfg(test)]
 mod testing;
 
@@ -35,6 +36,7 @@ pub use leg::{CLIPS, Direction, Ingress, IngressCounts, Leg, LegConfig, LegStats
 pub use port::{Command, Digits, DigitsError, Report, Seat};
 pub use shard::{Shard, ShardConfig};
 pub use sound::{Clip, Sound};
+pub use tap::{Tap, Tapped};
 pub use units::{ConferenceId, LegId, MAX_FRAME, PayloadType, Ptime, Rate, RtpTime, SeqNo, Ssrc};
 
 #[cfg(test)]

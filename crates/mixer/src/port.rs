@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::leg::{Direction, Leg, MediaConfig};
 use crate::sound::{Clip, Sound};
 use crate::srtp::LegSrtp;
+use crate::tap::Tap;
 use crate::units::{ConferenceId, LegId};
 
 /// A leg and what it sends and receives through. It moves by value (boxed) between conferences and shards: ownership is the
@@ -33,6 +34,19 @@ pub enum Command<IO> {
     },
     /// The conference ends; legs still in it come back as [`Report::Returned`].
     Close {
+        /// Which.
+        conference: ConferenceId,
+    },
+    /// Hands what is said in a conference to whoever holds the other end, from its next tick on. The tap before it, if there is
+    /// one, comes back as [`Report::Untapped`]; this one too, when there is no such conference.
+    Tap {
+        /// Which.
+        conference: ConferenceId,
+        /// The mixer's end.
+        tap: Box<Tap>,
+    },
+    /// The end of [`Command::Tap`]; the tap comes back as [`Report::Untapped`].
+    Untap {
         /// Which.
         conference: ConferenceId,
     },
@@ -175,6 +189,13 @@ pub enum Report<IO> {
         leg: LegId,
         /// The box.
         srtp: Box<LegSrtp>,
+    },
+    /// A tap that was taken off, or whose conference is over.
+    Untapped {
+        /// Which conference.
+        conference: ConferenceId,
+        /// The box comes home, so that it is not freed on the media thread.
+        tap: Box<Tap>,
     },
     /// A leg that was removed, or that had nowhere to sit.
     Returned {

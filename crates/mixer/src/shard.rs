@@ -9,9 +9,11 @@ use std::time::Instant;
 
 use crate::clock::PHASES;
 use crate::conference::{Conference, MixConfig};
+use crate::guard;
 use crate::leg::LegEvent;
 use crate::port::{Command, Report, Seat};
 use crate::sound::Clip;
+use crate::tap::Tap;
 use crate::units::{ConferenceId, LegId};
 
 /// What a shard is made of.
@@ -31,6 +33,9 @@ impl Default for ShardConfig {
 
 /// Reports that can wait per leg; what is beyond that waits in the leg itself.
 const REPORTS_PER_SEAT: usize = 8;
+
+/// Legs that a new conference has room for at once; for more it grows when they sit down.
+const FIRST_SEATS: usize = 16;
 
 /// The conferences of one media thread.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ struct Group<IO> {
         reason = "a conference is kilobytes: one more or one less must not move the others"
     )]
     conferences: Vec<Box<Conference<IO>>>,
+    /// The taps of those that have one.
+    taps: Vec<(ConferenceId, Box<Tap>)>,
     legs: usize,
 }
 
@@ -69,6 +76,7 @@ impl<IO> Shard<IO> {
             config,
             groups: std::array::from_fn(|_| Group {
                 conferences: Vec::with_capacity(config.seats / PHASES + 1),
+                taps: Vec::new(),
                 legs: 0,
             }),
             rooms: HashMap::with_capacity(config.seats),
@@ -125,6 +133,8 @@ impl<IO> Shard<IO> {
         match command {
             Command::Open { conference, seats } => self.open(conference, seats),
             Command::Close { conference } => self.close(conference),
+            Command::Tap { conference, tap } => self.tap(conference, tap),
+            Command::Untap { conference } => self.untap(conference),
             Command::Seat { conference, seat } => self.sit(conference, seat),
             Command::Move { leg, to } => {
                 if let Some(seat) = self.take(leg) {
@@ -188,9 +198,13 @@ impl<IO> Shard<IO> {
         mut ingress: impl FnMut(&mut Seat<IO>),
         mut egress: impl FnMut(&mut Seat<IO>),
     ) {
-        for conference in &mut self.groups[phase].conferences {
+        let Group { conferences, taps, .. } = &mut self.groups[phase];
+        for conference in conferences {
             conference.seats_mut().for_each(&mut ingress);
             conference.tick(now);
+            if let Some((_, tap)) = taps.iter_mut().find(|(tapped, _)| *tapped == conference.id()) {
+                guard::armed(|| tap.take(now, |frame| conference.mix(frame)));
+            }
             conference.seats_mut().for_each(&mut egress);
             let id = conference.id();
             while let Some((clip, finished)) = conference.poll_ended_clip() {
@@ -225,10 +239,35 @@ impl<IO> Shard<IO> {
         let phase = (0..PHASES).min_by_key(load).unwrap_or(0);
         let conferences = &mut self.groups[phase].conferences;
         self.rooms.insert(id, Room { phase, place: conferences.len() });
-        conferences.push(Box::new(Conference::new(id, seats, self.config.mix)));
+        // A room for a thousand need not cost the memory of a thousand before they come.
+        conferences.push(Box::new(Conference::new(id, seats.min(FIRST_SEATS), self.config.mix)));
+    }
+
+    fn tap(&mut self, conference: ConferenceId, tap: Box<Tap>) {
+        let Some(&Room { phase, .. }) = self.rooms.get(&conference) else {
+            self.stray_commands += 1;
+            return self.reports.push_back(Report::Untapped { conference, tap });
+        };
+        self.untap(conference);
+        self.groups[phase].taps.push((conference, tap));
+    }
+
+    fn untap(&mut self, conference: ConferenceId) {
+        let Some(room) = self.rooms.get(&conference) else {
+            self.stray_commands += 1;
+            return;
+        };
+        let taps = &mut self.groups[room.phase].taps;
+        if let Some(place) = taps.iter().position(|(tapped, _)| *tapped == conference) {
+            let (_, tap) = taps.swap_remove(place);
+            self.reports.push_back(Report::Untapped { conference, tap });
+        }
     }
 
     fn close(&mut self, id: ConferenceId) {
+        if self.rooms.contains_key(&id) {
+            self.untap(id);
+        }
         let Some(room) = self.rooms.remove(&id) else {
             self.stray_commands += 1;
             return;

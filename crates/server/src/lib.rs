@@ -15,6 +15,7 @@ pub mod media;
 pub mod metrics;
 pub mod plot;
 pub mod prompts;
+pub mod recording;
 pub mod shell;
 pub mod sip_io;
 pub mod spool;

@@ -20,6 +20,7 @@ use crate::media::sockets::LegSockets;
 use crate::media::thread::{ShardDoor, ThreadOptions};
 use crate::metrics::{Metrics, Sources};
 use crate::prompts::Prompts;
+use crate::recording::{Ended, Recorder, RecordingMetrics};
 use crate::sip_io::{Arrival, SipIo, TcpLimits};
 use crate::spool::{Spool, SpoolMetrics};
 
@@ -57,6 +58,8 @@ struct Shell {
     waiting: HashMap<u64, oneshot::Sender<Reply>>,
     next_ask: u64,
     spool: Spool,
+    recorder: Recorder,
+    recorded: mpsc::UnboundedReceiver<Ended>,
     shards: Vec<ShardDoor>,
     /// Commands that found a ring full, by shard.
     held: Vec<VecDeque<mixer::Command<LegSockets>>>,
@@ -93,6 +96,17 @@ impl Shell {
         let listener = http::bind(config.http_listen).await?;
         let (settled_in, settled) = mpsc::channel(ARRIVALS);
         let spool = start_spool(&config, &metrics, settled_in)?;
+        let (recorded_in, recorded) = mpsc::unbounded_channel();
+        let gauges = RecordingMetrics {
+            running: metrics.recordings.clone(),
+            failed: metrics.recordings_failed.clone(),
+            dropped: metrics.recording_dropped.clone(),
+        };
+        let recorder = Recorder::start(config.recordings.clone(), gauges, move |ended| {
+            // Fails only when the bridge is stopping.
+            let _ = recorded_in.send(ended);
+        })
+        .context("starting the recorder")?;
         let reports = Arc::new(Notify::new());
         let shards = start_shards(&config, &reports)?;
         metrics.observe(sources(&shards, &sip, &spool));
@@ -129,6 +143,8 @@ impl Shell {
             waiting: HashMap::new(),
             next_ask: 1,
             spool,
+            recorder,
+            recorded,
             held: shards.iter().map(|_| VecDeque::new()).collect(),
             shards,
             reports,
@@ -225,6 +241,7 @@ impl Shell {
         for shard in &mut self.shards {
             shard.stop();
         }
+        self.recorder.stop();
     }
 
     fn next_wake(&self, give_up: Option<Instant>) -> Instant {
@@ -254,6 +271,9 @@ impl Shell {
         for _ in 0..BATCH {
             let Ok(leg) = self.settled.try_recv() else { break };
             self.feed(Input::Settled(LegId(leg)));
+        }
+        while let Ok(ended) = self.recorded.try_recv() {
+            self.feed(Input::RecordingEnded { number: ended.number });
         }
         if let Ok((ask, answer)) = self.asks.try_recv() {
             self.take_ask(ask, answer);
@@ -298,7 +318,7 @@ impl Shell {
     }
 
     fn carry_out(&mut self) {
-        let mut refused = Vec::new();
+        let (mut refused, mut unrecorded) = (Vec::new(), Vec::new());
         while let Some(output) = self.control.poll_output() {
             match output {
                 Output::Sip(transmit) => self.sip.send(&transmit.flow, transmit.bytes),
@@ -307,6 +327,12 @@ impl Shell {
                     if !self.spool.write(line, ticket.map(|leg| leg.0)) {
                         // The spool is overwhelmed and has counted the loss; the call need not wait for it.
                         refused.extend(ticket);
+                    }
+                }
+                Output::Record { number, file, frames } => {
+                    if !self.recorder.begin(number, file, frames) {
+                        tracing::error!(number, "the recorder is overwhelmed: this recording has not begun");
+                        unrecorded.push(number);
                     }
                 }
                 Output::Reply { number, reply } => {
@@ -326,6 +352,9 @@ impl Shell {
         self.push_held();
         for leg in refused {
             self.feed(Input::Settled(leg));
+        }
+        for number in unrecorded {
+            self.feed(Input::RecordingEnded { number });
         }
     }
 

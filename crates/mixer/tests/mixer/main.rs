@@ -12,6 +12,7 @@ mod scenarios;
 mod silence;
 mod speech;
 mod srtp;
+mod tap;
 mod telephone_events;
 
 #[global_allocator]

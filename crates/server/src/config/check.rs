@@ -67,6 +67,7 @@ impl<'a> Check<'a> {
             media,
             http_listen: document.http.listen,
             token,
+            recordings: self.resolve(&document.recording.folder),
             spool,
             bridge,
             confirm_dial_out: document.attendant.confirm_dial_out,

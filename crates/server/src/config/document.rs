@@ -20,6 +20,8 @@ pub struct Document {
     pub media: Media,
     /// `[http]`
     pub http: Http,
+    /// `[recording]`
+    pub recording: Recording,
     /// `[usage]`
     pub usage: Usage,
     /// `[attendant]`
@@ -193,6 +195,20 @@ pub struct Http {
 impl Default for Http {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), token_file: None }
+    }
+}
+
+/// `[recording]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recording {
+    /// The folder of recordings; made when the first one begins.
+    pub folder: PathBuf,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self { folder: PathBuf::from("recordings") }
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// The bearer token of `/v1`.
     pub token: Option<String>,
+    /// Where recordings of meetings are written.
+    pub recordings: PathBuf,
     /// Where and how usage records are kept.
     pub spool: SpoolOptions,
     /// The bridge's numbers: timers, attempts, lengths.

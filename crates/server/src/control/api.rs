@@ -21,6 +21,16 @@ pub enum Ask {
         /// Whether the callee must press 1 to join; `None` leaves it to the configuration.
         confirm: Option<bool>,
     },
+    /// Record a meeting that is running.
+    StartRecording {
+        /// Its conference ID.
+        conference_id: String,
+    },
+    /// End the recording of a meeting.
+    StopRecording {
+        /// Its conference ID.
+        conference_id: String,
+    },
 }
 
 /// How often the conferences are shown anew at most.
@@ -43,7 +53,13 @@ pub(super) struct Pending {
 
 impl<D: Door> Control<D> {
     pub(super) fn handle_ask(&mut self, now: Now, number: u64, ask: Ask) {
-        let Ask::DialOut { conference_id, number: dialed, confirm } = ask;
+        let (conference_id, dialed, confirm) = match ask {
+            Ask::DialOut { conference_id, number, confirm } => (conference_id, number, confirm),
+            Ask::StartRecording { conference_id } => {
+                return self.start_recording(now, number, &conference_id);
+            }
+            Ask::StopRecording { conference_id } => return self.stop_recording(number, &conference_id),
+        };
         if let Err(overload) = self.load.admit() {
             self.metrics.legs_refused.with_label_values(&["out", overload.label()]).inc();
             let detail = format!("{overload}; try again in {RETRY_AFTER} s");
@@ -114,7 +130,7 @@ impl<D: Door> Control<D> {
         self.reply(pending.number, status, body);
     }
 
-    fn reply(&mut self, number: u64, status: u16, body: Value) {
+    pub(super) fn reply(&mut self, number: u64, status: u16, body: Value) {
         self.outputs.push_back(Output::Reply { number, reply: Reply { status, body } });
     }
 
@@ -132,7 +148,10 @@ impl<D: Door> Control<D> {
             let Some(known) = self.meetings.get_mut(&conference) else { continue };
             let id = snapshot.conference_id.to_string();
             known.shown_as = Some(id.clone());
-            let shown = serde_json::to_value(&snapshot).unwrap_or_default();
+            let mut shown = serde_json::to_value(&snapshot).unwrap_or_default();
+            if let Some(recording) = self.recordings.get(&conference) {
+                shown["recording"] = json!(recording.file);
+            }
             self.outputs.push_back(Output::Publish { conference_id: id, shown: Some(shown) });
         }
         self.metrics.conferences.set(self.meetings.len() as i64);
@@ -145,6 +164,8 @@ impl<D: Door> Control<D> {
         // Nothing to show any more, but the gauges change.
         self.changed.insert(conference);
         let Some(meeting) = self.meetings.remove(&conference) else { return };
+        // Its tap comes home with the conference.
+        self.recordings.remove(&conference);
         self.metrics.conference_size.observe(f64::from(meeting.most));
         if let Some(conference_id) = meeting.shown_as {
             self.outputs.push_back(Output::Publish { conference_id, shown: None });

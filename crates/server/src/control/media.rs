@@ -202,7 +202,8 @@ impl<D: Door> Control<D> {
                 }
             }
             // Stopped clips, conference clips and old keys come home to be freed here instead of in the tick.
-            Report::ClipEnded { .. }
+            Report::Untapped { .. }
+            | Report::ClipEnded { .. }
             | Report::SrtpRetired { .. }
             | Report::ConferenceClipEnded { .. }
             | Report::MediaResumed { .. }

@@ -14,6 +14,7 @@ mod leg;
 mod load;
 mod media;
 mod reinvite;
+mod recordings;
 mod seating;
 mod signalling;
 mod strangers;
@@ -134,6 +135,11 @@ pub enum Input<Io> {
         /// What.
         ask: Ask,
     },
+    /// A recording is over, as asked or because it cannot be written.
+    RecordingEnded {
+        /// The number of its [`Output::Record`].
+        number: u64,
+    },
     /// Stop taking work, let what runs end well.
     Drain,
     /// End everything now.
@@ -170,6 +176,16 @@ pub enum Output<Io> {
         line: String,
         /// The leg that waits.
         ticket: Option<LegId>,
+    },
+    /// Write what is tapped in a meeting to a file, until the other end of the ring is gone; then, or when that cannot be
+    /// done, report [`Input::RecordingEnded`].
+    Record {
+        /// A fresh number.
+        number: u64,
+        /// The file's name.
+        file: String,
+        /// What is tapped.
+        frames: rtrb::Consumer<mixer::Tapped>,
     },
     /// Answer the API.
     Reply {
@@ -263,6 +279,9 @@ pub struct Control<D: Door> {
     asks: HashMap<bridge::RequestId, api::Pending>,
     /// Open meetings.
     meetings: HashMap<ConferenceId, Open>,
+    /// Meetings that are being recorded.
+    recordings: HashMap<ConferenceId, recordings::Recording>,
+    next_recording: u64,
     /// Legs that are being called, and for which meeting.
     callees: HashMap<LegId, ConferenceId>,
     /// Meetings to publish again.
@@ -325,6 +344,8 @@ impl<D: Door> Control<D> {
             pings: HashMap::new(),
             asks: HashMap::new(),
             meetings: HashMap::new(),
+            recordings: HashMap::new(),
+            next_recording: 1,
             callees: HashMap::new(),
             changed: BTreeSet::new(),
             publish_at: now.mono,
@@ -357,6 +378,7 @@ impl<D: Door> Control<D> {
             ("conferences", conferences),
             ("INVITEs of legs", self.by_invite.len()),
             ("callees", self.callees.len()),
+            ("recordings", self.recordings.len()),
             ("channels of trunks", self.admission.usage().map(|(_, in_use, _)| in_use as usize).sum()),
             ("asks", self.asks.len()),
             ("meetings on display", self.meetings.len()),
@@ -391,6 +413,7 @@ impl<D: Door> Control<D> {
             Input::Load { shard, load } => return self.handle_load(shard, load),
             Input::Settled(leg) => self.tell_bridge(now, bridge::Event::UsageDurable { leg }),
             Input::Ask { number, ask } => self.handle_ask(now, number, ask),
+            Input::RecordingEnded { number } => self.recording_ended(number),
             Input::Drain => self.drain(now),
             Input::DrainNow => {
                 self.drain(now);

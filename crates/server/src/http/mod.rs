@@ -96,6 +96,7 @@ fn router(doors: Arc<Doors>) -> Router {
         .route("/conferences", get(conferences))
         .route("/conferences/{id}", get(conference))
         .route("/conferences/{id}/dial-out", post(dial_out))
+        .route("/conferences/{id}/recording", post(start_recording).delete(stop_recording))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&doors), require_token))
@@ -210,21 +211,33 @@ async fn dial_out(
             return doors.refuse(status, &rejection.body_text());
         }
     };
-    let (answer, answered) = oneshot::channel();
-    let ask = Ask::DialOut { conference_id, number: body.number, confirm: body.confirm };
-    if doors.asks.try_send((ask, answer)).is_err() {
-        return doors
-            .refuse(StatusCode::SERVICE_UNAVAILABLE, "the bridge is too busy; try again in a second");
-    }
-    match tokio::time::timeout(ANSWER_WITHIN, answered).await {
-        Ok(Ok(reply)) => doors.pass_on(&reply),
-        _ => doors.refuse(StatusCode::SERVICE_UNAVAILABLE, "the bridge did not answer in time"),
-    }
+    doors.ask(Ask::DialOut { conference_id, number: body.number, confirm: body.confirm }).await
+}
+
+async fn start_recording(State(doors): State<Arc<Doors>>, Path(conference_id): Path<String>) -> Response {
+    doors.ask(Ask::StartRecording { conference_id }).await
+}
+
+async fn stop_recording(State(doors): State<Arc<Doors>>, Path(conference_id): Path<String>) -> Response {
+    doors.ask(Ask::StopRecording { conference_id }).await
 }
 
 impl Doors {
     fn count(&self, result: &str) {
         self.metrics.api_requests.with_label_values(&[result]).inc();
+    }
+
+    /// Asks control, and answers with what it says.
+    async fn ask(&self, ask: Ask) -> Response {
+        let (answer, answered) = oneshot::channel();
+        if self.asks.try_send((ask, answer)).is_err() {
+            return self
+                .refuse(StatusCode::SERVICE_UNAVAILABLE, "the bridge is too busy; try again in a second");
+        }
+        match tokio::time::timeout(ANSWER_WITHIN, answered).await {
+            Ok(Ok(reply)) => self.pass_on(&reply),
+            _ => self.refuse(StatusCode::SERVICE_UNAVAILABLE, "the bridge did not answer in time"),
+        }
     }
 
     fn refuse(&self, status: StatusCode, detail: &str) -> Response {
@@ -244,14 +257,15 @@ impl Doors {
 async fn unknown_path(State(doors): State<Arc<Doors>>) -> Response {
     doors.refuse(
         StatusCode::NOT_FOUND,
-        "there is GET /v1/conferences, GET /v1/conferences/{id} and POST /v1/conferences/{id}/dial-out",
+        "there is GET /v1/conferences, GET /v1/conferences/{id}, POST /v1/conferences/{id}/dial-out, and POST and DELETE \
+         /v1/conferences/{id}/recording",
     )
 }
 
 async fn wrong_method(State(doors): State<Arc<Doors>>) -> Response {
     doors.refuse(
         StatusCode::METHOD_NOT_ALLOWED,
-        "conferences are read with GET; dial-out is asked for with POST",
+        "conferences are read with GET; dial-out is asked for with POST; a recording begins with POST and ends with DELETE",
     )
 }
 

@@ -56,6 +56,12 @@ pub struct Metrics {
     pub conference_size: Histogram,
     /// `partyline_participants`
     pub participants: IntGauge,
+    /// `partyline_recordings`
+    pub recordings: IntGauge,
+    /// `partyline_recordings_failed_total`
+    pub recordings_failed: IntCounter,
+    /// `partyline_recording_frames_dropped_total`
+    pub recording_dropped: IntCounter,
     /// `partyline_route_decisions_total{direction,result}`
     pub route_decisions: IntCounterVec,
     /// `partyline_rtp_bytes_total{direction,codec}`
@@ -186,6 +192,17 @@ impl Metrics {
                 &SIZE,
             ),
             participants: gauge(r, "participants", "Legs in meetings."),
+            recordings: gauge(r, "recordings", "Meetings being recorded."),
+            recordings_failed: counter(
+                r,
+                "recordings_failed_total",
+                "Recordings that ended because they could not be written.",
+            ),
+            recording_dropped: counter(
+                r,
+                "recording_frames_dropped_total",
+                "Frames of 20 ms that are silence in a recording because they were not mixed or not written in time.",
+            ),
             route_decisions: counters(
                 r,
                 "route_decisions_total",

@@ -1,0 +1,79 @@
+//! Recording a meeting: asked for by the API, tapped in the mixer, written by `crate::recording`.
+
+use bridge::{ConferenceId, Stamp};
+use mixer::Tap;
+use serde_json::json;
+
+use super::seating::to_mixer;
+use super::{Control, Door, Now, Output};
+use crate::recording::RING;
+
+/// A recording that is running.
+pub(super) struct Recording {
+    number: u64,
+    pub(super) file: String,
+}
+
+impl<D: Door> Control<D> {
+    pub(super) fn start_recording(&mut self, now: Now, ask: u64, conference_id: &str) {
+        let Some((conference, shard)) = self.shown(conference_id) else { return self.no_such_meeting(ask) };
+        if let Some(running) = self.recordings.get(&conference) {
+            let detail = format!("it is being recorded as {}: DELETE ends that", running.file);
+            return self.refuse_recording(ask, 409, &detail);
+        }
+        // Neither the digits that callers key nor anything of a peer's is in the name.
+        let stamp: String = Stamp(now.wall).to_string().chars().filter(char::is_ascii_alphanumeric).collect();
+        let file = format!("conference-{}-{stamp}.wav", conference.0);
+        let number = self.next_recording;
+        self.next_recording += 1;
+        let (tap, frames) = Tap::new(RING);
+        self.outputs.push_back(Output::Record { number, file: file.clone(), frames });
+        self.media_out([(shard, mixer::Command::Tap { conference: to_mixer(conference), tap })]);
+        tracing::info!(%conference, file, "recording asked for");
+        let body = json!({ "file": file });
+        self.recordings.insert(conference, Recording { number, file });
+        self.changed.insert(conference);
+        self.reply(ask, 201, body);
+    }
+
+    pub(super) fn stop_recording(&mut self, ask: u64, conference_id: &str) {
+        let Some((conference, _)) = self.shown(conference_id) else { return self.no_such_meeting(ask) };
+        let Some(Recording { file, .. }) = self.recordings.remove(&conference) else {
+            return self.refuse_recording(ask, 409, "it is not being recorded");
+        };
+        self.untap(conference);
+        self.reply(ask, 200, json!({ "file": file }));
+    }
+
+    /// The writer has finished, or given up.
+    pub(super) fn recording_ended(&mut self, number: u64) {
+        let conference =
+            self.recordings.iter().find(|(_, running)| running.number == number).map(|(&id, _)| id);
+        if let Some(conference) = conference {
+            self.recordings.remove(&conference);
+            self.untap(conference);
+        }
+    }
+
+    fn untap(&mut self, conference: ConferenceId) {
+        self.changed.insert(conference);
+        if let Some(shard) = self.seating.shard_of(conference) {
+            self.media_out([(shard, mixer::Command::Untap { conference: to_mixer(conference) })]);
+        }
+    }
+
+    /// The meeting that the API shows under this conference ID, and its shard.
+    fn shown(&self, conference_id: &str) -> Option<(ConferenceId, usize)> {
+        let mut open = self.meetings.iter();
+        let (&conference, _) = open.find(|(_, open)| open.shown_as.as_deref() == Some(conference_id))?;
+        Some((conference, self.seating.shard_of(conference)?))
+    }
+
+    fn no_such_meeting(&mut self, ask: u64) {
+        self.refuse_recording(ask, 404, "no such conference is running");
+    }
+
+    fn refuse_recording(&mut self, ask: u64, status: u16, detail: &str) {
+        self.reply(ask, status, json!({ "title": "recording refused", "status": status, "detail": detail }));
+    }
+}

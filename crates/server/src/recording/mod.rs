@@ -1,0 +1,188 @@
+//! Recordings of meetings: one thread that takes what the media threads tap and writes it as WAV. No mixer waits for it: what
+//! finds no room in its ring is lost, counted and written as silence, so that the time stays right.
+
+mod file;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use prometheus::{IntCounter, IntGauge};
+use rtrb::Consumer;
+
+use file::RecordingFile;
+
+/// Orders that may wait; there is one for each request of the API.
+const ORDERS: usize = 256;
+/// How often the rings are emptied.
+const TURN: Duration = Duration::from_millis(200);
+/// Frames that a tap's ring holds: five seconds, which a disk may take to wake up.
+pub const RING: usize = 250;
+
+/// What is told of recordings.
+#[derive(Clone)]
+pub struct RecordingMetrics {
+    /// Files being written.
+    pub running: IntGauge,
+    /// Recordings that ended because they could not be written.
+    pub failed: IntCounter,
+    /// Frames that are silence because the writer was too slow.
+    pub dropped: IntCounter,
+}
+
+/// A recording that is over, by itself or as asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its number, as given to [`Recorder::begin`].
+    pub number: u64,
+    /// Why it could not go on; `None` when it was to end.
+    pub why: Option<String>,
+}
+
+/// The writer.
+pub struct Recorder {
+    orders: Option<SyncSender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A recording begins. It ends when the tap at the other end is gone.
+struct Order {
+    number: u64,
+    name: String,
+    frames: Consumer<mixer::Tapped>,
+}
+
+impl Recorder {
+    /// Starts the thread, which writes into `folder`; `ended` is told of every recording that is over, from that thread.
+    pub fn start(
+        folder: PathBuf,
+        metrics: RecordingMetrics,
+        ended: impl Fn(Ended) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (orders, taken) = mpsc::sync_channel(ORDERS);
+        let writer = Writer { folder, metrics, ended: Box::new(ended), running: HashMap::new() };
+        let thread =
+            std::thread::Builder::new().name("recorder".to_owned()).spawn(move || writer.run(&taken))?;
+        Ok(Self { orders: Some(orders), thread: Some(thread) })
+    }
+
+    /// Writes what comes out of `frames` to the file `name` until its other end is gone. `false` when too many begin at once.
+    pub fn begin(&self, number: u64, name: String, frames: Consumer<mixer::Tapped>) -> bool {
+        self.orders.as_ref().is_some_and(|orders| orders.try_send(Order { number, name, frames }).is_ok())
+    }
+
+    /// Closes all files.
+    pub fn stop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Writer {
+    folder: PathBuf,
+    metrics: RecordingMetrics,
+    ended: Box<dyn Fn(Ended) + Send>,
+    running: HashMap<u64, (RecordingFile, Consumer<mixer::Tapped>)>,
+}
+
+impl Writer {
+    fn run(mut self, orders: &Receiver<Order>) {
+        loop {
+            // The media threads give no sign: a wake-up for every frame would be theirs to pay.
+            match orders.recv_timeout(TURN) {
+                Ok(order) => self.open(order),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.close_all(),
+            }
+            self.turn();
+        }
+    }
+
+    fn open(&mut self, order: Order) {
+        let Order { number, name, frames } = order;
+        let path = self.folder.join(&name);
+        match create(&self.folder, &path) {
+            Ok(file) => {
+                tracing::info!(file = %path.display(), "recording");
+                self.metrics.running.inc();
+                self.running.insert(number, (file, frames));
+            }
+            Err(error) => {
+                tracing::error!(file = %path.display(), %error, "the recording cannot be written");
+                self.metrics.failed.inc();
+                (self.ended)(Ended { number, why: Some(error.to_string()) });
+            }
+        }
+    }
+
+    fn turn(&mut self) {
+        let numbers: Vec<u64> = self.running.keys().copied().collect();
+        for number in numbers {
+            let Some((file, frames)) = self.running.get_mut(&number) else { continue };
+            // Asked before the ring is emptied: then nothing can follow.
+            let over = frames.is_abandoned();
+            match drain(file, frames) {
+                Ok(dropped) => {
+                    self.metrics.dropped.inc_by(dropped);
+                    if over {
+                        self.close(number);
+                    }
+                }
+                Err(error) => self.fail(number, &error),
+            }
+        }
+    }
+
+    fn close(&mut self, number: u64) {
+        let Some((file, _)) = self.running.remove(&number) else { return };
+        self.metrics.running.dec();
+        let (path, seconds) = (file.path().display().to_string(), file.seconds());
+        match file.finish() {
+            Ok(()) => {
+                tracing::info!(file = path, seconds, "recording finished");
+                (self.ended)(Ended { number, why: None });
+            }
+            Err(error) => self.failed(number, &path, seconds, &error),
+        }
+    }
+
+    fn fail(&mut self, number: u64, error: &io::Error) {
+        let Some((file, _)) = self.running.remove(&number) else { return };
+        self.metrics.running.dec();
+        self.failed(number, &file.path().display().to_string(), file.seconds(), error);
+    }
+
+    fn failed(&self, number: u64, file: &str, seconds: u64, error: &io::Error) {
+        tracing::error!(file, seconds, %error, "the recording has stopped: it cannot be written; the meeting goes on");
+        self.metrics.failed.inc();
+        (self.ended)(Ended { number, why: Some(error.to_string()) });
+    }
+
+    fn close_all(mut self) {
+        self.turn();
+        let numbers: Vec<u64> = self.running.keys().copied().collect();
+        for number in numbers {
+            self.close(number);
+        }
+    }
+}
+
+fn create(folder: &Path, path: &Path) -> io::Result<RecordingFile> {
+    std::fs::create_dir_all(folder)?;
+    RecordingFile::create(path)
+}
+
+/// Writes what waits; gives how many frames were missing.
+fn drain(file: &mut RecordingFile, frames: &mut Consumer<mixer::Tapped>) -> io::Result<u64> {
+    let mut missing = 0;
+    while let Ok(tapped) = frames.pop() {
+        missing += file.write(&tapped)?;
+    }
+    file.flush_when_due()?;
+    Ok(missing)
+}

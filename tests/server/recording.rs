@@ -1,0 +1,122 @@
+//! A meeting is recorded: the file says what was said, when it was said; and on a full disk the meeting goes on without it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::bridge::{CONFERENCE, House};
+
+/// A tone at 8 kHz.
+fn tone(hertz: f64, seconds: usize) -> Vec<i16> {
+    let sample = |n: usize| ((n as f64 * hertz * std::f64::consts::TAU / 8000.0).sin() * 6000.0) as i16;
+    (0..8000 * seconds).map(sample).collect()
+}
+
+/// Amplitude of one frequency in what was sampled at 16 kHz (Goertzel).
+fn amplitude(pcm: &[i16], hertz: f64) -> f64 {
+    let coefficient = 2.0 * (std::f64::consts::TAU * hertz / 16_000.0).cos();
+    let (mut last, mut before) = (0.0, 0.0);
+    for sample in pcm {
+        let next = f64::from(*sample) + coefficient * last - before;
+        before = last;
+        last = next;
+    }
+    let power: f64 = last * last + before * before - coefficient * last * before;
+    power.max(0.0).sqrt() * 2.0 / pcm.len() as f64
+}
+
+impl House {
+    async fn record(&self, method: &str) -> (u16, serde_json::Value) {
+        self.api(method, &format!("/v1/conferences/{CONFERENCE}/recording"), None).await
+    }
+
+    fn recording(&self, answer: &serde_json::Value) -> PathBuf {
+        self.path("recordings").join(answer["file"].as_str().expect("the name of a file"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_holds_what_all_of_them_say_in_its_time() {
+    let (house, _doorbell) = House::new(&[]).await;
+    let _bridge = house.start().await;
+    assert_eq!(house.record("POST").await.0, 404, "nobody is there");
+    let alice = house.join("+493023125001").await;
+    let bob = house.join("+493023125002").await;
+    house.until_seated(2).await;
+    assert_eq!(house.record("DELETE").await.0, 409);
+    let began = std::time::Instant::now();
+    let (status, begun) = house.record("POST").await;
+    assert_eq!(status, 201, "{begun}");
+    assert_eq!(house.record("POST").await.0, 409, "once is enough");
+    let path = format!("/v1/conferences/{CONFERENCE}");
+    house
+        .until("the roster shows it", async || {
+            house.api("GET", &path, None).await.1["recording"] == begun["file"]
+        })
+        .await;
+    house.until("it is counted", async || house.count("partyline_recordings").await == 1).await;
+    alice.media().say(tone(700.0, 2).into()).await;
+    bob.media().say(tone(1900.0, 2).into()).await;
+    assert!(
+        !house.recording(&begun).display().to_string().contains(CONFERENCE),
+        "no digits that callers key"
+    );
+    let (status, ended) = house.record("DELETE").await;
+    assert_eq!((status, &ended), (200, &begun));
+    let lasted = began.elapsed();
+    house.until("it is finished", async || house.count("partyline_recordings").await == 0).await;
+    let mut wav = hound::WavReader::open(house.recording(&begun)).expect("a WAV file");
+    assert_eq!((wav.spec().sample_rate, wav.spec().channels), (16_000, 1));
+    let pcm: Vec<i16> = wav.samples().map(|sample| sample.expect("a sample")).collect();
+    let recorded = Duration::from_secs_f64(pcm.len() as f64 / 16_000.0);
+    // A tick at each end may lie half outside.
+    let longest = lasted + Duration::from_millis(40);
+    assert!(recorded <= longest && recorded >= Duration::from_secs(3), "{recorded:?} of {lasted:?}");
+    let loudest =
+        |hertz: f64| pcm.chunks_exact(1600).map(|tenth| amplitude(tenth, hertz)).fold(0.0, f64::max);
+    for hertz in [700.0, 1900.0] {
+        assert!(loudest(hertz) > 1500.0, "{hertz} Hz is not in the recording: {}", loudest(hertz));
+    }
+    assert!(loudest(1250.0) < 500.0, "nobody said that: {}", loudest(1250.0));
+    assert_eq!(house.count("partyline_recordings_failed_total").await, 0);
+
+    // The meeting's end is the recording's, too.
+    let (_, second) = house.record("POST").await;
+    house.until("it is counted", async || house.count("partyline_recordings").await == 1).await;
+    for call in [alice, bob] {
+        call.hang_up().await.expect("an answer to BYE");
+    }
+    house.until("it is finished", async || house.count("partyline_recordings").await == 0).await;
+    assert!(hound::WavReader::open(house.recording(&second)).is_ok());
+}
+
+/// No file may grow beyond 64 KiB: two seconds of a recording.
+const NARROW: [&str; 3] = ["sh", "-c", "trap '' XFSZ; ulimit -S -f 128; exec \"$0\" \"$@\""];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_the_recording_stops_and_the_meeting_goes_on() {
+    let (house, _doorbell) = House::new(&[]).await;
+    let _bridge = house.start_by(&NARROW).await;
+    let alice = house.join("+493023125001").await;
+    let bob = house.join("+493023125002").await;
+    house.until_seated(2).await;
+    let (status, begun) = house.record("POST").await;
+    assert_eq!(status, 201, "{begun}");
+    house
+        .until("the recording has stopped", async || {
+            house.count("partyline_recordings_failed_total").await == 1
+        })
+        .await;
+    assert!(house.log().contains("the recording has stopped"), "{}", house.log());
+    assert_eq!(house.count("partyline_recordings").await, 0);
+    // Whoever asks learns that none is running, and those who talk notice nothing.
+    house.until("it can be asked for again", async || house.record("DELETE").await.0 == 409).await;
+    bob.media().falls_quiet(Duration::from_millis(300), Duration::from_secs(10)).await;
+    let before = bob.media().meter().sounding;
+    alice.media().say(tone(700.0, 1).into()).await;
+    assert!(bob.media().hears(before + Duration::from_millis(400), Duration::from_secs(10)).await);
+    let written = hound::WavReader::open(house.recording(&begun)).expect("what was written can be played");
+    assert_eq!(written.spec().sample_rate, 16_000);
+    for call in [alice, bob] {
+        call.hang_up().await.expect("an answer to BYE");
+    }
+}
