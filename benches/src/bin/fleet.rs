@@ -39,7 +39,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let order: Order = serde_json::from_reader(io::stdin())?;
     let codec = codec(&order.codec)?;
     if order.payload_type != codec.payload_type() {
-        return Err(format!("the fleet speaks {} as payload type {}", codec.name(), codec.payload_type()).into());
+        return Err(
+            format!("the fleet speaks {} as payload type {}", codec.name(), codec.payload_type()).into()
+        );
     }
     let probes_from = order.rooms.len().saturating_sub(order.probes);
     let (mut rooms, mut port) = (Vec::new(), order.port);

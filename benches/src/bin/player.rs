@@ -103,8 +103,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if packets.iter().any(|due| due.leg >= legs.len() || due.bytes.len() < HEADER) {
         return Err("a packet belongs to no leg, or is not RTP".into());
     }
-    let mut player =
-        Player { legs, record: Vec::with_capacity(64 << 20), start: Clock::now(), late: Vec::new(), rejected: 0 };
+    let mut player = Player {
+        legs,
+        record: Vec::with_capacity(64 << 20),
+        start: Clock::now(),
+        late: Vec::new(),
+        rejected: 0,
+    };
     player.play(&packets, Duration::from_secs_f64(plan.seconds), plan.loop_us);
     let mut out = BufWriter::new(File::create(&options.record)?);
     out.write_all(&player.record)?;
