@@ -66,11 +66,17 @@ fn flat(samples: &[f32]) -> Vec<f32> {
     samples.iter().map(|&sample| sample - 0.95 * std::mem::replace(&mut last, sample)).collect()
 }
 
-/// A mono 16-bit WAV at 8 kHz, full scale 1.0. A file whose writer was stopped may have a header that promises too much.
+/// A 16-bit WAV at a multiple of 8 kHz, brought to mono at 8 kHz, full scale 1.0. A file whose writer was stopped may have a
+/// header that promises too much.
 pub(crate) fn read_wav(path: &Path) -> Vec<f32> {
     let mut wav = hound::WavReader::open(path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-    assert_eq!((wav.spec().sample_rate as usize, wav.spec().channels), (RATE, 1), "{}", path.display());
-    wav.samples::<i16>().map_while(Result::ok).map(|sample| f32::from(sample) / 32768.0).collect()
+    let (rate, channels) = (wav.spec().sample_rate as usize, usize::from(wav.spec().channels));
+    assert!(rate.is_multiple_of(RATE), "{}: {rate} Hz", path.display());
+    let samples: Vec<f32> =
+        wav.samples::<i16>().map_while(Result::ok).map(|sample| f32::from(sample) / 32768.0).collect();
+    // The mean of neighbors keeps the bottom of the band, where a voice is told from another.
+    let together = channels * rate / RATE;
+    samples.chunks_exact(together).map(|group| group.iter().sum::<f32>() / together as f32).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 #[path = "../server/bridge.rs"]
 #[expect(dead_code, reason = "the server's own tests use more of it")]
 mod bridge;
+mod codecs;
 mod conference;
 mod dial_out;
 mod ear;

@@ -171,6 +171,11 @@ impl Phone {
 
     /// Starts a telephone that says `voice`.
     pub(crate) async fn start(folder: &Path, user: &str, voice: &[f32]) -> Self {
+        Self::start_with(folder, user, voice, &[]).await
+    }
+
+    /// The same with further options of `phone.sh`.
+    pub(crate) async fn start_with(folder: &Path, user: &str, voice: &[f32], options: &[&str]) -> Self {
         fs::create_dir_all(folder).expect("a folder for the telephone");
         let says = folder.join("says.wav");
         write_for_a_minute(&says, voice);
@@ -178,7 +183,7 @@ impl Phone {
         let script = root().join("tests/interop/peers/phone.sh").display().to_string();
         let (sip, control) = (format!("127.0.0.1:{}", ports.sip), ports.http.to_string());
         let rtp = format!("{}-{}", ports.media, ports.media + 19);
-        let command = [
+        let mut command = vec![
             script.as_str(),
             "--dir",
             ".",
@@ -193,6 +198,7 @@ impl Phone {
             "--control",
             &control,
         ];
+        command.extend(options);
         let program = Program::start(&command, folder, "baresip.log");
         let uri = format!("sip:{user}@{sip}");
         until_it_answers(&uri, ports.sip, &program).await;
@@ -232,6 +238,11 @@ impl Phone {
         };
         let came = timeout(PATIENCE, waiting).await.is_ok();
         assert!(came, "no {event} from baresip, but:\n{seen}\n{}", self.program.log());
+    }
+
+    /// What it has printed.
+    pub(crate) fn log(&self) -> String {
+        self.program.log()
     }
 
     /// Ends it; what it heard.

@@ -62,6 +62,13 @@ fn a_call_under_each_suite_is_heard_and_hears() {
         let heard = &world.phone(first).heard[0];
         assert_eq!((heard.protocol.as_str(), heard.crypto.len()), ("RTP/SAVP", 1));
         assert!(heard.crypto[0].starts_with(&format!("1 {} inline:", suite.name())), "{:?}", heard.crypto);
+        let shown = &world.shown[SAM]["participants"];
+        assert_eq!(
+            (&shown[0]["codec"], &shown[0]["srtp"]),
+            (&"PCMA".into(), &suite.name().into()),
+            "{shown}"
+        );
+        assert!(shown[1]["srtp"].is_null(), "{shown}");
         world.seconds(6);
         assert!(world.phone(first).ear.rtcp > 0, "SRTCP can be read");
         assert_eq!(rejected_and_keys(&world, first), (0, 1));

@@ -9,12 +9,13 @@
 #   --rtp FROM-TO    its media ports
 #   --say WAV        what it says: mono, 16 bit, 8 kHz. It hangs up when the file has ended, so the file is as long as the call
 #   --user NAME      its user name; a call must be addressed to it (default phone)
-#   --codec NAME     pcmu, pcma (default: whatever is offered)
+#   --codec NAME     pcmu, pcma, g722, opus (default: whatever is offered)
+#   --srtp HOW       srtp (RTP/AVP with a=crypto) or srtp-mand (RTP/SAVP); default: plain RTP
 #   --dial URI       calls instead of waiting to be called; it answers every call by itself
 #   --control PORT   takes commands on this TCP port of the loopback: netstrings of JSON, such as {"command":"sndcode","params":"5"}
 set -euo pipefail
 
-dir='' sip='' rtp=26000-26019 say='' user=phone codec='' dial='' control=''
+dir='' sip='' rtp=26000-26019 say='' user=phone codec='' srtp='' dial='' control=''
 while (($#)); do
   case $1 in
     --dir) dir=$2 ;;
@@ -23,6 +24,7 @@ while (($#)); do
     --say) say=$(readlink -f "$2") ;;
     --user) user=$2 ;;
     --codec) codec=$2 ;;
+    --srtp) srtp=$2 ;;
     --dial) dial=$2 ;;
     --control) control=$2 ;;
     *) echo "phone.sh: unknown option $1" >&2; exit 2 ;;
@@ -58,6 +60,9 @@ jitter_buffer_delay     2-8
 snd_path                $dir/heard
 module_path             /usr/lib/baresip/modules
 module                  g711.so
+module                  g722.so
+module                  opus.so
+module                  srtp.so
 module                  aufile.so
 module                  aubridge.so
 module                  sndfile.so
@@ -69,7 +74,7 @@ CONFIG
   fi
 } > "$dir/config"
 : > "$dir/contacts"
-printf '<sip:%s@%s>;regint=0;answermode=auto%s\n' "$user" "$sip" "${codec:+;audio_codecs=$codec}" > "$dir/accounts"
+printf '<sip:%s@%s>;regint=0;answermode=auto%s\n' "$user" "$sip" "${codec:+;audio_codecs=$codec}${srtp:+;mediaenc=$srtp}" > "$dir/accounts"
 
 command -v baresip >/dev/null || { echo "phone.sh: no baresip; apt-get install baresip-core" >&2; exit 1; }
 exec baresip -f "$dir" ${dial:+-e "/dial $dial"} < /dev/null

@@ -152,11 +152,22 @@ impl<D: Door> Control<D> {
             if let Some(recording) = self.recordings.get(&conference) {
                 shown["recording"] = json!(recording.file);
             }
+            for person in shown["participants"].as_array_mut().into_iter().flatten() {
+                self.show_media(person);
+            }
             self.outputs.push_back(Output::Publish { conference_id: id, shown: Some(shown) });
         }
         self.metrics.conferences.set(self.meetings.len() as i64);
         let seated = self.legs.values().filter(|leg| leg.meeting.is_some()).count();
         self.metrics.participants.set(seated as i64);
+    }
+
+    /// The bridge knows no media: how a participant's is coded and encrypted is told here.
+    fn show_media(&self, person: &mut Value) {
+        let leg = person["leg"].as_u64().and_then(|leg| self.legs.get(&LegId(leg)));
+        let agreed = leg.and_then(|leg| leg.media.as_ref()?.negotiated.as_ref());
+        person["codec"] = json!(agreed.map(|agreed| agreed.codec.name()));
+        person["srtp"] = json!(agreed.and_then(|agreed| Some(agreed.crypto?.suite().name())));
     }
 
     /// A meeting is over.
