@@ -6,6 +6,7 @@ what.
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ def main():
     parser = argparse.ArgumentParser(prog="./x bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smoke test of about three minutes; its numbers mean nothing")
     parser.add_argument("--only", help=f"some parts, separated by commas: {','.join(PARTS)} (P9 comes with P10)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each comparison is repeated (default 3)")
     parser.add_argument("--binaries", type=Path, required=True, help="where partyline, floor, player and fleet are")
     parser.add_argument("--out", type=Path, required=True, help="the report's folder")
     options = parser.parse_args()
@@ -33,6 +35,8 @@ def main():
         parser.error(f"no part {', '.join(sorted(unknown))}: there are {', '.join(PARTS)}")
     options.binaries, options.out = options.binaries.resolve(), options.out.resolve()
     nice_limit_files()
+    # Whoever ends us ends what we have started: an exception runs all the ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
 
     def say(text):
@@ -41,7 +45,7 @@ def main():
     machine = Machine()
     lab = Lab(options.out / "work", options.binaries, say)
     janus = Janus.version() is not None
-    bench = scenarios.Bench(lab, options.quick, janus)
+    bench = scenarios.Bench(lab, options.quick, options.rounds, janus)
     if not janus and set(parts) & {"P1", "P3", "P6"}:
         bench.notes.append("Janus is not installed (Debian's package janus): nothing is compared with it")
     failed = not janus
@@ -52,7 +56,7 @@ def main():
             if part == "quality":
                 from . import quality as judged
 
-                quality = judged.measure(lab.folder, options.binaries, say, options.quick)
+                quality = judged.measure(lab.folder, options.binaries, say, bench.notes, options.quick)
             else:
                 scenarios.PARTS[part](bench)
         except (RuntimeError, OSError, KeyError, ValueError) as error:

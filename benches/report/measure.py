@@ -83,20 +83,24 @@ class Lab:
         }
         pipe = subprocess.PIPE
         fleet = subprocess.Popen([self.binaries / "fleet"], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-        fleet.stdin.write(json.dumps(order))
-        fleet.stdin.close()
-        said = fleet.stderr.readline()
-        if "playing" not in said:
-            raise RuntimeError(f"the fleet does not play: {said}{fleet.stderr.read()}")
-        time.sleep(WARM_UP)
-        cpu, clock = under_test.program.cpu(), time.monotonic()
-        before = under_test.metrics() if under_test.name == "partyline" else {}
-        time.sleep(max(0.0, run.seconds - (time.monotonic() - clock)))
-        spent, passed = under_test.program.cpu() - cpu, time.monotonic() - clock
-        after = under_test.metrics() if under_test.name == "partyline" else {}
-        out = fleet.stdout.read()
-        if fleet.wait() != 0:
-            raise RuntimeError(f"the fleet has failed: {fleet.stderr.read()}")
+        try:
+            fleet.stdin.write(json.dumps(order))
+            fleet.stdin.close()
+            said = fleet.stderr.readline()
+            if "playing" not in said:
+                raise RuntimeError(f"the fleet does not play: {said}{fleet.stderr.read()}")
+            time.sleep(WARM_UP)
+            cpu, clock = under_test.program.cpu(), time.monotonic()
+            before = under_test.metrics() if under_test.name == "partyline" else {}
+            time.sleep(max(0.0, run.seconds - (time.monotonic() - clock)))
+            spent, passed = under_test.program.cpu() - cpu, time.monotonic() - clock
+            after = under_test.metrics() if under_test.name == "partyline" else {}
+            out = fleet.stdout.read()
+            if fleet.wait() != 0:
+                raise RuntimeError(f"the fleet has failed: {fleet.stderr.read()}")
+        finally:
+            fleet.kill()
+            fleet.wait()
         report = json.loads(out)
         legs = run.total
         return {

@@ -191,8 +191,8 @@ def laid_out(record, leg, codec):
     return np.concatenate([np.zeros(int(record.at[mine[0]] * codec.rate), np.int16), codec.decode(slots)])
 
 
-def measure(folder, binaries, say, quick=False):
-    """The whole table: rows for the report, what the codecs reach alone, and what is asked of it."""
+def measure(folder, binaries, say, notes, quick=False):
+    """The whole table: rows for the report, what the codecs reach alone, and what is asked of it. What fails is noted."""
     folder.mkdir(parents=True, exist_ok=True)
     spoken = speech.speak(folder / "speech")
     voices = list(spoken)
@@ -202,7 +202,11 @@ def measure(folder, binaries, say, quick=False):
             turns = range(1 if quick else 3 if talkers == 1 else 2)
             scripts = [Script(spoken, voices[turn:] + voices[:turn], talkers) for turn in turns]
             roads = [Road(), Road(loss=5)] if quick else ROADS
-            verdicts = through_the_bridge(folder, binaries, codec_name, scripts, talkers, roads, say)
+            try:
+                verdicts = through_the_bridge(folder, binaries, codec_name, scripts, talkers, roads, say)
+            except (RuntimeError, OSError, ValueError) as error:
+                notes.append(f"quality of {codec_name} with {talkers} talking could not be measured: {error}")
+                continue
             reached = alone(codec_name, scripts)
             own.append({"codec": codec_name, "talkers": talkers} | {key: round(value, 3) for key, value in reached.items()})
             rows += [verdict.row(reached) for verdict in verdicts.values()]

@@ -15,10 +15,10 @@ LOADED = 0.7
 class Bench:
     """The state of one run: samples by aim, notes on what went wrong, and the aims."""
 
-    def __init__(self, lab, quick, janus):
+    def __init__(self, lab, quick, rounds, janus):
         self.lab, self.quick, self.janus = lab, quick, janus
         self.notes, self.tables, self.aims, self.series = [], {}, {}, {}
-        self.rounds = 1 if quick else 3
+        self.rounds = 1 if quick else max(1, rounds)
         self.seconds = 3.0 if quick else 6.0
 
     def systems(self, wanted):

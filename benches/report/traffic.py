@@ -108,7 +108,10 @@ def start_player(binary, plan, record):
 
 def finish_player(child, record, kept):
     """Waits for the player and reads its record."""
-    out, _ = child.communicate()
+    try:
+        out, _ = child.communicate()
+    finally:
+        child.kill()
     if child.returncode != 0:
         raise RuntimeError(f"the player has ended with {child.returncode}")
     return read_record(record, kept, json.loads(out))

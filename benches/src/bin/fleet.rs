@@ -38,17 +38,13 @@ struct Order {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let order: Order = serde_json::from_reader(io::stdin())?;
     let codec = codec(&order.codec)?;
-    if order.payload_type != codec.payload_type() {
-        return Err(
-            format!("the fleet speaks {} as payload type {}", codec.name(), codec.payload_type()).into()
-        );
-    }
     let probes_from = order.rooms.len().saturating_sub(order.probes);
     let (mut rooms, mut port) = (Vec::new(), order.port);
     for (room, remotes) in order.rooms.iter().enumerate() {
         let mut legs = Vec::new();
         for remote in remotes {
-            legs.push(FleetLeg::bind((order.local, port).into())?.toward(*remote)?);
+            let leg = FleetLeg::bind((order.local, port).into())?.toward(*remote)?;
+            legs.push(leg.with_payload_type(order.payload_type));
             port += 1;
         }
         rooms.push(FleetRoom { legs, probe: room >= probes_from });
@@ -73,6 +69,8 @@ fn codec(name: &str) -> Result<Codec, String> {
     match name {
         "pcmu" => Ok(Codec::Pcmu),
         "pcma" => Ok(Codec::Pcma),
+        "g722" => Ok(Codec::G722),
+        "opus16" => Ok(Codec::Opus),
         _ => Err(format!("the fleet does not speak {name}")),
     }
 }
