@@ -44,23 +44,12 @@ def read(folder):
 
 
 def instructions(summary):
-    """Callgrind's Ir of this run, wherever this version of the summary keeps it."""
-    found = []
-
-    def walk(node):
-        if isinstance(node, dict):
-            for key, value in node.items():
-                if key == "Ir" and isinstance(value, dict):
-                    found.append(value["metrics"])
-                walk(value)
-        elif isinstance(node, list):
-            for value in node:
-                walk(value)
-
-    walk(summary)
-    metrics = found[-1]
-    new = metrics.get("Left") or metrics.get("Both", [None])[0]
-    return new.get("Int") if isinstance(new, dict) else int(new)
+    """Callgrind's Ir of this run."""
+    for profile in summary["profiles"]:
+        for part in profile["data"]["parts"]:
+            if "Ir" in part["metrics"]:
+                return part["metrics"]["Ir"]["values"]["new"]
+    raise KeyError(f"{summary['function_name']} has no instructions")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ readonly FOLDER=${CARGO_TARGET_DIR:-target}/gungraun
 
 main() {
   rm -rf "$FOLDER"
-  cargo bench --locked --package benches --bench instructions -- --save-summary=json --nocapture=false >/dev/null
+  cargo bench --locked --package benches --bench instructions -- --save-summary=json >/dev/null
   python3 scripts/instructions.py "$FOLDER" "$BASELINE" "$(rustc --version)" "$@"
 }
 

@@ -122,7 +122,11 @@ def rounds(lab, run, systems, count, notes, **options):
             else:
                 mix = sample["fleet"]["mix"]
                 wrong = {key: mix[key] for key in ("wrong", "wrong_legs", "unjudged_legs", "deaf_legs", "fewest", "most")}
-                notes.append(f"{run}, {system}, round {number + 1}: the mix was not right and the number does not count: {wrong}")
+                first = (mix.get("faults") or [{}])[0].get("why", "")
+                notes.append(
+                    f"{run}, {system}, round {number + 1}: the mix was not right and the number does not count: {wrong}; {first}; "
+                    f"the generator was {sample['fleet']['generator']['lateness_ms']['p99']} ms late at p99"
+                )
             taken[system] = sample
         lab.say(f"{run}: round {number + 1} of {count}: " + ", ".join(
             f"{system} {sample['cpu']:.3f}{'' if sample['right'] else ' (mix wrong!)'}" for system, sample in taken.items()))
