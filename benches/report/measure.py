@@ -14,6 +14,7 @@ from .partyline import Partyline
 WARM_UP = 2.0
 # On a machine that others use too, a program may be kept waiting for so long that the mix has holes: then once more.
 TRIES = 2
+ODD = 0.02
 # partyline mixes so many at a time (the default); the others mix all.
 MIXED = {"partyline": 5}
 
@@ -104,9 +105,15 @@ class Lab:
         report = json.loads(out)
         legs = run.total
         return {
-            "cpu": 1000 * spent / passed / legs, "load": spent / passed, "right": report["mix"]["right"], "fleet": report,
+            "cpu": 1000 * spent / passed / legs, "load": spent / passed, "right": counts(report["mix"]), "fleet": report,
             "metrics": {key: after[key] - before.get(key, 0) for key in after},
         }
+
+
+def counts(mix):
+    """Whether a number counts: every leg was heard from and judged, and the mix was right, but for the odd stretch (1 in 50) into
+    which a machine that others use has torn a hole."""
+    return mix["right"] or (mix["deaf_legs"] == 0 and mix["unjudged_legs"] == 0 and mix["wrong"] <= ODD * mix["windows"])
 
 
 def rounds(lab, run, systems, count, notes, **options):

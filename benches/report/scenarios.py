@@ -33,6 +33,8 @@ class Bench:
                 "run": str(run), "system": system, "cpu": median(samples, system), "rounds": values(samples, system),
                 "threads": samples[-1][system]["threads"], "rss_per_leg_kib": samples[-1][system]["rss_kib"] / run.total,
                 "deviation": samples[-1][system]["fleet"]["deviation_ms"], "gaps": samples[-1][system]["fleet"]["packets"]["gaps"],
+                "windows": sum(taken[system]["fleet"]["mix"]["windows"] for taken in samples),
+                "wrong": sum(taken[system]["fleet"]["mix"]["wrong"] for taken in samples),
             }
             self.tables.setdefault(aim, []).append(row)
         return samples
@@ -124,6 +126,7 @@ def p4(bench):
                 "run": str(clear) + (f", beside {suite}" if key is None else ""), "system": f"partyline {key or 'clear'}", "cpu": statistics.median(each), "rounds": each,
                 "threads": last["threads"], "rss_per_leg_kib": last["rss_kib"] / clear.total,
                 "deviation": last["fleet"]["deviation_ms"], "gaps": last["fleet"]["packets"]["gaps"],
+                "windows": sum(one[key]["fleet"]["mix"]["windows"] for one in pairs), "wrong": sum(one[key]["fleet"]["mix"]["wrong"] for one in pairs),
             })
     bench.aims["P4"] = {
         "what": "SRTP both ways, PCMU 20 x 10 all talking, against the same in the clear", "value": {"ratio": rounded(ratios, 2), "cpu": rounded(costs)},
