@@ -62,7 +62,7 @@ class Partyline:
         run = self.run
         codec = {"opus16": "opus", "opus48": "opus"}.get(run.codec, run.codec)
         meetings = "\n".join(
-            f'[[meeting]]\nconference_id = "{meeting}"\norganizer = "greta"\ncapacity = {run.legs + 5}'
+            f'[[meeting]]\nconference_id = "{meeting}"\norganizer = "greta"\ncapacity = {min(1000, run.legs + 5)}'
             for meeting in self.meetings
         )
         opus = ""
@@ -82,7 +82,7 @@ listen = ["udp://{ADDRESS}:5060"]
 address = "{ADDRESS}"
 ports = "10000-{10001 + 2 * run.total + 200}"
 prompts = "{ROOT / "config/prompts/en-US"}"
-seats_per_conference = {run.legs + 5}
+seats_per_conference = {min(1000, run.legs + 5)}
 shards = {run.shards}
 silence_timeout_seconds = 3600
 [http]

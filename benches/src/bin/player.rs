@@ -243,15 +243,13 @@ impl Player {
                 };
             let at =
                 at.map_or_else(|| self.start.monotonic.elapsed(), |at| at.saturating_sub(self.start.real));
-            let length = match &mut leg.srtp {
-                Some((_, ingress)) => match ingress.unprotect(&mut datagram[..length]) {
-                    Ok(length) => length,
-                    Err(_) => {
-                        self.rejected += 1;
-                        continue;
-                    }
-                },
-                None => length,
+            let authentic = match &mut leg.srtp {
+                Some((_, ingress)) => ingress.unprotect(&mut datagram[..length]).ok(),
+                None => Some(length),
+            };
+            let Some(length) = authentic else {
+                self.rejected += 1;
+                continue;
             };
             let kept = if leg.plan.payload { length } else { length.min(HEADER) };
             self.record.extend_from_slice(&(at.as_micros() as u64).to_le_bytes());
