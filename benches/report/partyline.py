@@ -12,6 +12,7 @@ import re
 import shutil
 import socket
 import threading
+import time
 from pathlib import Path
 
 from .process import Program, wait_until
@@ -21,6 +22,8 @@ ADDRESS = "127.0.3.1"
 EXCHANGE = ("127.0.5.1", 5060)
 TOKEN = "measure-measure-measure"
 NUMBER = "+496990009100"
+# How long a bridge that says it is busy is asked again.
+BUSY_SECONDS = 30
 # Payload type of telephone-event in our offers.
 EVENTS = 101
 # Calls that may be on their way at once; the bridge refuses more than 20 dial-outs of a conference.
@@ -148,7 +151,13 @@ bridge_source_phone_number = "{NUMBER}"
         total = self.run.rooms * self.run.legs
         for number in range(total):
             meeting = self.meetings[number // self.run.legs]
-            status, text = self._http("POST", f"/v1/conferences/{meeting}/dial-out", {"number": f"+4930{number:07d}"})
+            path, body = f"/v1/conferences/{meeting}/dial-out", {"number": f"+4930{number:07d}"}
+            status, text = self._http("POST", path, body)
+            end = time.monotonic() + BUSY_SECONDS
+            while status in (429, 503) and time.monotonic() < end:
+                # The bridge is careful with its threads; on a machine that others use too it may have been kept waiting.
+                time.sleep(0.5)
+                status, text = self._http("POST", path, body)
             if status >= 300:
                 raise RuntimeError(f"partyline dials no leg {number}: {status} {text}")
             wait_until("the exchange is called", lambda: len(self.exchange.remotes) > number - AT_ONCE, program=self.program)
