@@ -51,7 +51,7 @@ impl Default for Batch {
 impl Batch {
     /// Hands every datagram that waits, at most `most` batches of them, to `take`, with its arrival (see [`wall`]).
     /// Returns how many errors the socket reported: an ICMP message for an earlier send is one.
-    pub fn read(&mut self, socket: &UdpSocket, most: usize, mut take: impl FnMut(u64, &[u8])) -> u64 {
+    pub fn read(&mut self, socket: &UdpSocket, most: usize, mut take: impl FnMut(u64, &mut [u8])) -> u64 {
         let mut errors = 0;
         for _ in 0..most {
             let mut slices = self.buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
@@ -65,18 +65,19 @@ impl Batch {
                         continue;
                     }
                 };
-            let mut count = 0;
+            let (mut arrived, mut count) = ([(0, 0); BATCH], 0);
             for message in messages {
-                count += 1;
                 let stamp = message.cmsgs().ok().and_then(|mut all| {
                     all.find_map(|one| match one {
                         ControlMessageOwned::ScmTimestampns(at) => Some(nanos(at.into())),
                         _ => None,
                     })
                 });
-                if let Some(bytes) = message.iovs().next() {
-                    take(stamp.unwrap_or_else(wall), bytes);
-                }
+                arrived[count] = (stamp.unwrap_or_else(wall), message.bytes);
+                count += 1;
+            }
+            for (buffer, (at, length)) in self.buffers.iter_mut().zip(&arrived[..count]) {
+                take(*at, &mut buffer[..*length]);
             }
             if count < BATCH {
                 break;

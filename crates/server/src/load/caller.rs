@@ -2,10 +2,13 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sip::sdp::{self, Capabilities, Direction, LocalMedia};
+use mixer::srtp::{Keys, Mki, Suite};
+use rand::{RngExt as _, rngs::StdRng};
+use sip::sdp::{self, Capabilities, Direction, LocalMedia, MasterKey};
 use sip::{
     Body, Event, Failure, FailureKind, Flow, HostPort, InviteId, NameAddr, OutgoingInvite, Transport, Uri,
 };
@@ -28,6 +31,9 @@ pub(super) struct Caller {
     local: SocketAddr,
     bridge: SocketAddr,
     codec: Codec,
+    srtp: bool,
+    /// For SRTP keys: a cryptographic generator, seeded by the operating system.
+    dice: Arc<Mutex<StdRng>>,
 }
 
 /// What one call says about itself.
@@ -111,17 +117,17 @@ impl Caller {
     pub(super) async fn open(
         own: IpAddr,
         bridge: SocketAddr,
-        codec: Codec,
-        seed: [u8; 32],
+        (codec, srtp): (Codec, bool),
+        mut dice: StdRng,
     ) -> io::Result<Self> {
         let socket = tokio::net::UdpSocket::bind((own, 0)).await?;
         let local = socket.local_addr()?;
         let (commands, orders) = mpsc::unbounded_channel();
         // Nobody calls a load generator: what rings is refused as soon as it does.
         let (ring, _) = mpsc::unbounded_channel();
-        let endpoint = signalling::endpoint("partyline-load", seed);
+        let endpoint = signalling::endpoint("partyline-load", dice.random());
         tokio::spawn(signalling::run(socket, endpoint, orders, ring, None));
-        Ok(Self { commands, local, bridge, codec })
+        Ok(Self { commands, local, bridge, codec, srtp, dice: Arc::new(Mutex::new(dice)) })
     }
 
     /// Where SIP is sent from.
@@ -140,9 +146,14 @@ impl Caller {
             session_id: wish.number,
             session_version: 1,
             direction: Direction::SendRecv,
-            keys: Vec::new(),
+            keys: self.fresh_keys(),
         };
-        let capabilities = Capabilities { codecs: vec![self.codec.sdp()], ..Capabilities::default() };
+        let capabilities = Capabilities {
+            codecs: vec![self.codec.sdp()],
+            srtp: if self.srtp { sdp::Srtp::Mandatory } else { sdp::Srtp::Off },
+            suites: sdp::Suite::ALL.to_vec(),
+            ..Capabilities::default()
+        };
         let offer = sdp::offer(&local, &capabilities);
         let (taken, id) = oneshot::channel();
         let (news, mut events) = mpsc::unbounded_channel();
@@ -160,7 +171,20 @@ impl Caller {
             .toward(agreed.remote_rtp)?
             .with_payload_type(agreed.audio_pt)
             .with_keys(&wish.keys.0, (events, agreed.event_clock_rate), wish.keys.1);
+        let leg = match &agreed.crypto {
+            Some(crypto) => leg.with_srtp(srtp_keys(&crypto.ours)?, srtp_keys(&crypto.theirs)?),
+            None => leg,
+        };
         Ok((call, leg))
+    }
+
+    /// A key for each suite; none where RTP is not encrypted.
+    fn fresh_keys(&self) -> Vec<MasterKey> {
+        if !self.srtp {
+            return Vec::new();
+        }
+        let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
+        sdp::Suite::ALL.map(|suite| MasterKey::generate(suite, |bytes| dice.fill(bytes))).to_vec()
     }
 
     fn invite(&self, wish: &Wish, offer: Bytes) -> OutgoingInvite {
@@ -198,6 +222,16 @@ impl Caller {
             }
         }
     }
+}
+
+/// The mixer's form of a key from SDP.
+fn srtp_keys(master: &MasterKey) -> Result<Keys, CallError> {
+    let refused = |why: String| CallError::Media(why);
+    let suite = Suite::from_name(master.suite().name())
+        .ok_or_else(|| refused(format!("{} is not known", master.suite())))?;
+    let mki = master.mki().map(|mki| Mki::new(u128::from(mki.value), u16::from(mki.length)));
+    let mki = mki.transpose().map_err(|error| refused(error.to_string()))?;
+    Keys::new(suite, master.bytes(), mki).map_err(|error| refused(error.to_string()))
 }
 
 impl Call {

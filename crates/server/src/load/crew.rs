@@ -106,7 +106,7 @@ impl Crew {
     pub fn seat(&mut self, room: usize, seat: usize, leg: FleetLeg) -> Result<(), FleetError> {
         let shape = self.plan.rooms[room];
         assert!(seat < shape.legs, "room {room} was planned with {} legs", shape.legs);
-        let FleetLeg { socket, payload_type, keypad } = leg;
+        let FleetLeg { socket, payload_type, keypad, secrets } = leg;
         let (codec, dice) = (self.plan.codec, &mut self.dice);
         let part = match (shape.probe, seat) {
             (false, _) => Part::Talker,
@@ -116,7 +116,7 @@ impl Crew {
         let payload_type = payload_type.unwrap_or_else(|| codec.payload_type());
         let first = Header { ssrc: dice.random(), sequence: dice.random(), timestamp: dice.random() };
         let place = Place { leg: self.first[room] + seat, room, seat };
-        let leg = Leg::new(place, part, codec, Agreed { payload_type, keypad }, first);
+        let leg = Leg::new(place, part, codec, Agreed { payload_type, keypad, secrets }, first);
         let (orders, _) = &self.drivers[room % self.drivers.len()];
         orders.send(Order::Seat(Box::new(Line { socket, leg }))).map_err(|_| FleetError::Thread)
     }

@@ -23,11 +23,13 @@ use std::net::{SocketAddr, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
+use mixer::srtp::{Keys, Srtp};
 use thiserror::Error;
 
 use super::batch;
 use super::crew::{Crew, CrewPlan};
 use super::keypad::Keypad;
+use super::leg::Secrets;
 use super::plan::{Shape, Talk, Unplannable, Who};
 use super::report::Report;
 use super::speech::Codec;
@@ -38,6 +40,7 @@ pub struct FleetLeg {
     pub(super) socket: UdpSocket,
     pub(super) payload_type: Option<u8>,
     pub(super) keypad: Option<Keypad>,
+    pub(super) secrets: Option<Box<Secrets>>,
 }
 
 impl FleetLeg {
@@ -49,7 +52,7 @@ impl FleetLeg {
     /// Takes over a socket that is already bound.
     pub fn over(socket: UdpSocket) -> io::Result<Self> {
         batch::prepare(&socket)?;
-        Ok(Self { socket, payload_type: None, keypad: None })
+        Ok(Self { socket, payload_type: None, keypad: None, secrets: None })
     }
 
     /// Where it is bound.
@@ -67,6 +70,13 @@ impl FleetLeg {
     #[must_use]
     pub fn with_payload_type(mut self, payload_type: u8) -> Self {
         self.payload_type = Some(payload_type);
+        self
+    }
+
+    /// Encrypts with our key and decrypts with the bridge's (RFC 3711).
+    #[must_use]
+    pub fn with_srtp(mut self, ours: Keys, theirs: Keys) -> Self {
+        self.secrets = Some(Box::new(Secrets { ours: Srtp::new(ours), theirs: Srtp::new(theirs) }));
         self
     }
 

@@ -2,6 +2,8 @@
 
 use std::net::UdpSocket;
 
+use mixer::srtp::{MAX_OVERHEAD, Srtp};
+
 use super::arrivals::{Arrivals, Header, Order};
 use super::keypad::Keypad;
 use super::probe::{Burst, Clicker, Listener};
@@ -76,16 +78,24 @@ struct Head {
 pub(super) struct Tally {
     pub(super) sent: u64,
     pub(super) send_errors: u64,
-    /// Datagrams that are not RTP.
+    /// Datagrams that are not RTP, or not authentic.
     pub(super) unreadable: u64,
     /// RTP of another payload type than agreed.
     pub(super) other_payloads: u64,
 }
 
+/// The crypto state of both directions.
+#[derive(Debug)]
+pub(super) struct Secrets {
+    pub(super) ours: Srtp,
+    pub(super) theirs: Srtp,
+}
+
 /// What was agreed with the bridge for one leg.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Agreed {
     pub(super) payload_type: u8,
+    pub(super) secrets: Option<Box<Secrets>>,
     /// Keys to press before anything else.
     pub(super) keypad: Option<Keypad>,
 }
@@ -104,6 +114,7 @@ pub(super) struct Leg {
     /// The tone it says now.
     pub(super) tone: Option<usize>,
     keypad: Option<Keypad>,
+    secrets: Option<Box<Secrets>>,
     pub(super) arrivals: Arrivals,
     pub(super) tally: Tally,
     pub(super) window: Option<Window>,
@@ -112,7 +123,7 @@ pub(super) struct Leg {
     header: Header,
     /// Packets sent: the place in the loop.
     beat: usize,
-    datagram: Box<[u8; HEADER + LARGEST]>,
+    datagram: Box<[u8; HEADER + LARGEST + MAX_OVERHEAD]>,
 }
 
 impl Leg {
@@ -123,6 +134,7 @@ impl Leg {
             talking: false,
             tone: None,
             keypad: agreed.keypad,
+            secrets: agreed.secrets,
             arrivals: Arrivals::new(codec.step()),
             tally: Tally::default(),
             window: None,
@@ -130,7 +142,7 @@ impl Leg {
             step: codec.step(),
             header: first,
             beat: usize::from(first.sequence),
-            datagram: Box::new([0; HEADER + LARGEST]),
+            datagram: Box::new([0; HEADER + LARGEST + MAX_OVERHEAD]),
         }
     }
 
@@ -175,6 +187,15 @@ impl Leg {
         datagram[HEADER..].copy_from_slice(payload);
         self.header.sequence = self.header.sequence.wrapping_add(1);
         self.tally.sent += 1;
+        let length = match &mut self.secrets {
+            None => length,
+            Some(secrets) => match secrets.ours.protect(&mut self.datagram[..], length) {
+                Ok(length) => length,
+                // The key is used up after 2^48 packets: no run lasts so long.
+                Err(_) => return,
+            },
+        };
+        let datagram = &self.datagram[..length];
         // The error of an earlier datagram (nobody listens there) is told on the next call, once: then this one is sent.
         if socket.send(datagram).is_err() {
             self.tally.send_errors += 1;
@@ -182,8 +203,19 @@ impl Leg {
         }
     }
 
-    /// One datagram that came `at`; a window that it completes is returned.
-    pub(super) fn hear(&mut self, at: u64, datagram: &[u8], burst: Burst) -> Option<Window> {
+    /// One datagram that came `at`, decrypted in place; a window that it completes is returned.
+    pub(super) fn hear(&mut self, at: u64, datagram: &mut [u8], burst: Burst) -> Option<Window> {
+        let length = match &mut self.secrets {
+            None => datagram.len(),
+            Some(secrets) => match secrets.theirs.unprotect(datagram) {
+                Ok(length) => length,
+                Err(_) => {
+                    self.tally.unreadable += 1;
+                    return None;
+                }
+            },
+        };
+        let datagram = &datagram[..length];
         let Some(packet) = Packet::parse(datagram) else {
             self.tally.unreadable += 1;
             return None;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use sip::Uri;
 
 use super::plan::{Shape, Talk, Who};
@@ -52,6 +52,9 @@ pub struct Options {
     /// What the callers speak.
     #[arg(long, value_enum, default_value_t = Codec::Pcmu)]
     pub codec: Codec,
+    /// Whether RTP is encrypted: sdes offers nothing else, with keys in SDP (RFC 4568).
+    #[arg(long, value_enum, default_value_t = Srtp::Off)]
+    pub srtp: Srtp,
     /// New calls a second.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rate: u32,
@@ -91,6 +94,15 @@ pub struct Options {
     /// With --self: break the mix on purpose (`add-self-back`), which must be noticed.
     #[arg(long, conflicts_with = "to", value_name = "HOW")]
     pub sabotage: Option<String>,
+}
+
+/// Whether RTP is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Srtp {
+    /// Plain RTP.
+    Off,
+    /// SRTP with keys in SDP.
+    Sdes,
 }
 
 fn who(text: &str) -> Result<Who, String> {

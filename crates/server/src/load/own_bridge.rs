@@ -28,6 +28,7 @@ pub(super) struct Wanted {
     pub(super) conferences: usize,
     pub(super) legs: usize,
     pub(super) codec: Codec,
+    pub(super) srtp: bool,
     pub(super) sabotage: Option<String>,
 }
 
@@ -82,6 +83,7 @@ fn configuration(wanted: &Wanted, ports: Ports) -> String {
     let last = media + media_ports(wanted.legs) - 1;
     let callers = wanted.callers;
     let codec = wanted.codec.name().to_ascii_lowercase();
+    let srtp = if wanted.srtp { "mandatory" } else { "off" };
     let sabotage = wanted.sabotage.as_ref().map(|how| format!("sabotage = \"{how}\"\n")).unwrap_or_default();
     let mut text = format!(
         r#"[node]
@@ -107,6 +109,7 @@ provider = "operator:load"
 peers = [{{ address = "{callers}", transport = "udp" }}]
 sources = ["{callers}"]
 codecs = ["{codec}"]
+srtp = "{srtp}"
 send_sip_options = false
 [[bridge]]
 tenant = "load"
@@ -165,9 +168,16 @@ mod tests {
         write_prompts(&folder.0.join("prompts")).unwrap();
         fs::write(folder.0.join("token"), "0123456789abcdef\n").unwrap();
         let ports = Ports { sip: 5060, http: 8080, media: 20_000 };
-        for (conferences, sabotage) in [(1, None), (500, Some("add-self-back".to_owned()))] {
-            let wanted =
-                Wanted { callers: CALLERS.into(), conferences, legs: 3000, codec: Codec::Pcmu, sabotage };
+        for (conferences, srtp, sabotage) in [(1, true, None), (500, false, Some("add-self-back".to_owned()))]
+        {
+            let wanted = Wanted {
+                callers: CALLERS.into(),
+                conferences,
+                legs: 3000,
+                codec: Codec::Opus,
+                srtp,
+                sabotage,
+            };
             let config = Config::parse(&folder.0.join("partyline.toml"), &configuration(&wanted, ports));
             let config = config.unwrap_or_else(|problems| panic!("{problems}"));
             assert_eq!(config.directory.len(), conferences);

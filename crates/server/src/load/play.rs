@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use rand::{SeedableRng as _, rngs::StdRng};
 use sip::{Host, HostPort};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
-use uuid::Uuid;
 
 use super::caller::{Call, CallError, Caller, Wish};
 use super::crew::{Crew, CrewPlan};
 use super::fleet::FleetLeg;
-use super::options::{Conference, Options};
+use super::options::{Conference, Options, Srtp};
 use super::own_bridge::{self, OwnBridge, Wanted};
 use super::picture;
 use super::report::{Calls, Report};
@@ -83,10 +82,10 @@ async fn play(options: &Options) -> anyhow::Result<bool> {
         seed: options.seed,
         threads: usize::from(options.threads),
     })?;
-    // Tags and branches must differ from those of an earlier run.
-    let mut seed = [0; 32];
-    StdRng::seed_from_u64(Uuid::now_v7().as_u64_pair().1).fill(&mut seed);
-    let caller = Caller::open(target.own, target.bridge, options.codec, seed).await.with_context(|| {
+    // Tags and branches must differ from those of an earlier run, and keys must not be guessed.
+    let dice = StdRng::from_seed(rand::random());
+    let speech = (options.codec, options.srtp == Srtp::Sdes);
+    let caller = Caller::open(target.own, target.bridge, speech, dice).await.with_context(|| {
         format!("cannot call from {}: name an address of this machine with --bind", target.own)
     })?;
     eprintln!("calling {} with {legs} legs from {}", target.bridge, caller.address());
@@ -134,6 +133,7 @@ async fn start_own(
         conferences: conferences.len(),
         legs,
         codec: options.codec,
+        srtp: options.srtp == Srtp::Sdes,
         sabotage: options.sabotage.clone(),
     };
     OwnBridge::start(&wanted).await.map(Some)

@@ -82,7 +82,7 @@ pub struct Packets {
     pub holes: u64,
     /// Streams that began anew.
     pub restarts: u64,
-    /// Datagrams that are not RTP.
+    /// Datagrams that are not RTP, or not authentic where it is encrypted.
     pub unreadable: u64,
     /// RTP of another payload type than agreed.
     pub other_payloads: u64,
