@@ -13,7 +13,7 @@ use sip::{
     Body, Event, Failure, FailureKind, Flow, HostPort, InviteId, NameAddr, OutgoingInvite, Transport, Uri,
 };
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::fleet::FleetLeg;
 use super::speech::Codec;
@@ -21,6 +21,10 @@ use crate::demo::signalling::{self, Command};
 
 /// How long a call may take to be answered, and a hang-up to be confirmed.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// How often a call is placed again that was refused for a while.
+const REPEATS: usize = 5;
+/// The longest while, in seconds.
+const LONGEST_WAIT: u32 = 30;
 /// How often a free pair of ports is looked for.
 const ATTEMPTS: usize = 64;
 
@@ -185,6 +189,23 @@ impl Caller {
         }
         let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
         sdp::Suite::ALL.map(|suite| MasterKey::generate(suite, |bytes| dice.fill(bytes))).to_vec()
+    }
+
+    /// The same, and again after a refusal that says when (503 with Retry-After, RFC 3261 section 21.5.4): a bridge that
+    /// protects itself for a moment. The number is how often it was refused.
+    pub(super) async fn call_patiently(&self, wish: Wish) -> (Result<(Call, FleetLeg), CallError>, usize) {
+        for refusals in 0.. {
+            let outcome = self.call(wish.clone()).await;
+            let again = match &outcome {
+                Err(CallError::Refused(failure, ..)) if failure.status == 503 && refusals < REPEATS => {
+                    failure.retry_after.filter(|seconds| *seconds <= LONGEST_WAIT)
+                }
+                _ => None,
+            };
+            let Some(seconds) = again else { return (outcome, refusals) };
+            sleep(Duration::from_secs(u64::from(seconds))).await;
+        }
+        (Err(CallError::Lost), REPEATS)
     }
 
     fn invite(&self, wish: &Wish, offer: Bytes) -> OutgoingInvite {

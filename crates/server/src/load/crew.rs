@@ -116,7 +116,7 @@ impl Crew {
         let payload_type = payload_type.unwrap_or_else(|| codec.payload_type());
         let first = Header { ssrc: dice.random(), sequence: dice.random(), timestamp: dice.random() };
         let place = Place { leg: self.first[room] + seat, room, seat };
-        let leg = Leg::new(place, part, codec, Agreed { payload_type, keypad, secrets }, first);
+        let leg = Leg::new(place, part, codec, Agreed { payload_type, secrets, keypad }, first);
         let (orders, _) = &self.drivers[room % self.drivers.len()];
         orders.send(Order::Seat(Box::new(Line { socket, leg }))).map_err(|_| FleetError::Thread)
     }

@@ -189,11 +189,11 @@ impl Leg {
         self.tally.sent += 1;
         let length = match &mut self.secrets {
             None => length,
-            Some(secrets) => match secrets.ours.protect(&mut self.datagram[..], length) {
-                Ok(length) => length,
-                // The key is used up after 2^48 packets: no run lasts so long.
-                Err(_) => return,
-            },
+            Some(secrets) => {
+                // A key is used up after 2^48 packets: no run lasts so long.
+                let Ok(length) = secrets.ours.protect(&mut self.datagram[..], length) else { return };
+                length
+            }
         };
         let datagram = &self.datagram[..length];
         // The error of an earlier datagram (nobody listens there) is told on the next call, once: then this one is sent.
@@ -207,13 +207,13 @@ impl Leg {
     pub(super) fn hear(&mut self, at: u64, datagram: &mut [u8], burst: Burst) -> Option<Window> {
         let length = match &mut self.secrets {
             None => datagram.len(),
-            Some(secrets) => match secrets.theirs.unprotect(datagram) {
-                Ok(length) => length,
-                Err(_) => {
+            Some(secrets) => {
+                let Ok(length) = secrets.theirs.unprotect(datagram) else {
                     self.tally.unreadable += 1;
                     return None;
-                }
-            },
+                };
+                length
+            }
         };
         let datagram = &datagram[..length];
         let Some(packet) = Packet::parse(datagram) else {

@@ -89,8 +89,9 @@ async fn play(options: &Options) -> anyhow::Result<bool> {
         format!("cannot call from {}: name an address of this machine with --bind", target.own)
     })?;
     eprintln!("calling {} with {legs} legs from {}", target.bridge, caller.address());
-    let mut calls = match dial(options, &conferences, &target, &caller, &mut crew).await {
-        Ok(calls) => calls,
+    let Dialed { mut calls, refusals } = match dial(options, &conferences, &target, &caller, &mut crew).await
+    {
+        Ok(dialed) => dialed,
         Err((calls, error)) => {
             hang_up(calls).await;
             return Err(error);
@@ -108,7 +109,7 @@ async fn play(options: &Options) -> anyhow::Result<bool> {
     let placed = calls.len();
     hang_up(calls).await;
     let mut report = measured?;
-    report.calls = Some(Calls { placed, dropped, setup_ms: setup.quantiles() });
+    report.calls = Some(Calls { placed, refusals, dropped, setup_ms: setup.quantiles() });
     if let Some(own) = own_bridge {
         own.bridge.stop().await?;
     }
@@ -187,8 +188,15 @@ fn raise_descriptors(legs: usize) -> anyhow::Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, needed, hard).context("cannot raise the limit of open files")
 }
 
-/// A room, a seat in it, and what became of the call.
-type Answer = ((usize, usize), Result<(Call, FleetLeg), CallError>);
+/// A room, a seat in it, what became of the call, and how often it was refused for a while.
+type Answer = ((usize, usize), (Result<(Call, FleetLeg), CallError>, usize));
+
+/// The calls that were answered, and how many refusals with a time to come back that took.
+#[derive(Default)]
+struct Dialed {
+    calls: Vec<Call>,
+    refusals: usize,
+}
 
 /// Calls one after the other at the rate that was asked for; each leg is driven as soon as it is answered. At the first
 /// refusal nobody else calls.
@@ -198,7 +206,7 @@ async fn dial(
     target: &Target,
     caller: &Caller,
     crew: &mut Crew,
-) -> Result<Vec<Call>, (Vec<Call>, anyhow::Error)> {
+) -> Result<Dialed, (Vec<Call>, anyhow::Error)> {
     let from_host = match options.from_host.as_deref().map(Host::parse) {
         None => HostPort::from(caller.address()),
         Some(Ok(host)) => HostPort { host, port: None },
@@ -212,7 +220,7 @@ async fn dial(
     let mut pace = interval(Duration::from_secs(1) / options.rate);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut under_way: JoinSet<Answer> = JoinSet::new();
-    let (mut calls, mut told, mut more) = (Vec::with_capacity(all), Instant::now(), true);
+    let (mut dialed, mut told, mut more) = (Dialed::default(), Instant::now(), true);
     while more || !under_way.is_empty() {
         tokio::select! {
             _ = pace.tick(), if more => {
@@ -227,30 +235,31 @@ async fn dial(
                     keys: (keys, Duration::from_secs_f64(options.key_after)),
                     number: number as u64 + 1,
                 };
-                under_way.spawn(async move { ((room, seat), caller.call(wish).await) });
+                under_way.spawn(async move { ((room, seat), caller.call_patiently(wish).await) });
             }
             Some(done) = under_way.join_next() => {
-                let answered = done.map_err(anyhow::Error::from).and_then(|((room, seat), outcome)| {
+                let answered = done.map_err(anyhow::Error::from).and_then(|((room, seat), (outcome, refusals))| {
+                    dialed.refusals += refusals;
                     let (call, leg) = outcome?;
                     crew.seat(room, seat, leg)?;
                     Ok(call)
                 });
                 match answered {
-                    Ok(call) => calls.push(call),
+                    Ok(call) => dialed.calls.push(call),
                     Err(error) => {
-                        let error = error.context(format!("call {} of {all}", calls.len() + 1));
-                        return Err((calls, error));
+                        let error = error.context(format!("call {} of {all}", dialed.calls.len() + 1));
+                        return Err((dialed.calls, error));
                     }
                 }
                 if told.elapsed() > Duration::from_secs(2) {
                     told = Instant::now();
-                    eprintln!("{} of {all} calls are answered", calls.len());
+                    eprintln!("{} of {all} calls are answered", dialed.calls.len());
                 }
             }
         }
     }
-    eprintln!("{} of {all} calls are answered", calls.len());
-    Ok(calls)
+    eprintln!("{} of {all} calls are answered", dialed.calls.len());
+    Ok(dialed)
 }
 
 /// Waits until everyone has keyed his conference's ID and hears whom he should, or for as long as that may take.

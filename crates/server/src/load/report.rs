@@ -57,6 +57,8 @@ impl Report {
 pub struct Calls {
     /// That were answered.
     pub placed: usize,
+    /// Refusals that named a time (503 with Retry-After) and were overcome by calling again then.
+    pub refusals: usize,
     /// That the bridge ended before their time.
     pub dropped: usize,
     /// From the INVITE to the answer.

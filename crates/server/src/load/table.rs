@@ -28,7 +28,10 @@ pub(super) fn table(report: &Report) -> String {
     if let Some(calls) = &report.calls {
         line(
             "calls",
-            format!("{} answered, {} ended by the bridge before their time", calls.placed, calls.dropped),
+            format!(
+                "{} answered, {} refused for a while before, {} ended by the bridge before their time",
+                calls.placed, calls.refusals, calls.dropped
+            ),
         );
         line("  answered after", quantiles(&calls.setup_ms));
     }
