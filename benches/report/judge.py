@@ -1,8 +1,9 @@
 """The independent judges: PESQ (ITU-T P.862, package pesq) and ViSQOL 3 in speech mode (package visqol-python).
 
-Alignment: the recording is laid on its RTP timestamps (what did not come is silence), then shifted by the lag at which its
-cross-correlation with the whole reference is largest, and cut to the reference's length. So nothing but one constant delay is
-taken out beforehand; what the bridge shifts in between is the judges' affair: PESQ aligns each utterance, ViSQOL each patch.
+Alignment: the recording is laid on its RTP timestamps (what did not come is silence). Each talker's lag is where the
+cross-correlation of the recording with what he alone said is largest; the reference is the sum of all, each as late as that.
+So nothing but one constant delay a talker is taken out beforehand; what the bridge shifts in between is the judges' affair:
+PESQ aligns each utterance, ViSQOL each patch.
 """
 
 import numpy as np
@@ -25,6 +26,25 @@ def aligned(reference, recording, expected, rate):
     match = fftconvolve(window, wanted[::-1], mode="valid")
     at = int(np.argmax(match))
     return window[at : at + len(wanted)], (begin + at - expected) / rate
+
+
+def mix_aligned(tracks, recording, begin, end, offset, rate):
+    """Reference, degraded part and mean lag of a mix. Each talker has a jitter buffer, and so a delay, of his own: his track is found
+    in the recording by itself, and the reference is the sum of the tracks, each as late as it was heard, against the first one's
+    time."""
+    lags = [
+        round(aligned(track[begin:end], recording, offset + begin, rate)[1] * rate) for track in tracks
+    ]
+    length = end - begin
+    reference = np.zeros(length)
+    for track, lag in zip(tracks, lags):
+        at = begin + lags[0] - lag
+        padded = np.pad(np.asarray(track, float), (max(0, -at), max(0, at + length - len(track))))
+        at = max(0, at)
+        reference += padded[at : at + length]
+    base = offset + begin + lags[0]
+    degraded = np.asarray(recording[base : base + length], float)
+    return reference, np.pad(degraded, (0, length - len(degraded))), float(np.mean(lags)) / rate
 
 
 def pesq_of(reference, degraded, rate):

@@ -25,11 +25,11 @@ AIMS = {0: 0.1, 1: 0.2, 5: 0.6}
 
 HOW = """*How it was judged.* Three voices (flite, with a room's noise of -58 dBFS under them) speak through a running release build, called
 over SIP; the sender itself loses and delays packets, from a seed. A listening leg's packets are decoded by FFmpeg's libraries, laid on
-their RTP timestamps, shifted by one constant lag (the largest cross-correlation with the whole reference, within a second of its place),
-cut to the reference's length, and given to PESQ (narrowband at 8 kHz, wideband at 16 kHz) and ViSQOL (speech mode). The reference is the
-sum of what was said, uncoded. The first four seconds of speech, in which jitter buffers and gains settle, are not judged. *Codec alone*
+their RTP timestamps, and given to PESQ (narrowband at 8 kHz, wideband at 16 kHz) and ViSQOL (speech mode). The reference is the
+sum of what was said, uncoded; each talker's part is shifted by one constant lag, where the recording correlates best with what he alone said,
+since each has a jitter buffer of his own. The first four seconds of speech, in which jitter buffers and gains settle, are not judged. *Codec alone*
 is the same speech without bridge or network, encoded once, and twice as any bridge that mixes must do; the drop is against the latter.
-The delay is that lag: from a sample's place in the sender's stream to its place in the listener's. Scores are means over three clips (one
+The delay is the mean of these lags: from a sample's place in the sender's stream to its place in the listener's. Scores are means over three clips (one
 talker) or two (three talkers, one after another with overlaps)."""
 
 
@@ -167,9 +167,10 @@ def through_the_bridge(folder, binaries, codec_name, scripts, talkers, roads, sa
     verdicts = {road: Verdict(codec_name, talkers, road) for road in roads}
     for room, (road, script) in enumerate(rooms):
         recording = laid_out(record, room * legs + talkers, codec)
-        reference, begin = judged_part(script, codec.rate)
-        expected = begin + room * 7919 % 20000 * codec.rate // 1_000_000
-        degraded, lag = judge.aligned(reference, recording, expected, codec.rate)
+        tracks = [speech.at_rate(track, codec.rate) for track in script.tracks]
+        begin, end = (edge * codec.rate // speech.RATE for edge in (script.begin, script.end))
+        offset = room * 7919 % 20000 * codec.rate // 1_000_000
+        reference, degraded, lag = judge.mix_aligned(tracks, recording, begin, end, offset, codec.rate)
         verdicts[road].lag.append(lag)
         verdicts[road].pesq.append(judge.pesq_of(reference, degraded, codec.rate))
         verdicts[road].visqol.append(judge.visqol_of(reference, degraded, codec.rate))
