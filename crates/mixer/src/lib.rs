@@ -18,6 +18,7 @@ pub mod units;
 mod conference;
 mod fanout;
 mod leg;
+mod limiter;
 mod port;
 mod select;
 mod shard;
