@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use mixer::{
-    Command, ConferenceId, Direction, FRAME, G711, Leg, LegConfig, LegId, MediaConfig, PayloadType, Ptime,
-    RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
+    Codec, Command, ConferenceId, Direction, FRAME, G711, Leg, LegConfig, LegId, MediaConfig, PayloadType,
+    Ptime, RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
 };
 
 /// A shard with one conference of `legs`, of which every `one_in`-th talks, and the packets of one period.
@@ -65,10 +65,11 @@ fn config(n: usize) -> LegConfig {
     LegConfig {
         id: LegId(n as u64),
         media: MediaConfig {
-            codec: G711::Pcmu,
+            codec: Codec::Pcmu,
             audio_pt: PayloadType::PCMU,
             event_pt: None,
             ptime: Ptime::Ms20,
+            audio_level: None,
         },
         direction: Direction::SendRecv,
         ssrc: Ssrc::new(n as u32),

@@ -1,16 +1,16 @@
 //! A conference: slots of legs and the tick that mixes them, the loop's body.
 
+mod tick;
+
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use crate::fanout::Fanout;
 use crate::frame::Frame;
-use crate::guard;
 use crate::leg::{CLIPS, Player};
-use crate::port::Seat;
-use crate::select::Ranking;
+use crate::port::{Audience, Seat};
 use crate::sound::Clip;
 use crate::sum::Sum;
+use crate::talkers::Talkers;
 use crate::units::{ConferenceId, LegId, Rate, Ssrc};
 
 /// A way to break the mixer on purpose. Nothing but a proof that a break would be noticed has a use for it.
@@ -28,6 +28,10 @@ pub enum Sabotage {
 pub struct MixConfig {
     /// How many of the loudest are heard; at most [`MixConfig::MAX_TALKERS`].
     pub talkers: usize,
+    /// Automatic gain: quiet talkers are raised, loud ones lowered, so that both are understood.
+    pub agc: bool,
+    /// Mixes at 48 kHz where two legs or more can carry it; otherwise never above 16 kHz.
+    pub full_band: bool,
     /// Off, except in a proof.
     pub sabotage: Option<Sabotage>,
 }
@@ -39,7 +43,7 @@ impl MixConfig {
 
 impl Default for MixConfig {
     fn default() -> Self {
-        Self { talkers: 5, sabotage: None }
+        Self { talkers: 5, agc: true, full_band: true, sabotage: None }
     }
 }
 
@@ -47,29 +51,47 @@ impl Default for MixConfig {
 #[derive(Debug)]
 pub struct Conference<IO> {
     id: ConferenceId,
-    sabotage: Option<Sabotage>,
+    config: MixConfig,
+    rate: Rate,
     seats: Vec<Box<Seat<IO>>>,
-    ranking: Ranking,
-    /// Numbers of the seats that are in the mix of this tick, and the streams they came from.
-    talkers: Vec<(usize, Option<Ssrc>)>,
+    talkers: Talkers,
+    /// Legs that only a few hear.
+    confidants: Vec<Confidant>,
     sum: Sum,
+    /// The sum does not continue the last one: the rate has changed.
+    fresh: bool,
+    /// The last of talkers that left in mid-word, fading out in the next tick.
+    parting: Sum,
     fanout: Fanout,
     clips: Player,
     ended: VecDeque<(Clip, bool)>,
 }
 
+/// A leg that only a few others hear, and what it says in this tick.
+#[derive(Debug)]
+struct Confidant {
+    leg: LegId,
+    audience: Audience,
+    ssrc: Option<Ssrc>,
+    pcm: Vec<i16>,
+    sounding: bool,
+}
+
 impl<IO> Conference<IO> {
     /// An empty conference with room for `seats` legs.
     pub fn new(id: ConferenceId, seats: usize, config: MixConfig) -> Self {
-        let talkers = config.talkers.min(MixConfig::MAX_TALKERS);
+        let rate = Rate::Narrow;
         Self {
             id,
-            sabotage: config.sabotage,
+            config,
+            rate,
             seats: Vec::with_capacity(seats),
-            ranking: Ranking::new(talkers),
-            talkers: Vec::with_capacity(2 * talkers + 1),
-            sum: Sum::SILENCE,
-            fanout: Fanout::default(),
+            talkers: Talkers::new(config.talkers.min(MixConfig::MAX_TALKERS), rate),
+            confidants: Vec::new(),
+            sum: Sum::new(rate),
+            fresh: false,
+            parting: Sum::new(rate),
+            fanout: Fanout::new(rate),
             clips: Player::default(),
             ended: VecDeque::with_capacity(2 * CLIPS),
         }
@@ -78,6 +100,11 @@ impl<IO> Conference<IO> {
     /// Its identity.
     pub fn id(&self) -> ConferenceId {
         self.id
+    }
+
+    /// The rate it mixes at.
+    pub fn rate(&self) -> Rate {
+        self.rate
     }
 
     /// The legs in it.
@@ -102,19 +129,61 @@ impl<IO> Conference<IO> {
 
     /// A leg sits down, between two ticks.
     pub fn join(&mut self, mut seat: Box<Seat<IO>>) {
-        seat.leg.voice.unheard();
+        let leg = &mut seat.leg;
+        leg.enter(self.rate, self.fanout.admit(leg.config().media.codec));
+        if let Some(audience) = leg.audience() {
+            self.confide(leg.id(), Some(audience));
+        }
         self.seats.push(seat);
+        self.follow_legs();
     }
 
-    /// A leg gets up, between two ticks.
+    /// A leg gets up, between two ticks. If it was heard, its voice fades out in the next one.
     pub fn leave(&mut self, leg: LegId) -> Option<Box<Seat<IO>>> {
         let place = self.seats.iter().position(|seat| seat.leg.id() == leg)?;
-        Some(self.seats.swap_remove(place))
+        if let Some(talker) = self.talkers.of(place).filter(|talker| talker.chosen) {
+            part(self.talkers.pcm(talker), &mut self.parting);
+        }
+        self.talkers.vacate(place, self.seats.len() - 1);
+        let mut seat = self.seats.swap_remove(place);
+        self.confide(leg, None);
+        self.get_up(&mut seat);
+        self.follow_legs();
+        Some(seat)
     }
 
     /// Any leg gets up, when the conference closes.
     pub(crate) fn leave_any(&mut self) -> Option<Box<Seat<IO>>> {
-        self.seats.pop()
+        let mut seat = self.seats.pop()?;
+        self.get_up(&mut seat);
+        Some(seat)
+    }
+
+    /// A leg in it has agreed on another media format, between two ticks.
+    pub fn reconfigure(&mut self, leg: LegId, media: crate::MediaConfig) -> bool {
+        let Some(place) = self.seats.iter().position(|seat| seat.leg.id() == leg) else { return false };
+        let leg = &mut self.seats[place].leg;
+        if leg.config().media.codec == media.codec {
+            leg.reconfigure(media);
+            return true;
+        }
+        self.fanout.release(leg.stream, &mut leg.own);
+        self.fanout.dismiss(leg.stream);
+        leg.reconfigure(media);
+        let stream = self.fanout.admit(media.codec);
+        let leg = &mut self.seats[place].leg;
+        leg.stream = stream;
+        leg.own.enter(self.rate);
+        self.follow_legs();
+        true
+    }
+
+    /// From now on `leg` is heard only by `audience`, or by all again; between two ticks. False when it is not here.
+    pub fn set_audience(&mut self, leg: LegId, audience: Option<Audience>) -> bool {
+        let Some(seat) = self.seat_mut(leg) else { return false };
+        seat.leg.set_audience(audience);
+        self.confide(leg, audience);
+        true
     }
 
     /// Queues a clip to mix in, for all but one; gives it back when [`CLIPS`] are waiting.
@@ -122,7 +191,7 @@ impl<IO> Conference<IO> {
         if self.ended.len() >= CLIPS {
             return Err(clip);
         }
-        self.clips.push(clip, except)
+        self.clips.push(clip, except, false)
     }
 
     /// A clip that is over, and whether it was played to its end.
@@ -139,84 +208,65 @@ impl<IO> Conference<IO> {
 
     /// All that is heard in it since the last tick: everybody's voices and the clips for all, at the conference's rate.
     pub fn mix(&self, frame: &mut Frame) {
-        frame.copy_from(&self.sum.whole());
-    }
-
-    /// Mixes 20 ms. `now` is the tick's deadline. Then every leg that sends has its packet in [`crate::Leg::egress`].
-    ///
-    /// Here nothing allocates, frees, locks, logs or makes a system call; [`crate::guard`] watches it.
-    pub fn tick(&mut self, now: Instant) {
-        guard::armed(|| {
-            if self.sabotage == Some(Sabotage::AllocateInTick) {
-                std::hint::black_box(Box::new(now));
-            }
-            self.choose(now);
-            let tone = self.sum_up();
-            self.hand_out(tone.as_ref());
-        });
-    }
-
-    /// Who is heard.
-    fn choose(&mut self, now: Instant) {
-        self.ranking.clear();
-        for (number, seat) in self.seats.iter_mut().enumerate() {
-            if seat.leg.begin_tick(now) {
-                self.ranking.add(seat.leg.voice.weight(), number);
-            }
+        frame.set_rate(self.rate);
+        for (out, sum) in frame.samples_mut().iter_mut().zip(self.sum.samples()) {
+            *out = (*sum).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
         }
     }
 
-    /// The sum of those who are heard and of the conference's own clip, which is given back with the one who is not to hear it.
-    fn sum_up(&mut self) -> Option<(Frame, Option<LegId>)> {
-        if !self.talkers.is_empty() || self.fanout.has_tone() {
-            self.sum = Sum::SILENCE;
-        }
-        self.talkers.clear();
-        for (number, seat) in self.seats.iter_mut().enumerate() {
-            let leg = &mut seat.leg;
-            let chosen = self.ranking.chose(number);
-            if leg.voice.shape(chosen, &mut leg.frame) && self.talkers.len() < self.talkers.capacity() {
-                self.sum.add(leg.frame.samples());
-                self.talkers.push((number, leg.far_ssrc()));
+    /// Mixes at the rate that the legs ask for: the lowest at which no two of them lose anything that both can carry, but 48 kHz only
+    /// where the configuration allows it. Between two ticks; what was heard before fades out and in again.
+    fn follow_legs(&mut self) {
+        let rate = self.wanted_rate();
+        if rate != self.rate {
+            self.rate = rate;
+            self.sum = Sum::new(rate);
+            self.parting = Sum::new(rate);
+            self.fanout.change_rate(rate);
+            for confidant in &mut self.confidants {
+                confidant.pcm = vec![0; rate.frame()];
+            }
+            self.fresh = true;
+            for seat in &mut self.seats {
+                seat.leg.voice.set_heard(false);
+                if seat.leg.own.is_on() {
+                    seat.leg.own.enter(rate);
+                }
             }
         }
-        while let Some(clip) = self.clips.take_ended() {
-            self.ended.push_back((clip, true)); // room for two queues full: see `play`
-        }
-        let tone = self.clips.frame(Rate::Narrow).map(|(samples, except)| {
-            let mut frame = Frame::default();
-            frame.samples_mut().copy_from_slice(samples);
-            (frame, except)
-        });
-        if let Some((frame, _)) = &tone {
-            self.sum.add(frame.samples());
-        }
-        tone
+        self.talkers.make_room(self.seats.len(), rate);
     }
 
-    /// What everyone hears, encoded as few times as possible.
-    fn hand_out(&mut self, tone: Option<&(Frame, Option<LegId>)>) {
-        let sabotaged = self.sabotage == Some(Sabotage::AddSelfBack);
-        self.fanout.begin_tick(&self.talkers, tone.is_some());
-        let mut talkers = self.talkers.iter().peekable();
-        for (number, seat) in self.seats.iter_mut().enumerate() {
-            let leg = &mut seat.leg;
-            let law = leg.config().media.codec;
-            let talks = talkers.next_if(|(talker, _)| *talker == number).is_some() && !sabotaged;
-            let spared =
-                tone.filter(|(_, except)| *except == Some(leg.id())).map(|(frame, _)| frame.samples());
-            let minus = match (talks, spared) {
-                (false, None) => None,
-                (true, None) => Some(self.sum.minus(leg.frame.samples())),
-                (false, Some(tone)) => Some(self.sum.minus(tone)),
-                (true, Some(tone)) => Some(self.sum.minus_both(leg.frame.samples(), tone)),
-            };
-            let (codes, csrcs) = match (leg.clip_frame(), minus) {
-                (Some(clip), _) => self.fanout.clip(clip, law),
-                (None, Some(heard)) => self.fanout.own(&heard, law, &self.talkers, number),
-                (None, None) => self.fanout.shared(&self.sum, law),
-            };
-            leg.end_tick(codes, csrcs);
+    /// 8 kHz while all legs are narrowband, 16 kHz with a wideband leg among them, 48 kHz with two full-band ones.
+    fn wanted_rate(&self) -> Rate {
+        let rates = || self.seats.iter().map(|seat| seat.leg.config().media.codec.rate());
+        let full = rates().filter(|rate| *rate == Rate::Full).count();
+        match rates().max().unwrap_or_default() {
+            Rate::Full if !self.config.full_band || full < 2 => Rate::Wide,
+            highest => highest,
         }
     }
+
+    fn get_up(&mut self, seat: &mut Seat<IO>) {
+        self.fanout.release(seat.leg.stream, &mut seat.leg.own);
+        self.fanout.dismiss(seat.leg.stream);
+    }
+
+    fn confide(&mut self, leg: LegId, audience: Option<Audience>) {
+        self.confidants.retain(|confidant| confidant.leg != leg);
+        if let Some(audience) = audience {
+            let pcm = vec![0; self.rate.frame()];
+            self.confidants.push(Confidant { leg, audience, ssrc: None, pcm, sounding: false });
+        }
+    }
+}
+
+/// Adds the end of somebody's voice: his last 20 ms backwards, so that the wave goes on where it was, fading out within 10 ms.
+fn part(last: &[i16], parting: &mut Sum) {
+    let mut end = [0; crate::MAX_FRAME];
+    let over = last.len() / 2;
+    for (n, (end, sample)) in end.iter_mut().zip(last.iter().rev()).take(over).enumerate() {
+        *end = (i32::from(*sample) * (over - n) as i32 / over as i32) as i16;
+    }
+    parting.add(&end[..last.len()]);
 }

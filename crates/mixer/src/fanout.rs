@@ -1,80 +1,228 @@
 //! Encoding by what is heard, not by leg: all listeners on the same codec share one encode.
+//!
+//! The shared mix goes through one limiter and one encoder for each codec that is in use; a leg that hears something else has an
+//! [`Own`] of each. The states follow the listener: who leaves the shared stream continues with a copy of its state, and where
+//! nobody was left on it, who comes back first brings its own along.
 
-use crate::codec::g711::G711;
-use crate::frame::{FRAME, Frame};
+use crate::codec::{Codec, Encoder, MAX_PAYLOAD};
+use crate::gain::bridge;
+use crate::limiter::Limiter;
+use crate::own::{Bench, Own};
+use crate::resample::Resampler;
 use crate::rtp::MAX_CSRC;
 use crate::sum::Sum;
-use crate::units::Ssrc;
+use crate::talkers::Talker;
+use crate::units::{MAX_FRAME, Rate, Ssrc};
 
-/// The encoded mixes of one tick.
+/// Mean absolute sample value up to which the mix is a pause between words: about -50 dBm0.
+const QUIET: u32 = 45;
+
+/// Ticks of that after which two encoders with memory are in like states: 60 ms.
+const HUSH: u8 = 3;
+
+/// The encoded mixes of one conference.
 #[derive(Debug)]
 pub(crate) struct Fanout {
-    silent: bool,
-    tone: bool,
-    shared: [[u8; FRAME]; G711::ALL.len()],
-    /// Whether `shared` holds this tick's mix, per law.
-    encoded: [bool; G711::ALL.len()],
-    own: [u8; FRAME],
+    /// Counts ticks, so that it is known what of the last one is still there.
+    tick: u64,
+    rate: Rate,
+    limiter: Limiter,
+    /// The shared mix after the limiter.
+    pcm: Vec<i16>,
+    /// The tick that it is of.
+    limited: u64,
+    /// The last sample of it at each rate, and whether it goes on there through other filters.
+    last: [i16; Rate::ALL.len()],
+    seams: [bool; Rate::ALL.len()],
+    /// The same at the other rates, where a codec needs one.
+    converted: [Option<Box<Converted>>; Rate::ALL.len()],
+    /// There is nothing in it.
+    quiet: bool,
+    /// For how many ticks it has been quiet.
+    hushed: u8,
+    /// How loud that is, once somebody asked.
+    level: Option<u8>,
+    streams: Vec<Stream>,
     all_csrcs: Csrcs,
-    own_csrcs: Csrcs,
     encodes: u64,
+    pub(crate) bench: Bench,
 }
 
+/// The shared mix at the rate of some codecs.
+#[derive(Debug)]
+struct Converted {
+    resampler: Resampler,
+    pcm: [i16; MAX_FRAME],
+    /// The tick that `pcm` is of.
+    tick: u64,
+}
+
+/// One codec's encoding of the shared mix.
+#[derive(Debug)]
+struct Stream {
+    encoder: Encoder,
+    /// Legs with this codec.
+    legs: usize,
+    payload: [u8; MAX_PAYLOAD],
+    length: usize,
+    /// The tick that `payload` is of.
+    encoded: u64,
+    /// `payload` is silence of a codec without memory: it need not be made again.
+    silent: bool,
+}
+
+/// What a leg sends in a tick.
 #[derive(Clone, Copy, Debug)]
-struct Csrcs {
+pub(crate) struct Heard<'a> {
+    /// Empty when the codec has nothing to send.
+    pub(crate) payload: &'a [u8],
+    pub(crate) csrcs: &'a [Ssrc],
+    /// How loud it is, as RFC 6464 section 3 says it, where that was asked for.
+    pub(crate) level: Option<u8>,
+}
+
+impl Converted {
+    /// The mix of a tick, converted once.
+    fn at(&mut self, tick: u64, mix: &[i16], last: &mut i16, seam: &mut bool) -> &[i16] {
+        let pcm = &mut self.pcm[..self.resampler.to().frame()];
+        if self.tick != tick {
+            self.resampler.frame(mix, pcm);
+            self.tick = tick;
+            go_on(last, seam, pcm);
+        }
+        pcm
+    }
+}
+
+/// Where filters have changed, without a step; and remembers the last sample.
+fn go_on(last: &mut i16, seam: &mut bool, pcm: &mut [i16]) {
+    if std::mem::take(seam) {
+        bridge(*last, pcm);
+    }
+    *last = pcm[pcm.len() - 1];
+}
+
+/// Contributing sources of a packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Csrcs {
     list: [Ssrc; MAX_CSRC],
     length: usize,
 }
 
 impl Csrcs {
-    const NONE: Self = Self { list: [Ssrc::new(0); MAX_CSRC], length: 0 };
+    pub(crate) const NONE: Self = Self { list: [Ssrc::new(0); MAX_CSRC], length: 0 };
 
-    fn of(talkers: &[(usize, Option<Ssrc>)], without: Option<usize>) -> Self {
+    /// The talkers, without the one in seat `without`.
+    pub(crate) fn of(talkers: &[Talker], without: Option<usize>) -> Self {
         let mut csrcs = Self::NONE;
-        let others =
-            talkers.iter().filter(|(number, _)| Some(*number) != without).filter_map(|(_, ssrc)| *ssrc);
-        for (place, ssrc) in csrcs.list.iter_mut().zip(others) {
-            *place = ssrc;
-            csrcs.length += 1;
-        }
+        talkers
+            .iter()
+            .filter(|talker| Some(talker.seat) != without)
+            .for_each(|talker| csrcs.push(talker.ssrc));
         csrcs
     }
 
-    fn as_slice(&self) -> &[Ssrc] {
+    /// One more, if there is room.
+    pub(crate) fn push(&mut self, ssrc: Option<Ssrc>) {
+        if let (Some(ssrc), Some(place)) = (ssrc, self.list.get_mut(self.length)) {
+            *place = ssrc;
+            self.length += 1;
+        }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[Ssrc] {
         &self.list[..self.length]
     }
 }
 
-const SILENCE: [[u8; FRAME]; G711::ALL.len()] =
-    [[G711::Pcmu.silence(); FRAME], [G711::Pcma.silence(); FRAME]];
-
-impl Default for Fanout {
-    fn default() -> Self {
+impl Fanout {
+    /// For a conference at `rate`. It allocates.
+    pub(crate) fn new(rate: Rate) -> Self {
         Self {
-            silent: true,
-            tone: false,
-            shared: SILENCE,
-            encoded: [false; 2],
-            own: [0; FRAME],
+            tick: 1,
+            rate,
+            last: [0; Rate::ALL.len()],
+            seams: [false; Rate::ALL.len()],
+            converted: [const { None }; Rate::ALL.len()],
+            limiter: Limiter::new(rate),
+            pcm: vec![0; rate.frame()],
+            limited: 0,
+            quiet: false,
+            hushed: 0,
+            level: None,
+            streams: Vec::new(),
             all_csrcs: Csrcs::NONE,
-            own_csrcs: Csrcs::NONE,
             encodes: 0,
+            bench: Bench::new(rate),
         }
     }
-}
 
-impl Fanout {
-    /// A tick with these talkers, and whether a clip is mixed in.
-    pub(crate) fn begin_tick(&mut self, talkers: &[(usize, Option<Ssrc>)], tone: bool) {
-        self.silent = talkers.is_empty() && !tone;
-        self.tone = tone;
-        self.encoded = [false; 2];
-        self.all_csrcs = Csrcs::of(talkers, None);
+    /// A leg with this codec sits down: the number of its stream. It allocates.
+    pub(crate) fn admit(&mut self, codec: Codec) -> usize {
+        let known = self.streams.iter().position(|stream| stream.legs > 0 && stream.encoder.codec() == codec);
+        let place = known.or_else(|| self.streams.iter().position(|stream| stream.legs == 0));
+        let place = place.unwrap_or(self.streams.len());
+        if known.is_none() {
+            let stream = Stream {
+                encoder: Encoder::new(codec),
+                legs: 0,
+                payload: [0; MAX_PAYLOAD],
+                length: 0,
+                encoded: 0,
+                silent: false,
+            };
+            match self.streams.get_mut(place) {
+                Some(free) => *free = stream,
+                None => self.streams.push(stream),
+            }
+        }
+        self.streams[place].legs += 1;
+        self.prepare(codec.rate());
+        place
     }
 
-    /// True when the last tick had a clip mixed in.
-    pub(crate) fn has_tone(&self) -> bool {
-        self.tone
+    /// From now on at another rate: what has not left fades out, and the next sum is to fade in. It allocates.
+    pub(crate) fn change_rate(&mut self, rate: Rate) {
+        for other in Rate::ALL {
+            let converted = self.converted[other.index()].as_ref();
+            let heard =
+                other == self.rate || converted.is_some_and(|converted| converted.tick == self.limited);
+            self.seams[other.index()] = heard; // elsewhere nothing was heard that would have to go on
+        }
+        self.rate = rate;
+        self.limiter.change_rate(rate);
+        self.limiter.fade_out();
+        self.pcm = vec![0; rate.frame()];
+        self.converted = [const { None }; Rate::ALL.len()];
+        self.bench = Bench::new(rate);
+        for place in 0..self.streams.len() {
+            self.prepare(self.streams[place].encoder.codec().rate());
+        }
+    }
+
+    fn prepare(&mut self, to: Rate) {
+        if to != self.rate {
+            self.converted[to.index()].get_or_insert_with(|| {
+                let resampler = self.limiter.start_of(self.rate, to);
+                Box::new(Converted { resampler, pcm: [0; MAX_FRAME], tick: self.limited })
+            });
+        }
+    }
+
+    /// A leg on that stream gets up.
+    pub(crate) fn dismiss(&mut self, stream: usize) {
+        self.streams[stream].legs -= 1;
+    }
+
+    /// A tick begins.
+    pub(crate) fn begin_tick(&mut self) {
+        self.tick += 1;
+        self.level = None;
+    }
+
+    /// Who is in the shared mix.
+    pub(crate) fn set_talkers(&mut self, talkers: &[Talker]) {
+        self.all_csrcs = Csrcs::of(talkers, None);
     }
 
     /// How many mixes were encoded so far.
@@ -82,38 +230,143 @@ impl Fanout {
         self.encodes
     }
 
+    /// A leg on `stream` needs its own one in this tick; before anything is encoded in it. It goes on where the shared one is.
+    pub(crate) fn lend(&mut self, stream: usize, own: &mut Own) {
+        let last = self.tick - 1;
+        self.hand_over(stream, own, last);
+        own.start();
+    }
+
+    /// A leg on `stream` gets up, between two ticks: what it heard last is what it goes on with elsewhere.
+    pub(crate) fn release(&mut self, stream: usize, own: &mut Own) {
+        let last = self.tick;
+        self.hand_over(stream, own, last);
+    }
+
+    fn hand_over(&mut self, stream: usize, own: &mut Own, last: u64) {
+        let shared = &self.streams[stream];
+        if own.is_on() || self.limited != last || shared.encoded != last {
+            return; // nothing newer than its own
+        }
+        own.limiter.copy_from(&self.limiter);
+        let rate = shared.encoder.codec().rate();
+        own.last = self.last[rate.index()];
+        let converted = self.converted[rate.index()].as_deref();
+        match converted {
+            Some(converted) => own.converter.clone_from(&converted.resampler),
+            None => own.converter = Resampler::new(rate, rate),
+        }
+        if !own.encoder.copy_state_from(&shared.encoder) {
+            // One frame of overlap: it encodes what was sent last, for nobody, and begins with that behind it.
+            let last = converted.map_or(&self.pcm[..], |converted| &converted.pcm[..rate.frame()]);
+            own.encoder.encode(last, &mut self.bench.payload);
+        }
+    }
+
+    /// True when a leg that shares again would not hear it: nobody else shares, so that it brings its own states along; or the
+    /// limiters do not differ, and for a codec with memory it is quiet, which makes its states alike.
+    pub(crate) fn is_ready(&self, stream: usize, own: &Own) -> bool {
+        let alone = self.streams[stream].encoded + 1 < self.tick && self.limited + 1 < self.tick;
+        let alike = self.limiter.is_open() && own.limiter.is_open();
+        alone || alike && (!own.has_memory() || self.hushed >= HUSH)
+    }
+
+    /// A leg shares again in this tick. If nobody else does, the shared stream goes on where its own one is.
+    pub(crate) fn take_back(&mut self, stream: usize, own: &mut Own) {
+        if self.limited + 1 < self.tick {
+            self.limiter.copy_from(&own.limiter);
+        }
+        let shared = &mut self.streams[stream];
+        if let Some(converted) = &mut self.converted[shared.encoder.codec().rate().index()]
+            && converted.tick + 1 < self.tick
+        {
+            converted.resampler.clone_from(&own.converter);
+        }
+        if shared.encoded + 1 < self.tick {
+            shared.silent = false;
+            let _copied = shared.encoder.copy_state_from(&own.encoder); // else it was warmed: see `Own::is_leaving`
+        }
+        own.stop();
+    }
+
     /// What every listener hears.
-    pub(crate) fn shared(&mut self, sum: &Sum, law: G711) -> (&[u8; FRAME], &[Ssrc]) {
-        let place = law.index();
-        if self.silent {
-            return (&SILENCE[place], &[]);
+    pub(crate) fn shared(&mut self, sum: &Sum, stream: usize, with_level: bool) -> Heard<'_> {
+        if self.limited != self.tick {
+            self.quiet = sum.is_silent() && self.limiter.is_silent();
+            self.limiter.run(sum.samples(), &mut self.pcm);
+            self.limited = self.tick;
+            let place = self.rate.index();
+            go_on(&mut self.last[place], &mut self.seams[place], &mut self.pcm);
+            self.hushed = if mean_abs(&self.pcm) <= QUIET { self.hushed.saturating_add(1) } else { 0 };
         }
-        if !self.encoded[place] {
-            law.encode(sum.whole().samples(), &mut self.shared[place]);
-            self.encoded[place] = true;
-            self.encodes += 1;
+        let shared = &mut self.streams[stream];
+        if shared.encoded != self.tick {
+            let rate = shared.encoder.codec().rate();
+            let pcm = match self.converted[rate.index()].as_deref_mut() {
+                Some(converted) => {
+                    let place = rate.index();
+                    converted.at(self.tick, &self.pcm, &mut self.last[place], &mut self.seams[place])
+                }
+                None => &self.pcm,
+            };
+            let silent = self.quiet
+                && rate == self.rate
+                && matches!(shared.encoder.codec(), Codec::Pcmu | Codec::Pcma);
+            if !(silent && shared.silent) {
+                shared.length = shared.encoder.encode(pcm, &mut shared.payload);
+                self.encodes += 1;
+            }
+            shared.silent = silent;
+            shared.encoded = self.tick;
         }
-        (&self.shared[place], self.all_csrcs.as_slice())
+        let level = with_level.then(|| *self.level.get_or_insert_with(|| level(&self.pcm)));
+        Heard { payload: &shared.payload[..shared.length], csrcs: self.all_csrcs.as_slice(), level }
     }
 
-    /// What one talker hears.
-    pub(crate) fn own(
-        &mut self,
-        heard: &Frame,
-        law: G711,
-        talkers: &[(usize, Option<Ssrc>)],
-        number: usize,
-    ) -> (&[u8; FRAME], &[Ssrc]) {
-        law.encode(heard.samples(), &mut self.own);
+    /// What one leg hears: what is in the bench's `heard`, a clip or the mix, with these sources in it.
+    pub(crate) fn own<'a>(
+        &'a mut self,
+        own: &mut Own,
+        clip: bool,
+        csrcs: &'a Csrcs,
+        with_level: bool,
+    ) -> Heard<'a> {
+        let length = own.encode(&mut self.bench, clip);
         self.encodes += 1;
-        self.own_csrcs = Csrcs::of(talkers, Some(number));
-        (&self.own, self.own_csrcs.as_slice())
+        let level = with_level.then(|| level(&self.bench.pcm));
+        Heard { payload: &self.bench.payload[..length], csrcs: csrcs.as_slice(), level }
+    }
+}
+
+fn mean_abs(pcm: &[i16]) -> u32 {
+    pcm.iter().map(|&sample| u32::from(sample.unsigned_abs())).sum::<u32>() / pcm.len() as u32
+}
+
+/// The level of RFC 6464 section 3: root mean square below full scale, in decibels, 127 for silence.
+fn level(pcm: &[i16]) -> u8 {
+    let energy: i64 = pcm.iter().map(|&sample| i64::from(sample) * i64::from(sample)).sum();
+    let power = energy as f32 / pcm.len() as f32 / (32_768.0 * 32_768.0);
+    (-10.0 * power.max(1e-13).log10()).round().clamp(0.0, 127.0) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::FRAME;
+
+    #[test]
+    fn the_level_is_in_decibels_below_full_scale() {
+        for (amplitude, expected) in [(32_767, 0), (16_384, 6), (3_277, 20), (33, 60), (0, 127)] {
+            assert_eq!(level(&[amplitude; FRAME]), expected);
+        }
     }
 
-    /// A clip for one leg alone: nobody contributes to it.
-    pub(crate) fn clip(&mut self, clip: &[i16], law: G711) -> (&[u8; FRAME], &[Ssrc]) {
-        law.encode(clip, &mut self.own);
-        self.encodes += 1;
-        (&self.own, &[])
+    #[test]
+    fn a_stream_is_made_for_each_codec_and_its_place_used_again() {
+        let mut fanout = Fanout::new(Rate::Narrow);
+        assert_eq!([Codec::Pcmu, Codec::Pcma, Codec::Pcmu].map(|codec| fanout.admit(codec)), [0, 1, 0]);
+        fanout.dismiss(1);
+        assert_eq!(fanout.admit(Codec::G722), 1);
+        assert_eq!(fanout.streams.len(), 2);
     }
 }

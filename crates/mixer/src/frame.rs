@@ -93,16 +93,6 @@ impl std::fmt::Debug for Frame {
 }
 
 #[cfg(test)]
-impl Frame {
-    /// 20 ms of the same value at 8 kHz.
-    pub(crate) fn constant(value: i16) -> Self {
-        let mut frame = Self::silence(Rate::Narrow);
-        frame.samples_mut().fill(value);
-        frame
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -16,7 +16,7 @@ use crate::jitter::Playout;
 use crate::rtp::{self, Packet, Rtcp};
 use crate::units::Rate;
 use crate::{
-    Command, ConferenceId, Digits, Direction, G711, Leg, LegConfig, LegId, MediaConfig, PayloadType, Ptime,
+    Command, ConferenceId, Digits, Direction, Leg, LegConfig, LegId, MediaConfig, PayloadType, Ptime,
     RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
 };
 
@@ -143,10 +143,11 @@ fn config(id: u64) -> LegConfig {
     LegConfig {
         id: LegId(id),
         media: MediaConfig {
-            codec: G711::Pcmu,
+            codec: Codec::Pcmu,
             audio_pt: PayloadType::PCMU,
             event_pt: Some(PayloadType::new(101)),
             ptime: Ptime::Ms20,
+            audio_level: Some(1),
         },
         direction: Direction::SendRecv,
         ssrc: Ssrc::new(id as u32),

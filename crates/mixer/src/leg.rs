@@ -10,10 +10,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
-use crate::codec::g711::G711;
-use crate::frame::{FRAME, Frame};
+use crate::codec::Codec;
+use crate::fanout::Heard;
+use crate::gain::{Agc, glide};
 use crate::jitter::{PlayoutStats, Pull};
-use crate::port::{Digits, key_of};
+use crate::own::Own;
+use crate::port::{Audience, Digits, key_of};
+use crate::resample::Resampler;
 use crate::rtp::{self, FarEnd, Rtcp};
 use crate::select::Voice;
 use crate::sound::{Clip, Sound};
@@ -22,7 +25,7 @@ use crate::units::{LegId, PayloadType, Ptime, Rate, RtpTime, SeqNo, Ssrc};
 
 pub use ingress::{Ingress, IngressCounts};
 pub use player::CLIPS;
-pub(crate) use player::Player;
+pub(crate) use player::{Player, Playing};
 
 use egress::{Format, Outgoing};
 use ingress::Incoming;
@@ -30,14 +33,27 @@ use ingress::Incoming;
 /// What offer and answer agreed on; a re-INVITE may change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediaConfig {
-    /// The law we send, and that `audio_pt` means.
-    pub codec: G711,
+    /// The codec we send, and that `audio_pt` means.
+    pub codec: Codec,
     /// The payload type of audio, both ways.
     pub audio_pt: PayloadType,
     /// The payload type of telephone events, both ways; `None` where the peer has none.
     pub event_pt: Option<PayloadType>,
-    /// How much audio our packets carry. What arrives may have any packet time.
+    /// How much audio our packets carry; of Opus always 20 ms. What arrives may have any packet time.
     pub ptime: Ptime,
+    /// The id of the header extension in which our packets say how loud they are (RFC 6464, in the one-byte form of RFC 8285
+    /// section 4.2: 1..=14); `None` where it was not agreed on.
+    pub audio_level: Option<u8>,
+}
+
+impl MediaConfig {
+    /// Frames of 20 ms in a packet. Payloads of Opus cannot be put together by copying; its packets carry one.
+    pub(crate) const fn frames(&self) -> usize {
+        match self.codec {
+            Codec::Opus(_) => 1,
+            Codec::Pcmu | Codec::Pcma | Codec::G722 => self.ptime.frames(),
+        }
+    }
 }
 
 /// What a leg is made of.
@@ -162,9 +178,17 @@ pub struct Leg {
     last_tick: Option<Instant>,
     /// The timestamp of the present tick; `None` when the leg sits it out.
     now: Option<RtpTime>,
-    /// What it says in the present tick, as it is mixed.
-    pub(crate) frame: Frame,
     pub(crate) voice: Voice,
+    agc: Agc,
+    /// From the rate at which it speaks to its conference's.
+    raised: Resampler,
+    /// The factor by which its last frame went into the mix, at the end of it.
+    applied: f32,
+    /// Who alone hears it; `None`: all.
+    audience: Option<Audience>,
+    /// The number of the shared stream in its conference.
+    pub(crate) stream: usize,
+    pub(crate) own: Own,
 }
 
 impl Leg {
@@ -182,8 +206,13 @@ impl Leg {
             dropped_digits: 0,
             last_tick: None,
             now: None,
-            frame: Frame::default(),
             voice: Voice::default(),
+            agc: Agc::default(),
+            raised: Resampler::new(config.media.codec.rate(), config.media.codec.rate()),
+            applied: 0.0,
+            audience: None,
+            stream: 0,
+            own: Own::new(config.media.codec),
             config,
         }
     }
@@ -349,10 +378,30 @@ impl Leg {
         self.incoming.restart_silence(now);
     }
 
-    /// Takes over a new media format; our stream goes on.
-    pub fn reconfigure(&mut self, media: MediaConfig) {
+    /// Takes over a new media format; our stream goes on. Not for the tick: another codec allocates. A leg in a conference is
+    /// reconfigured through [`crate::Conference::reconfigure`].
+    pub(crate) fn reconfigure(&mut self, media: MediaConfig) {
+        self.own.change_codec(media.codec);
         self.config.media = media;
         self.incoming.reconfigure(media);
+    }
+
+    /// It sits down in a conference at `rate`, where its codec's shared stream has this number: nobody has heard it yet.
+    pub(crate) fn enter(&mut self, rate: Rate, stream: usize) {
+        self.voice.set_heard(false);
+        self.stream = stream;
+        self.own.enter(rate);
+    }
+
+    /// Who alone hears it; `None`: all.
+    pub(crate) fn audience(&self) -> Option<Audience> {
+        self.audience
+    }
+
+    /// From now on it is heard by these only, or by all.
+    pub(crate) fn set_audience(&mut self, audience: Option<Audience>) {
+        self.audience = audience;
+        self.voice.set_heard(false);
     }
 
     /// Muted: received, its digits count, but not mixed.
@@ -366,12 +415,12 @@ impl Leg {
         self.config.media.event_pt.is_some() && self.outgoing.digits.push(digits)
     }
 
-    /// Queues a clip to play in place of the mix; gives it back when [`CLIPS`] are waiting.
-    pub(crate) fn play(&mut self, clip: Clip) -> Result<(), Clip> {
+    /// Queues a clip to play in place of the mix, or over it; gives it back when [`CLIPS`] are waiting.
+    pub(crate) fn play(&mut self, clip: Clip, over: bool) -> Result<(), Clip> {
         if self.clips == CLIPS {
             return Err(clip);
         }
-        self.player.push(clip, None)?;
+        self.player.push(clip, None, over)?;
         self.clips += 1;
         Ok(())
     }
@@ -397,11 +446,10 @@ impl Leg {
         }
     }
 
-    /// First half of a tick: what it says is in `frame`. True when it may be heard.
+    /// First half of a tick. True when what it says may be heard; [`Leg::contribute`] gives it.
     pub(crate) fn begin_tick(&mut self, now: Instant) -> bool {
-        self.now = self.outgoing.begin_tick(now);
+        self.now = self.outgoing.begin_tick(now, self.config.media.codec.clock_rate());
         if self.now.is_none() {
-            self.frame.reset(Rate::Narrow);
             return false;
         }
         self.last_tick = Some(now);
@@ -411,37 +459,92 @@ impl Leg {
         {
             self.tell(LegEvent::MediaSilent(silent_for));
         }
-        let unheard_below = (!self.voice.is_active()).then_some(Voice::THRESHOLD);
-        let pull = self.incoming.pull(now, unheard_below, &mut self.frame);
+        let unheard_below = (!self.voice.is_active()).then(|| self.voice.threshold());
+        let pull = self.incoming.pull(now, unheard_below);
         let present = matches!(pull, Pull::Speech | Pull::Concealed);
-        self.voice.listen(&self.frame);
+        self.voice.listen(self.incoming.level());
+        if self.voice.is_active() {
+            self.agc.tick(self.voice);
+        }
+        while let Some(clip) = self.player.take_ended() {
+            self.clip_ended(clip, true);
+        }
         // A key's tone, which some peers send along with its event, is for us only.
         present && self.voice.is_active() && !self.muted && !self.incoming.is_key_held(now)
     }
 
-    /// Takes the frame of the clip that is played to this leg instead of the mix, if one is.
-    pub(crate) fn clip_frame(&mut self) -> Option<&[i16]> {
-        self.now?;
-        while let Some(clip) = self.player.take_ended() {
-            self.clip_ended(clip, true);
+    /// What it says in this tick, at the rate of its conference.
+    pub(crate) fn contribute(&mut self, pcm: &mut [i16], rate: Rate) {
+        let (samples, from) = self.incoming.samples();
+        if self.now.is_none() {
+            pcm.fill(0);
+        } else if from == rate {
+            pcm.copy_from_slice(samples);
+        } else {
+            if (self.raised.from(), self.raised.to()) != (from, rate) || !self.voice.is_heard() {
+                self.raised = Resampler::new(from, rate); // the first 2 ms of a voice fade in anyway
+            }
+            self.raised.frame(samples, pcm);
         }
-        self.player.frame(Rate::Narrow).map(|(frame, _)| frame)
+    }
+
+    /// Shapes what it says by whether it was chosen for this tick: its gain, and ramps at the ends. A word's start is up within
+    /// 2 ms, its end takes 20.
+    pub(crate) fn shape(&mut self, chosen: bool, agc: bool, pcm: &mut [i16]) {
+        let from = if self.voice.is_heard() { self.applied } else { 0.0 };
+        let to = match (chosen, agc) {
+            (false, _) => 0.0,
+            (true, false) => 1.0,
+            (true, true) => self.agc.factor(),
+        };
+        let over = if to > from { pcm.len() / 10 } else { pcm.len() };
+        glide(pcm, from, to, over);
+        self.applied = to;
+        self.voice.set_heard(chosen);
+    }
+
+    /// True when a clip is played to it in this tick.
+    pub(crate) fn has_clip(&self) -> bool {
+        self.now.is_some() && !self.player.is_empty()
+    }
+
+    /// The 20 ms of the clip that is played to it.
+    pub(crate) fn clip(&self, rate: Rate) -> Option<Playing<'_>> {
+        self.player.playing(rate)
+    }
+
+    /// True when it is sent what it hears in this tick.
+    pub(crate) fn hears(&self) -> bool {
+        self.now.is_some() && self.config.direction.sends()
+    }
+
+    /// Second half of a tick for a leg on hold, or served already: nothing leaves.
+    pub(crate) fn sit_out(&mut self) {
+        if self.now.is_some() {
+            self.player.advance();
+            self.outgoing.pause();
+        }
+        if let Some(srtp) = &mut self.srtp {
+            srtp.seal(None);
+        }
+    }
+
+    /// True when its packets say how loud they are.
+    pub(crate) fn sends_level(&self) -> bool {
+        self.config.media.audio_level.is_some()
     }
 
     /// Second half of a tick: what it hears, encoded with its codec, becomes a packet.
-    pub(crate) fn end_tick(&mut self, codes: &[u8; FRAME], csrcs: &[Ssrc]) {
-        self.make_packet(codes, csrcs);
+    pub(crate) fn end_tick(&mut self, heard: Heard<'_>) {
+        self.make_packet(heard);
         if let Some(srtp) = &mut self.srtp {
             srtp.seal(self.outgoing.ready());
         }
     }
 
-    fn make_packet(&mut self, codes: &[u8; FRAME], csrcs: &[Ssrc]) {
+    fn make_packet(&mut self, heard: Heard<'_>) {
         let Some(now) = self.now else { return };
-        if !self.config.direction.sends() {
-            self.outgoing.pause();
-            return;
-        }
+        self.player.advance();
         if let Some(event_pt) = self.config.media.event_pt.filter(|_| self.outgoing.digits.is_busy()) {
             let event = self.outgoing.digits.tick(now);
             if !self.outgoing.digits.is_busy() {
@@ -452,9 +555,14 @@ impl Leg {
                 return;
             }
         }
-        let csrcs = if self.config.csrc { csrcs } else { &[] };
-        let MediaConfig { audio_pt: payload_type, ptime, .. } = self.config.media;
-        self.outgoing.audio(now, codes, Format { payload_type, ptime, csrcs });
+        let csrcs = if self.config.csrc { heard.csrcs } else { &[] };
+        let MediaConfig { audio_pt: payload_type, .. } = self.config.media;
+        let level = self.config.media.audio_level.zip(heard.level);
+        self.outgoing.audio(
+            now,
+            heard.payload,
+            Format { payload_type, frames: self.config.media.frames(), csrcs, level },
+        );
     }
 
     /// Sends keys home that are not good any more, when there is room to tell.

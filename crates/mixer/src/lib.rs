@@ -17,13 +17,16 @@ pub mod units;
 
 mod conference;
 mod fanout;
+mod gain;
 mod leg;
 mod limiter;
+mod own;
 mod port;
 mod select;
 mod shard;
 mod sound;
 mod sum;
+mod talkers;
 mod tap;
 #[cfg(test)]
 mod testing;
@@ -34,7 +37,7 @@ pub use codec::{Codec, Decoder, Encoder, OpusFormat, Undecodable};
 pub use conference::{Conference, MixConfig, Sabotage};
 pub use frame::{FRAME, Frame, TICK};
 pub use leg::{CLIPS, Direction, Ingress, IngressCounts, Leg, LegConfig, LegStats, MediaConfig};
-pub use port::{Command, Digits, DigitsError, Report, Seat};
+pub use port::{Audience, Command, Digits, DigitsError, Report, Seat};
 pub use shard::{Shard, ShardConfig};
 pub use sound::{Clip, Sound};
 pub use tap::{Tap, Tapped};

@@ -5,7 +5,8 @@
 //! are averaged, which makes the ramp down. A block leaves four steps after it came, so every value in the averages that shape
 //! it has seen it: no sample ever gets above [`CEILING`]. While nothing comes near the ceiling, the samples pass unchanged.
 
-use crate::units::Rate;
+use crate::resample::Resampler;
+use crate::units::{MAX_FRAME, Rate};
 
 /// The highest magnitude that leaves: 0.2 dB below full scale, and below the overload of both laws of G.711.
 pub(crate) const CEILING: i32 = 32_000;
@@ -54,7 +55,21 @@ impl Limiter {
 
     /// True while samples pass unchanged.
     pub(crate) fn is_open(&self) -> bool {
-        self.needs == [1.0; AHEAD] && self.gains == [1.0; AHEAD]
+        self.needs.iter().chain(&self.gains).all(|gain| *gain >= 1.0)
+    }
+
+    /// A resampler behind this limiter, which begins as if what leaves next had been there before: without a step.
+    pub(crate) fn start_of(&self, from: Rate, to: Rate) -> Resampler {
+        let mut resampler = Resampler::new(from, to);
+        let (before, mut unused) =
+            ([self.tail[0].clamp(-CEILING, CEILING) as i16; MAX_FRAME], [0; MAX_FRAME]);
+        resampler.frame(&before[..from.frame()], &mut unused[..to.frame()]);
+        resampler
+    }
+
+    /// True when nothing waits to leave.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.tail[..Self::delay(self.rate)].iter().all(|sample| *sample == 0)
     }
 
     /// Continues as `other` would.
@@ -64,17 +79,22 @@ impl Limiter {
         (self.rate, self.needs, self.gains, self.hold) = (other.rate, other.needs, other.gains, other.hold);
     }
 
-    /// From now on at another rate. What has not left yet fades out on its way.
+    /// From now on at another rate; what has not left yet is held or thinned out, which only does for 2 ms that fade out.
     pub(crate) fn change_rate(&mut self, rate: Rate) {
-        if rate == self.rate {
-            return;
-        }
         let (from, to) = (Self::delay(self.rate), Self::delay(rate));
         let old = self.tail;
         for (n, sample) in self.tail[..to].iter_mut().enumerate() {
-            *sample = old[n * from / to] * (to - n) as i32 / to as i32;
+            *sample = old[n * from / to];
         }
         self.rate = rate;
+    }
+
+    /// What has not left yet fades out on its way: something else begins.
+    pub(crate) fn fade_out(&mut self) {
+        let delay = Self::delay(self.rate);
+        for (n, sample) in self.tail[..delay].iter_mut().enumerate() {
+            *sample = (i64::from(*sample) * (delay - n) as i64 / delay as i64) as i32;
+        }
     }
 
     /// Takes 20 ms of the sum and gives what leaves 2 ms later.

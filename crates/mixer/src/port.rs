@@ -83,6 +83,20 @@ pub enum Command<IO> {
         /// Whose.
         leg: LegId,
     },
+    /// Mixes a clip into what one leg hears, after the clips already waiting for it: an announcement or a whisper to it alone.
+    Whisper {
+        /// To whom.
+        leg: LegId,
+        /// What; it comes back as [`Report::ClipEnded`].
+        clip: Clip,
+    },
+    /// From now on a leg is heard only by a few: a coach by the one he coaches. It hears what it heard before.
+    Audience {
+        /// Who is heard by a few only.
+        leg: LegId,
+        /// By whom; `None`: by all again.
+        audience: Option<Audience>,
+    },
     /// Mixes a clip into a conference, after those already waiting there.
     PlayAll {
         /// Where.
@@ -204,6 +218,33 @@ pub enum Report<IO> {
         /// The box comes home, so that it is not freed on the media thread.
         seat: Box<Seat<IO>>,
     },
+}
+
+/// A few legs, without heap memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Audience {
+    legs: [u64; Self::MAX],
+    length: u8,
+}
+
+impl Audience {
+    /// The most legs in one.
+    pub const MAX: usize = 8;
+
+    /// These legs; `None` when they are more than [`Audience::MAX`].
+    pub fn new(legs: &[LegId]) -> Option<Self> {
+        let mut audience = Self::default();
+        for (place, leg) in audience.legs.get_mut(..legs.len())?.iter_mut().zip(legs) {
+            *place = leg.0;
+        }
+        audience.length = legs.len() as u8;
+        Some(audience)
+    }
+
+    /// True when `leg` is one of them.
+    pub fn contains(&self, leg: LegId) -> bool {
+        self.legs[..usize::from(self.length)].contains(&leg.0)
+    }
 }
 
 /// Up to 32 digits to send, without heap memory.

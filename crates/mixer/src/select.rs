@@ -1,39 +1,74 @@
-//! Who is heard: loudness with hangover, the loudest few, and ramps so that nobody comes or goes with a click.
+//! Whether somebody speaks: loudness against the noise of the line, with hangover, and the weight in the choice of who is heard.
 
-use crate::frame::Frame;
+/// Mean absolute sample value below which nothing counts as sound: about -57 dBm0, the noise of a good line.
+const QUIETEST: u16 = 20;
 
-/// Mean absolute sample value from which a frame counts as sound: about -60 dBm0, below the noise of a good line.
-const THRESHOLD: u16 = 24;
+/// Mean absolute sample value from which everything counts as sound, however steady: about -29 dBm0. A steady tone must not be
+/// taken for noise for ever.
+const LOUDEST: u16 = 512;
+
+/// The floor of a line without any noise, in 1/256: from here it rises to the noise of a bad line within ten seconds.
+const LEAST_FLOOR: u32 = 4 << 8;
+
+/// How far above the noise sound begins, as a factor: 6 dB. A weak consonant at the start of a word is above that.
+const ABOVE_NOISE: u32 = 2;
 
 /// Ticks that a talker stays active after the last sound: 400 ms, so that word ends and pauses are not cut.
 const HANGOVER: u8 = 20;
 
-/// Samples over which a talker fades in or out: 5 ms.
-const RAMP: usize = 40;
-
 /// How one leg sounds over time.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Voice {
-    /// Mean absolute sample value, rising at once, falling by an eighth per tick.
+    /// Mean absolute sample value of this tick.
+    now: u16,
+    /// The same, rising at once, falling by an eighth per tick.
     level: u16,
+    /// The noise of the line, in 1/256: falls quickly to whatever is quieter, rises by 3.4 dB a second.
+    floor: u32,
     hangover: u8,
+    /// In the mix of the last tick.
     heard: bool,
 }
 
-impl Voice {
-    /// Below this level a frame does not count as sound.
-    pub(crate) const THRESHOLD: u16 = THRESHOLD;
+impl Default for Voice {
+    fn default() -> Self {
+        Self { now: 0, level: 0, floor: LEAST_FLOOR, hangover: 0, heard: false }
+    }
+}
 
-    /// Takes the frame of this tick into account.
-    pub(crate) fn listen(&mut self, frame: &Frame) {
-        let now = frame.mean_abs();
+impl Voice {
+    /// Takes the mean absolute sample value of this tick into account.
+    pub(crate) fn listen(&mut self, now: u16) {
+        self.now = now;
         self.level = now.max(self.level - self.level.div_ceil(8));
-        self.hangover = if now >= THRESHOLD { HANGOVER } else { self.hangover.saturating_sub(1) };
+        let heard = u32::from(now) << 8;
+        self.floor = if heard < self.floor {
+            self.floor - (self.floor - heard).div_ceil(4)
+        } else {
+            (self.floor + self.floor / 128).min(heard)
+        };
+        self.floor = self.floor.max(LEAST_FLOOR);
+        self.hangover = if self.is_sounding() { HANGOVER } else { self.hangover.saturating_sub(1) };
     }
 
-    /// How loud it is.
+    /// How loud it is: mean absolute sample value, with a short memory.
     pub(crate) fn level(self) -> u16 {
         self.level
+    }
+
+    /// How loud this tick is.
+    pub(crate) fn now(self) -> u16 {
+        self.now
+    }
+
+    /// From how loud on it is sound and not noise.
+    pub(crate) fn threshold(self) -> u16 {
+        (ABOVE_NOISE * (self.floor >> 8)).clamp(u32::from(QUIETEST), u32::from(LOUDEST)) as u16
+    }
+
+    /// True while this very tick holds sound.
+    pub(crate) fn is_sounding(self) -> bool {
+        self.now >= self.threshold()
     }
 
     /// True from the first sound until the hangover ends.
@@ -44,96 +79,32 @@ impl Voice {
     /// Its weight in the choice: who is heard stays heard unless someone is louder by half.
     pub(crate) fn weight(self) -> u32 {
         let level = u32::from(self.level);
-        if self.heard { level + level / 2 + u32::from(THRESHOLD) } else { level }
+        if self.heard { level + level / 2 + u32::from(QUIETEST) } else { level }
     }
 
-    /// Shapes the frame by whether it was chosen for this tick; false when nothing of it is left to mix.
-    pub(crate) fn shape(&mut self, chosen: bool, frame: &mut Frame) -> bool {
-        let before = std::mem::replace(&mut self.heard, chosen);
-        match (before, chosen) {
-            (true, true) => {}
-            (false, true) => ramp(frame.samples_mut(), |n| n),
-            (true, false) => {
-                ramp(frame.samples_mut(), |n| RAMP as i32 - 1 - n);
-                frame.samples_mut()[RAMP..].fill(0);
-            }
-            (false, false) => return false,
-        }
-        true
+    /// True when it was in the mix of the last tick.
+    pub(crate) fn is_heard(self) -> bool {
+        self.heard
     }
 
-    /// In a new conference nobody has heard it yet.
-    pub(crate) fn unheard(&mut self) {
-        self.heard = false;
-    }
-}
-
-fn ramp(samples: &mut [i16], gain: impl Fn(i32) -> i32) {
-    for (n, sample) in samples.iter_mut().take(RAMP).enumerate() {
-        *sample = (i32::from(*sample) * gain(n as i32) / RAMP as i32) as i16;
-    }
-}
-
-/// The loudest few of a tick; its memory is fixed.
-#[derive(Debug)]
-pub(crate) struct Ranking {
-    best: Vec<(u32, usize)>,
-    places: usize,
-}
-
-impl Ranking {
-    /// For `places` talkers.
-    pub(crate) fn new(places: usize) -> Self {
-        Self { best: Vec::with_capacity(places + 1), places }
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.best.clear();
-    }
-
-    /// Someone who may be heard, by number; of equals the first one stays.
-    pub(crate) fn add(&mut self, weight: u32, seat: usize) {
-        if self.best.len() == self.places && self.best.last().is_none_or(|(least, _)| *least >= weight) {
-            return;
-        }
-        let place = self.best.partition_point(|(other, _)| *other >= weight);
-        self.best.insert(place, (weight, seat));
-        self.best.truncate(self.places);
-    }
-
-    /// True when `seat` is among the chosen.
-    pub(crate) fn chose(&self, seat: usize) -> bool {
-        self.best.iter().any(|(_, chosen)| *chosen == seat)
+    /// Whether it is in the mix of this tick.
+    pub(crate) fn set_heard(&mut self, heard: bool) {
+        self.heard = heard;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::FRAME;
-
-    #[test]
-    fn the_loudest_are_chosen_and_of_equals_the_first() {
-        let mut ranking = Ranking::new(3);
-        for (seat, weight) in [10, 50, 10, 90, 50, 50].into_iter().enumerate() {
-            ranking.add(weight, seat);
-        }
-        assert_eq!((0..6).filter(|seat| ranking.chose(*seat)).collect::<Vec<_>>(), [1, 3, 4]);
-        ranking.clear();
-        assert!(!ranking.chose(3));
-        let mut nobody = Ranking::new(0);
-        nobody.add(1, 1);
-        assert!(!nobody.chose(1));
-    }
 
     #[test]
     fn a_talker_stays_active_through_400_ms_of_silence() {
         let mut voice = Voice::default();
-        voice.listen(&Frame::default());
+        voice.listen(0);
         assert!(!voice.is_active());
-        voice.listen(&Frame::constant(1_000));
+        voice.listen(1_000);
         let active = (0..40).take_while(|_| {
-            voice.listen(&Frame::default());
+            voice.listen(0);
             voice.is_active()
         });
         assert_eq!(active.count(), 19);
@@ -142,27 +113,44 @@ mod tests {
     #[test]
     fn who_is_heard_is_replaced_only_by_someone_clearly_louder() {
         let (mut heard, mut other) = (Voice::default(), Voice::default());
-        heard.listen(&Frame::constant(1_000));
-        heard.shape(true, &mut Frame::constant(1_000));
-        other.listen(&Frame::constant(1_400));
+        heard.listen(1_000);
+        heard.set_heard(true);
+        other.listen(1_400);
         assert!(heard.weight() > other.weight());
-        other.listen(&Frame::constant(1_600));
+        other.listen(1_600);
         assert!(heard.weight() < other.weight());
     }
 
     #[test]
-    fn nobody_comes_or_goes_with_a_click() {
-        let mut voice = Voice::default();
-        let mut played: Vec<i16> = Vec::new();
-        for chosen in [true, true, false, false] {
-            let mut frame = Frame::constant(8_000);
-            if !voice.shape(chosen, &mut frame) {
-                frame = Frame::default();
+    fn the_noise_of_a_line_is_no_talker_and_a_word_in_it_is_one_at_once() {
+        for noise in [30_u16, 100, 200] {
+            let mut voice = Voice::default();
+            let flutter = |tick: u32| noise + (tick * 7_919 % 21) as u16 * noise / 200; // +-5 %, as 20 ms of noise have
+            for tick in 0..50 * 30 {
+                voice.listen(flutter(tick));
             }
-            played.extend(frame.samples());
+            assert!(!voice.is_active(), "noise of {noise}, threshold {}", voice.threshold());
+            voice.listen(noise * 5 / 2); // 8 dB above it: a weak consonant
+            assert!(voice.is_active());
         }
-        let largest = played.windows(2).map(|pair| (pair[1] - pair[0]).abs()).max();
-        assert!(largest <= Some(200), "{largest:?}");
-        assert_eq!((played[FRAME], played[3 * FRAME]), (8_000, 0));
+    }
+
+    #[test]
+    fn a_steady_loud_tone_stays_a_talker_for_ever() {
+        let mut voice = Voice::default();
+        for tick in 0..50 * 60 * 10 {
+            voice.listen(600);
+            assert!(voice.is_sounding(), "tick {tick}");
+        }
+    }
+
+    #[test]
+    fn speech_without_long_pauses_does_not_raise_the_floor_above_itself() {
+        let mut voice = Voice::default();
+        // Syllables of 160 ms between 60 ms at a twentieth, quiet speech of -40 dBm0.
+        for tick in 0..50 * 60 {
+            voice.listen(if tick % 11 < 8 { 142 } else { 7 });
+            assert!(tick % 11 >= 8 || voice.is_sounding(), "tick {tick}");
+        }
     }
 }

@@ -146,7 +146,13 @@ impl<IO> Shard<IO> {
                     self.hand_back(seat);
                 }
             }
-            Command::Play { leg, clip, interrupt } => self.play(leg, clip, interrupt),
+            Command::Play { leg, clip, interrupt } => self.play(leg, clip, interrupt, false),
+            Command::Whisper { leg, clip } => self.play(leg, clip, false, true),
+            Command::Audience { leg, audience } => {
+                let place = self.places.get(&leg).copied().and_then(|id| self.conference(id));
+                let set = place.is_some_and(|conference| conference.set_audience(leg, audience));
+                self.stray_commands += u64::from(!set);
+            }
             Command::Stop { leg } => self.with(leg, |seat| seat.leg.stop_clips()),
             Command::PlayAll { conference, clip, except } => {
                 let refused = match self.conference(conference) {
@@ -162,7 +168,6 @@ impl<IO> Shard<IO> {
             Command::Direction { leg, direction } => {
                 self.with(leg, |seat| seat.leg.set_direction(now, direction));
             }
-            Command::Reconfigure { leg, media } => self.with(leg, |seat| seat.leg.reconfigure(media)),
             Command::Secure { leg, srtp } => {
                 let retired = if let Some(seat) = self.seat_mut(leg) {
                     seat.leg.secure(now, srtp)
@@ -171,6 +176,11 @@ impl<IO> Shard<IO> {
                     Some(srtp)
                 };
                 self.reports.extend(retired.map(|srtp| Report::SrtpRetired { leg, srtp }));
+            }
+            Command::Reconfigure { leg, media } => {
+                let place = self.places.get(&leg).copied().and_then(|id| self.conference(id));
+                let done = place.is_some_and(|conference| conference.reconfigure(leg, media));
+                self.stray_commands += u64::from(!done);
             }
             Command::SendDigits { leg, digits } => {
                 let sent = self.seat_mut(leg).is_some_and(|seat| seat.leg.send_digits(&digits));
@@ -327,13 +337,13 @@ impl<IO> Shard<IO> {
         self.reports.push_back(Report::Returned { leg, seat });
     }
 
-    fn play(&mut self, leg: LegId, clip: Clip, interrupt: bool) {
+    fn play(&mut self, leg: LegId, clip: Clip, interrupt: bool, over: bool) {
         let refused = match self.seat_mut(leg) {
             Some(seat) => {
                 if interrupt {
                     seat.leg.stop_clips();
                 }
-                seat.leg.play(clip).err()
+                seat.leg.play(clip, over).err()
             }
             None => Some(clip),
         };

@@ -1,68 +1,102 @@
-//! Mix-minus: the exact integer sum of all talkers, minus one's own, saturated once. Written so that it vectorises.
+//! Mix-minus: the exact integer sum of all talkers, minus what somebody is not to hear. Written so that it vectorises.
 
-use crate::frame::{FRAME, Frame};
+use crate::units::Rate;
 
 /// The sum of a tick. 32 bits hold 65,536 talkers at full scale, so adding and subtracting are exact, in any order.
 #[derive(Clone, Debug)]
-#[repr(align(32))]
-pub(crate) struct Sum([i32; FRAME]);
+pub(crate) struct Sum {
+    samples: Vec<i32>,
+    /// True while nothing was added.
+    silent: bool,
+}
 
 impl Sum {
-    pub(crate) const SILENCE: Self = Self([0; FRAME]);
+    /// 20 ms of silence. It allocates.
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self { samples: vec![0; rate.frame()], silent: true }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        if !self.silent {
+            self.samples.fill(0);
+            self.silent = true;
+        }
+    }
+
+    /// True while nothing was added.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    pub(crate) fn samples(&self) -> &[i32] {
+        &self.samples
+    }
 
     /// Adds one contribution.
     pub(crate) fn add(&mut self, frame: &[i16]) {
-        for (sum, own) in self.0.iter_mut().zip(frame) {
+        self.silent = false;
+        for (sum, own) in self.samples.iter_mut().zip(frame) {
             *sum += i32::from(*own);
         }
     }
 
-    /// All of it.
-    pub(crate) fn whole(&self) -> Frame {
-        let mut heard = Frame::default();
-        for (out, sum) in heard.samples_mut().iter_mut().zip(&self.0) {
-            *out = saturate(*sum);
+    /// Adds a whole sum.
+    pub(crate) fn add_sum(&mut self, other: &Self) {
+        if !other.silent {
+            self.silent = false;
+            self.samples.iter_mut().zip(&other.samples).for_each(|(sum, other)| *sum += other);
         }
-        heard
     }
 
-    /// All of it without one contribution.
-    pub(crate) fn minus(&self, own: &[i16]) -> Frame {
-        let mut heard = Frame::default();
-        for ((out, sum), own) in heard.samples_mut().iter_mut().zip(&self.0).zip(own) {
-            *out = saturate(*sum - i32::from(*own));
+    /// Takes one contribution out.
+    pub(crate) fn subtract(&mut self, frame: &[i16]) {
+        for (sum, own) in self.samples.iter_mut().zip(frame) {
+            *sum -= i32::from(*own);
         }
-        heard
     }
 
-    /// All of it without two contributions.
-    pub(crate) fn minus_both(&self, own: &[i16], other: &[i16]) -> Frame {
-        let mut heard = Frame::default();
-        for (((out, sum), own), other) in heard.samples_mut().iter_mut().zip(&self.0).zip(own).zip(other) {
-            *out = saturate(*sum - i32::from(*own) - i32::from(*other));
-        }
-        heard
+    /// The same as `other`, at the same rate.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.samples.copy_from_slice(&other.samples);
+        self.silent = other.silent;
     }
-}
 
-fn saturate(sum: i32) -> i16 {
-    sum.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
+    /// Only this.
+    pub(crate) fn set(&mut self, frame: &[i16]) {
+        self.silent = false;
+        for (sum, own) in self.samples.iter_mut().zip(frame) {
+            *sum = i32::from(*own);
+        }
+    }
+
+    /// The beginning of something new rises from silence over 5 ms.
+    pub(crate) fn fade_in(&mut self) {
+        let over = self.samples.len() / 4;
+        for (n, sample) in self.samples[..over].iter_mut().enumerate() {
+            *sample = (i64::from(*sample) * n as i64 / over as i64) as i32;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::FRAME;
 
     #[test]
-    fn the_sum_is_exact_and_saturates_only_at_the_end() {
-        let mut sum = Sum::SILENCE;
-        let (loud, own) = ([i16::MAX; FRAME], [-30_000; FRAME]);
-        sum.add(&loud);
+    fn the_sum_is_exact_in_any_order() {
+        let mut sum = Sum::new(Rate::Narrow);
+        let (loud, own) = ([i16::MAX; FRAME], [i16::MIN; FRAME]);
         sum.add(&loud);
         sum.add(&own);
-        assert_eq!(sum.whole().samples()[0], i16::MAX);
-        assert_eq!(sum.minus(&loud).samples()[0], i16::MAX - 30_000);
-        assert_eq!(sum.minus(&own).samples()[159], i16::MAX);
-        assert_eq!(sum.minus_both(&loud, &loud).samples()[80], -30_000);
+        sum.add(&loud);
+        assert_eq!(sum.samples()[7], 2 * 32_767 - 32_768);
+        sum.subtract(&own);
+        sum.subtract(&loud);
+        let mut other = Sum::new(Rate::Narrow);
+        other.copy_from(&sum);
+        assert!(other.samples().iter().all(|sample| *sample == 32_767));
+        sum.clear();
+        assert!(sum.is_silent() && sum.samples().iter().all(|sample| *sample == 0));
     }
 }

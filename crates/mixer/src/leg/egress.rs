@@ -2,12 +2,20 @@
 
 use std::time::{Duration, Instant};
 
+use crate::codec::MAX_PAYLOAD;
 use crate::frame::{FRAME, TICK};
 use crate::rtp::{self, DigitSender, EventPacket, HEADER, Header, MAX_CSRC, Sent};
-use crate::units::{PayloadType, Ptime, RtpTime, Samples, SeqNo, Ssrc};
+use crate::units::{PayloadType, RtpTime, SeqNo, Ssrc};
+
+/// Bytes of the header extension that says how loud a packet is: the word that names the one-byte form, and one of elements
+/// (RFC 8285 section 4.2, RFC 6464 section 3).
+const EXTENSION: usize = 8;
 
 /// Room for the longest header before the payload, so that the payload is written once, wherever the header begins.
-const ROOM: usize = HEADER + 4 * MAX_CSRC;
+const ROOM: usize = HEADER + 4 * MAX_CSRC + EXTENSION;
+
+/// Room for the longest payload: 60 ms of G.711 or G.722, or 20 ms of anything.
+const PAYLOAD: usize = if MAX_PAYLOAD > 3 * FRAME { MAX_PAYLOAD } else { 3 * FRAME };
 
 /// The outgoing side of a leg.
 #[derive(Debug)]
@@ -15,12 +23,14 @@ pub(super) struct Outgoing {
     ssrc: Ssrc,
     sequence: SeqNo,
     clock: MediaClock,
-    packet: [u8; ROOM + 3 * FRAME],
+    packet: [u8; ROOM + PAYLOAD],
     /// The packet of this tick: from, to.
     ready: (usize, usize),
-    /// Frames of the packet that is being filled, and its timestamp.
+    /// Frames of the packet that is being filled, their bytes, its timestamp and how loud its loudest frame is.
     filled: usize,
+    bytes: usize,
     started: RtpTime,
+    level: Option<(u8, u8)>,
     /// The next audio packet is the first, or the first after a pause.
     mark: bool,
     packets: u64,
@@ -31,7 +41,9 @@ pub(super) struct Outgoing {
 /// Turns ticks, whose deadlines differ from shard to shard, into the timestamps of one leg.
 #[derive(Clone, Copy, Debug)]
 struct MediaClock {
-    first: RtpTime,
+    /// The timestamp of the last tick, and how much one lasts at the codec's clock rate.
+    stamp: RtpTime,
+    step: u32,
     epoch: Option<Instant>,
     /// The number of the last tick since `epoch`.
     tick: u64,
@@ -39,40 +51,49 @@ struct MediaClock {
 
 impl MediaClock {
     /// The timestamp of the tick at `now`; `None` when that tick has been served already, which happens when a leg moves to a
-    /// shard whose ticks come earlier.
-    fn tick(&mut self, now: Instant) -> Option<RtpTime> {
+    /// shard whose ticks come earlier. `rate` is the codec's clock rate: where it changes, the timestamp goes on at the new one
+    /// (RFC 7160 section 4.1).
+    fn tick(&mut self, now: Instant, rate: u32) -> Option<RtpTime> {
+        self.step = rate / TICKS_PER_SECOND;
         let Some(epoch) = self.epoch else {
             self.epoch = Some(now);
-            return Some(self.first);
+            return Some(self.stamp);
         };
-        let since = now.saturating_duration_since(epoch) + TICK / 2;
-        let tick = (since.as_nanos() / TICK.as_nanos()) as u64;
+        let since = nanos(now.saturating_duration_since(epoch) + TICK / 2);
+        let tick = since / nanos(TICK);
         if tick <= self.tick {
             return None;
         }
+        self.stamp = self.stamp.plus(((tick - self.tick) as u32).wrapping_mul(self.step));
         self.tick = tick;
-        Some(self.at_tick())
+        Some(self.stamp)
     }
 
     /// The media time at any moment, for a sender report.
     fn at(&self, now: Instant) -> RtpTime {
-        let Some(epoch) = self.epoch else { return self.first };
-        let last = epoch + Duration::from_nanos(self.tick.saturating_mul(TICK.as_nanos() as u64));
-        let since = Samples::from_duration(now.saturating_duration_since(last));
-        self.at_tick().plus(since.to_i64() as u32)
-    }
-
-    fn at_tick(&self) -> RtpTime {
-        self.first.plus((self.tick as u32).wrapping_mul(FRAME as u32))
+        let Some(epoch) = self.epoch else { return self.stamp };
+        let last = epoch + Duration::from_nanos(self.tick.saturating_mul(nanos(TICK)));
+        let since = nanos(now.saturating_duration_since(last));
+        self.stamp.plus((since.saturating_mul(u64::from(self.step)) / nanos(TICK)) as u32)
     }
 }
+
+/// Nanoseconds in 64 bits, which hold five centuries: a division by 128 bits would be most of a listener's tick.
+fn nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
+}
+
+const TICKS_PER_SECOND: u32 = 50;
 
 /// The format of a packet that leaves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Format<'a> {
     pub(super) payload_type: PayloadType,
-    pub(super) ptime: Ptime,
+    /// Frames in a packet.
+    pub(super) frames: usize,
     pub(super) csrcs: &'a [Ssrc],
+    /// The id of the level's header extension, and how loud the frame is.
+    pub(super) level: Option<(u8, u8)>,
 }
 
 impl Outgoing {
@@ -80,11 +101,13 @@ impl Outgoing {
         Self {
             ssrc,
             sequence,
-            clock: MediaClock { first: timestamp, epoch: None, tick: 0 },
-            packet: [0; ROOM + 3 * FRAME],
+            clock: MediaClock { stamp: timestamp, step: FRAME as u32, epoch: None, tick: 0 },
+            packet: [0; ROOM + PAYLOAD],
             ready: (0, 0),
             filled: 0,
+            bytes: 0,
             started: timestamp,
+            level: None,
             mark: true,
             packets: 0,
             octets: 0,
@@ -93,9 +116,9 @@ impl Outgoing {
     }
 
     /// A tick begins: nothing is ready. Gives its timestamp.
-    pub(super) fn begin_tick(&mut self, now: Instant) -> Option<RtpTime> {
+    pub(super) fn begin_tick(&mut self, now: Instant, clock_rate: u32) -> Option<RtpTime> {
         self.ready = (0, 0);
-        self.clock.tick(now)
+        self.clock.tick(now, clock_rate)
     }
 
     /// The packet of this tick.
@@ -114,20 +137,28 @@ impl Outgoing {
         self.mark = true;
     }
 
-    /// 20 ms of audio; the packet is ready when it holds as much as `format.ptime` says.
-    pub(super) fn audio(&mut self, now: RtpTime, codes: &[u8; FRAME], format: Format<'_>) {
-        if self.filled >= format.ptime.frames() || self.started.plus((self.filled * FRAME) as u32) != now {
-            self.filled = 0; // another packet time, or ticks were lost
+    /// 20 ms of audio, encoded; the packet is ready when it holds as many frames as `format` says. Nothing to send (empty) is a
+    /// pause within the stream, after which a talkspurt begins (RFC 3551 section 4.1).
+    pub(super) fn audio(&mut self, now: RtpTime, payload: &[u8], format: Format<'_>) {
+        let expected = self.started.plus(self.filled as u32 * self.clock.step);
+        if self.filled >= format.frames || expected != now || self.bytes + payload.len() > PAYLOAD {
+            self.filled = 0; // another packet time or codec, or ticks were lost
+        }
+        if payload.is_empty() {
+            self.pause();
+            return;
         }
         if self.filled == 0 {
-            self.started = now;
+            (self.started, self.bytes, self.level) = (now, 0, format.level);
         }
-        let at = ROOM + self.filled * FRAME;
-        self.packet[at..at + FRAME].copy_from_slice(codes);
+        let at = ROOM + self.bytes;
+        self.packet[at..at + payload.len()].copy_from_slice(payload);
         self.filled += 1;
-        if self.filled == format.ptime.frames() {
+        self.bytes += payload.len();
+        self.level = self.level.min(format.level); // in decibels below full scale: the least is the loudest
+        if self.filled == format.frames {
             let marker = std::mem::take(&mut self.mark);
-            self.finish(marker, self.started, self.filled * FRAME, format.payload_type, format.csrcs);
+            self.finish(marker, self.started, self.bytes, format.payload_type, format.csrcs, self.level);
             self.filled = 0;
         }
     }
@@ -137,7 +168,7 @@ impl Outgoing {
         self.pause();
         let payload = event.payload.to_bytes();
         self.packet[ROOM..ROOM + payload.len()].copy_from_slice(&payload);
-        self.finish(event.marker, event.timestamp, payload.len(), payload_type, &[]);
+        self.finish(event.marker, event.timestamp, payload.len(), payload_type, &[], None);
     }
 
     fn finish(
@@ -147,12 +178,20 @@ impl Outgoing {
         payload: usize,
         payload_type: PayloadType,
         csrcs: &[Ssrc],
+        level: Option<(u8, u8)>,
     ) {
         let csrcs = &csrcs[..csrcs.len().min(MAX_CSRC)];
-        let from = ROOM - HEADER - 4 * csrcs.len();
+        let to = ROOM - if level.is_some() { EXTENSION } else { 0 };
+        let from = to - HEADER - 4 * csrcs.len();
         let header =
             Header { marker, payload_type, sequence: self.sequence, timestamp, ssrc: self.ssrc, csrcs };
-        rtp::write_header(&header, &mut self.packet[from..ROOM]);
+        rtp::write_header(&header, &mut self.packet[from..to]);
+        if let Some((id, level)) = level {
+            self.packet[from] |= 0x10; // an extension follows
+            let voice = if csrcs.is_empty() { 0 } else { 0x80 };
+            let element = [0xbe, 0xde, 0, 1, id << 4, voice | level, 0, 0];
+            self.packet[to..ROOM].copy_from_slice(&element);
+        }
         self.ready = (from, ROOM + payload);
         self.sequence = self.sequence.next();
         self.packets += 1;
@@ -167,9 +206,9 @@ mod tests {
     #[test]
     fn timestamps_follow_the_media_clock_when_the_phase_of_the_ticks_changes() {
         let start = crate::testing::epoch();
-        let mut clock = MediaClock { first: RtpTime::new(1_000), epoch: None, tick: 0 };
+        let mut clock = MediaClock { stamp: RtpTime::new(1_000), step: 160, epoch: None, tick: 0 };
         let stamps: Vec<_> = [0, 20, 40, 47, 67, 127, 147]
-            .map(|millis| clock.tick(start + Duration::from_millis(millis)).map(RtpTime::to_wire))
+            .map(|millis| clock.tick(start + Duration::from_millis(millis), 8_000).map(RtpTime::to_wire))
             .into();
         let expected = [Some(0), Some(1), Some(2), None, Some(3), Some(6), Some(7)];
         assert_eq!(stamps, expected.map(|tick| tick.map(|tick| 1_000 + tick * 160)));
@@ -182,9 +221,10 @@ mod tests {
         let mut out = Outgoing::new(Ssrc::new(1), SeqNo::new(65_535), RtpTime::new(0));
         let mut sent = Vec::new();
         for tick in 0..12_u8 {
-            let now = out.begin_tick(start + TICK * u32::from(tick)).expect("its first service");
-            let ptime = if tick < 6 { Ptime::Ms60 } else { Ptime::Ms40 };
-            let format = Format { payload_type: PayloadType::PCMA, ptime, csrcs: &[Ssrc::new(3)] };
+            let now = out.begin_tick(start + TICK * u32::from(tick), 8_000).expect("its first service");
+            let frames = if tick < 6 { 3 } else { 2 };
+            let csrcs = &[Ssrc::new(3)];
+            let format = Format { payload_type: PayloadType::PCMA, frames, csrcs, level: None };
             out.audio(now, &[tick; FRAME], format);
             if let Some(datagram) = out.ready() {
                 let packet = rtp::Packet::parse(datagram).expect("ours is valid");

@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::{Direction, MediaConfig};
 use crate::codec::Codec;
-use crate::frame::Frame;
 use crate::jitter::{Playout, Pull};
 use crate::rtp::{Detector, EventPayload, Packet, Reception, ReceptionBlock, Source, Verdict};
-use crate::units::{PayloadType, Samples, Ssrc};
+use crate::units::{PayloadType, Rate, Samples, Ssrc};
 
 /// What a datagram turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,12 +194,19 @@ impl Incoming {
         Taken { ingress, pressed }
     }
 
-    /// The 20 ms of this tick, at the rate of the codec that arrives. `unheard_below` as in [`Playout::pull`].
-    pub(super) fn pull(&mut self, now: Instant, unheard_below: Option<u16>, frame: &mut Frame) -> Pull {
-        let pull = self.playout.pull(now, unheard_below);
-        frame.set_rate(self.playout.rate());
-        frame.samples_mut().copy_from_slice(self.playout.samples());
-        pull
+    /// The 20 ms of this tick, which are in [`Incoming::samples`] then. `unheard_below` as in [`Playout::pull`].
+    pub(super) fn pull(&mut self, now: Instant, unheard_below: Option<u16>) -> Pull {
+        self.playout.pull(now, unheard_below)
+    }
+
+    /// What was pulled last, and its rate, which is that of the codec that arrives.
+    pub(super) fn samples(&self) -> (&[i16], Rate) {
+        (self.playout.samples(), self.playout.rate())
+    }
+
+    /// How loud it is: mean absolute sample value.
+    pub(super) fn level(&self) -> u16 {
+        self.playout.level()
     }
 
     fn handle_audio(&mut self, arrival: Instant, packet: &Packet<'_>, codec: Codec) -> Ingress {
@@ -259,12 +265,12 @@ const STATIC: [(PayloadType, Codec); 2] =
 /// mid-stream, and some do right after the answer; a gateway with a wideband codec falls back to one of them.
 fn codec_of(kind: PayloadType, media: MediaConfig) -> Option<Codec> {
     if kind == media.audio_pt {
-        return Some(media.codec.into());
+        return Some(media.codec);
     }
     STATIC.iter().find(|(known, _)| *known == kind).map(|(_, codec)| *codec)
 }
 
 /// Everything that [`codec_of`] may answer, the agreed codec first.
 fn codecs(media: MediaConfig) -> [Codec; 3] {
-    [media.codec.into(), Codec::Pcmu, Codec::Pcma]
+    [media.codec, Codec::Pcmu, Codec::Pcma]
 }

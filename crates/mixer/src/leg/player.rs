@@ -19,6 +19,17 @@ pub(crate) struct Player {
 struct Item {
     clip: Clip,
     except: Option<LegId>,
+    over: bool,
+}
+
+/// 20 ms of a clip.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Playing<'a> {
+    pub(crate) pcm: &'a [i16],
+    /// Who is not to hear it.
+    pub(crate) except: Option<LegId>,
+    /// It is mixed over what is heard otherwise, instead of replacing it.
+    pub(crate) over: bool,
 }
 
 impl Default for Player {
@@ -29,20 +40,29 @@ impl Default for Player {
 
 impl Player {
     /// Adds a clip; gives it back when there is no room.
-    pub(crate) fn push(&mut self, clip: Clip, except: Option<LegId>) -> Result<(), Clip> {
+    pub(crate) fn push(&mut self, clip: Clip, except: Option<LegId>, over: bool) -> Result<(), Clip> {
         if self.queue.len() == CLIPS {
             return Err(clip);
         }
-        self.queue.push_back(Item { clip, except });
+        self.queue.push_back(Item { clip, except, over });
         Ok(())
     }
 
-    /// The 20 ms of this tick at `rate` and who is not to hear it; the place moves on. Take the ended clips first.
-    pub(crate) fn frame(&mut self, rate: Rate) -> Option<(&[i16], Option<LegId>)> {
+    /// The 20 ms of this tick at `rate`. Take the ended clips first.
+    pub(crate) fn playing(&self, rate: Rate) -> Option<Playing<'_>> {
         let item = self.queue.front()?;
-        let frame = item.clip.sound.frame(rate, self.next)?;
-        self.next += 1;
-        Some((frame, item.except))
+        let pcm = item.clip.sound.frame(rate, self.next)?;
+        Some(Playing { pcm, except: item.except, over: item.over })
+    }
+
+    /// True when nothing is playing or waiting.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// The tick is over: the place moves on.
+    pub(crate) fn advance(&mut self) {
+        self.next += usize::from(!self.queue.is_empty());
     }
 
     /// The first clip, if it has been played to its end.
@@ -70,7 +90,7 @@ mod tests {
     fn clips_are_played_one_after_the_other_and_come_back_when_they_ended() {
         let mut player = Player::default();
         for (token, frames) in [(1, 2), (2, 0), (3, 1)] {
-            player.push(clip(token, frames), None).expect("room");
+            player.push(clip(token, frames), None, false).expect("room");
         }
         let mut heard = Vec::new();
         let mut ended = Vec::new();
@@ -78,7 +98,8 @@ mod tests {
             while let Some(clip) = player.take_ended() {
                 ended.push((heard.len(), clip.token));
             }
-            heard.extend(player.frame(Rate::Narrow).map(|(frame, _)| frame[0]));
+            heard.extend(player.playing(Rate::Narrow).map(|playing| playing.pcm[0]));
+            player.advance();
         }
         assert_eq!(heard, [1, 1, 3]);
         assert_eq!(ended, [(2, 1), (2, 2), (3, 3)]);
@@ -87,7 +108,7 @@ mod tests {
     #[test]
     fn a_clip_without_room_comes_back_at_once() {
         let mut player = Player::default();
-        assert!((0..CLIPS as u64).all(|token| player.push(clip(token, 1), None).is_ok()));
-        assert_eq!(player.push(clip(99, 1), None).expect_err("full").token, 99);
+        assert!((0..CLIPS as u64).all(|token| player.push(clip(token, 1), None, false).is_ok()));
+        assert_eq!(player.push(clip(99, 1), None, false).expect_err("full").token, 99);
     }
 }

@@ -8,6 +8,7 @@ mod media;
 mod mix;
 mod moving;
 mod phone;
+mod rates;
 mod scenarios;
 mod silence;
 mod speech;

@@ -27,10 +27,11 @@ pub(crate) fn config(id: u64, codec: G711) -> LegConfig {
     LegConfig {
         id: LegId(id),
         media: MediaConfig {
-            codec,
+            codec: codec.into(),
             audio_pt: if codec == G711::Pcmu { PayloadType::PCMU } else { PayloadType::PCMA },
             event_pt: Some(PayloadType::new(EVENT)),
             ptime: Ptime::Ms20,
+            audio_level: None,
         },
         direction: Direction::SendRecv,
         ssrc: Ssrc::new(0x1000 + id as u32),

@@ -1,0 +1,193 @@
+//! A stream of one leg's own, for what nobody else hears: the mix without its own voice, a prompt, a whisper.
+
+use crate::codec::{Codec, Encoder, MAX_PAYLOAD};
+use crate::gain::bridge;
+use crate::limiter::Limiter;
+use crate::resample::Resampler;
+use crate::sum::Sum;
+use crate::units::{MAX_FRAME, Rate};
+
+/// Ticks for which a leg stays on its own stream after it could share again, while its encoder's state and the shared one's, which
+/// now encode the same, become alike.
+const fn settling(codec: Codec) -> u8 {
+    match codec {
+        Codec::Pcmu | Codec::Pcma => 0,
+        Codec::G722 => 10,
+        Codec::Opus(_) => 3,
+    }
+}
+
+/// The longest that a leg waits for a good moment to share again: ten seconds.
+const PATIENCE: u16 = 500;
+
+/// From the sum of a tick to a payload: one limiter and one encoder.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own")]
+pub(crate) struct Own {
+    pub(super) limiter: Limiter,
+    /// From the conference's rate to the codec's.
+    pub(super) converter: Resampler,
+    pub(super) encoder: Encoder,
+    /// In use, instead of the shared stream.
+    on: bool,
+    /// Needed in this tick.
+    needed: bool,
+    /// Ticks to stay after it was needed last, and ticks waited beyond that.
+    settle: u8,
+    waited: u16,
+    leaving: bool,
+    /// What comes next does not continue what was heard before.
+    fresh: bool,
+    /// It does so because the conference or its rate has changed: filters begin anew.
+    entered: bool,
+    /// It has not been needed since.
+    arriving: bool,
+    /// The last sample that was encoded.
+    pub(super) last: i16,
+    /// The kind of sound in the last tick: a clip, or the mix.
+    clip: bool,
+}
+
+/// Room for what one leg hears, on its way.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    /// What the leg is to hear.
+    pub(crate) heard: Sum,
+    /// The same after the limiter, at the conference's rate.
+    pub(crate) pcm: Vec<i16>,
+    /// The same at the codec's rate, where that is another.
+    converted: Box<[i16; MAX_FRAME]>,
+    /// The same, encoded.
+    pub(crate) payload: [u8; MAX_PAYLOAD],
+}
+
+impl Bench {
+    /// It allocates.
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self {
+            heard: Sum::new(rate),
+            pcm: vec![0; rate.frame()],
+            converted: Box::new([0; MAX_FRAME]),
+            payload: [0; MAX_PAYLOAD],
+        }
+    }
+}
+
+impl Own {
+    /// For a leg with this codec, in a conference at the codec's own rate until [`Own::enter`]. It allocates.
+    pub(crate) fn new(codec: Codec) -> Self {
+        Self {
+            limiter: Limiter::new(codec.rate()),
+            converter: Resampler::new(codec.rate(), codec.rate()),
+            encoder: Encoder::new(codec),
+            on: true,
+            needed: false,
+            settle: 0,
+            waited: 0,
+            leaving: false,
+            fresh: false,
+            entered: false,
+            arriving: false,
+            last: 0,
+            clip: false,
+        }
+    }
+
+    /// Another codec from now on. It allocates.
+    pub(crate) fn change_codec(&mut self, codec: Codec) {
+        if codec != self.encoder.codec() {
+            self.encoder = Encoder::new(codec);
+        }
+    }
+
+    /// The leg sits down in a conference of this rate, or that rate changes: what it heard before fades out, what it hears from
+    /// now on fades in.
+    pub(crate) fn enter(&mut self, rate: Rate) {
+        self.limiter.change_rate(rate);
+        self.limiter.fade_out();
+        let to = self.encoder.codec().rate();
+        if (self.converter.from(), self.converter.to()) != (rate, to) {
+            self.converter = self.limiter.start_of(rate, to);
+        }
+        self.fresh = true;
+        self.entered = true;
+        self.arriving = true;
+        self.on = true;
+        self.settle = 1 + settling(self.encoder.codec()); // at least the tick that fades
+        self.waited = 0;
+    }
+
+    /// True when the far end's decoder builds on what this stream sent before. Who has just come does not wait for a pause.
+    pub(super) fn has_memory(&self) -> bool {
+        settling(self.encoder.codec()) > 0 && !self.arriving
+    }
+
+    /// True while the leg is on its own stream.
+    pub(crate) fn is_on(&self) -> bool {
+        self.on
+    }
+
+    /// The leg needs its own stream in this tick.
+    pub(super) fn start(&mut self) {
+        self.on = true;
+        self.needed = true;
+        self.arriving = false;
+        self.settle = settling(self.encoder.codec());
+        self.waited = 0;
+    }
+
+    /// Whether the leg goes on with its own stream in this tick; otherwise it would share again, if the shared one is `ready`.
+    pub(crate) fn stays(&mut self, ready: bool) -> bool {
+        self.leaving = false;
+        if std::mem::take(&mut self.needed) {
+            return true;
+        }
+        if self.on && self.settle > 0 {
+            self.settle -= 1;
+            self.leaving = self.settle == 0 && settling(self.encoder.codec()) > 0;
+            return true;
+        }
+        if self.on && !ready && self.waited < PATIENCE {
+            self.waited += 1;
+            self.leaving = settling(self.encoder.codec()) > 0;
+            return true;
+        }
+        false
+    }
+
+    /// True when the next tick may be the shared stream's, whose encoder is to be warm then.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
+    /// The leg shares again.
+    pub(super) fn stop(&mut self) {
+        self.on = false;
+    }
+
+    /// Encodes what is in `bench.heard`; `clip` says whether that is a clip or the mix. Gives the bytes of the payload; 0 means that
+    /// nothing is to be sent.
+    pub(crate) fn encode(&mut self, bench: &mut Bench, clip: bool) -> usize {
+        if self.clip != clip {
+            self.clip = clip;
+            self.limiter.fade_out();
+            self.fresh = true;
+        }
+        if std::mem::take(&mut self.fresh) {
+            bench.heard.fade_in();
+        }
+        self.limiter.run(bench.heard.samples(), &mut bench.pcm);
+        let pcm = if self.converter.from() == self.converter.to() {
+            &mut bench.pcm[..]
+        } else {
+            let converted = &mut bench.converted[..self.converter.to().frame()];
+            self.converter.frame(&bench.pcm, converted);
+            converted
+        };
+        if std::mem::take(&mut self.entered) {
+            bridge(self.last, pcm);
+        }
+        self.last = pcm[pcm.len() - 1];
+        self.encoder.encode(pcm, &mut bench.payload)
+    }
+}
