@@ -174,7 +174,8 @@ fn the_greeting_starts_with_the_first_packet_and_no_tick_of_it_is_cut() {
     let after = began.saturating_sub(first_packet);
     assert!(after < Duration::from_millis(100), "{after:?}");
     let loud = ear.packets.iter().filter(|packet| packet.pcm.iter().any(|sample| *sample > 4000)).count();
-    assert_eq!(loud, 2 * TICKS, "every tick of both prompts");
+    // The limiter's 2 ms carry the end of the last tick into one more packet.
+    assert_eq!(loud, 2 * TICKS + 1, "every tick of both prompts");
     world.close();
 }
 
