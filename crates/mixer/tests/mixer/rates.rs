@@ -174,7 +174,7 @@ fn listeners_share_one_encode_for_each_codec_whoever_whispers() {
     let before = room.encodes();
     room.run(50);
     assert_eq!(room.encodes() - before, 50 * 5, "four codecs, and the talker's own");
-    let clip = mixer::Clip::from_pcm(1, Rate::Narrow, &[3_000; 160 * 100]);
+    let clip = mixer::Clip::from_pcm(1, Rate::Narrow, &vec![3_000; 160 * 100]);
     room.shard.apply(room.now, Command::Whisper { leg: LegId(7), clip });
     let before = room.encodes();
     room.run(50);
