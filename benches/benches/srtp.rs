@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use mixer::srtp::{Keys, LegSrtp, MAX_OVERHEAD, Srtp, SrtpConfig, Suite};
 use mixer::{
-    Command, ConferenceId, Direction, G711, Leg, LegConfig, LegId, MediaConfig, PayloadType, Ptime, RtpTime,
-    Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
+    Codec, Command, ConferenceId, Direction, G711, Leg, LegConfig, LegId, MediaConfig, PayloadType, Ptime,
+    RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
 };
 
 const LENGTH: usize = 172;
@@ -106,10 +106,11 @@ fn config(n: usize) -> LegConfig {
     LegConfig {
         id: LegId(n as u64),
         media: MediaConfig {
-            codec: G711::Pcmu,
+            codec: Codec::Pcmu,
             audio_pt: PayloadType::PCMU,
             event_pt: None,
             ptime: Ptime::Ms20,
+            audio_level: None,
         },
         direction: Direction::SendRecv,
         ssrc: Ssrc::new(n as u32),

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use mixer::{
-    Command, ConferenceId, Direction, FRAME, G711, Leg, LegConfig, LegId, MediaConfig, PayloadType, Ptime,
-    RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
+    Codec, Command, ConferenceId, Direction, FRAME, G711, Leg, LegConfig, LegId, MediaConfig, PayloadType,
+    Ptime, RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
 };
 
 const HEADER: usize = 12;
@@ -69,10 +69,11 @@ fn config(n: usize) -> LegConfig {
     LegConfig {
         id: LegId(n as u64),
         media: MediaConfig {
-            codec: G711::Pcmu,
+            codec: Codec::Pcmu,
             audio_pt: PayloadType::PCMU,
             event_pt: None,
             ptime: Ptime::Ms20,
+            audio_level: None,
         },
         direction: Direction::SendRecv,
         ssrc: Ssrc::new(n as u32),

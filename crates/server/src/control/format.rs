@@ -13,6 +13,10 @@ const PREPARED_LOSS: u8 = 5;
 pub(super) fn media(negotiated: &Negotiated) -> mixer::MediaConfig {
     mixer::MediaConfig {
         codec: law(negotiated.codec),
+        audio_level: negotiated
+            .audio_level
+            .filter(|level| direction(level.direction).sends())
+            .map(|level| level.id),
         audio_pt: mixer::PayloadType::new(negotiated.audio_pt),
         event_pt: negotiated.event_pt.map(mixer::PayloadType::new),
         ptime: mixer::Ptime::nearest(negotiated.ptime_ms),
@@ -26,10 +30,10 @@ pub(super) fn capabilities(profile: &Profile) -> sdp::Capabilities {
     capabilities
 }
 
-fn law(codec: sdp::Codec) -> mixer::G711 {
+fn law(codec: sdp::Codec) -> mixer::Codec {
     match codec {
-        sdp::Codec::Pcmu => mixer::G711::Pcmu,
-        sdp::Codec::Pcma => mixer::G711::Pcma,
+        sdp::Codec::Pcmu => mixer::Codec::Pcmu,
+        sdp::Codec::Pcma => mixer::Codec::Pcma,
         sdp::Codec::G722 | sdp::Codec::Opus => unreachable!("neither offered nor accepted"),
     }
 }
