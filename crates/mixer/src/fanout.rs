@@ -31,8 +31,8 @@ pub(crate) struct Fanout {
     pcm: Vec<i16>,
     /// The tick that it is of.
     limited: u64,
-    /// The last sample of it at each rate, and whether it goes on there through other filters.
-    last: [i16; Rate::ALL.len()],
+    /// The last samples of it at each rate, and whether it goes on there through other filters.
+    last: [[i16; 2]; Rate::ALL.len()],
     seams: [bool; Rate::ALL.len()],
     /// The same at the other rates, where a codec needs one.
     converted: [Option<Box<Converted>>; Rate::ALL.len()],
@@ -83,7 +83,7 @@ pub(crate) struct Heard<'a> {
 
 impl Converted {
     /// The mix of a tick, converted once.
-    fn at(&mut self, tick: u64, mix: &[i16], last: &mut i16, seam: &mut bool) -> &[i16] {
+    fn at(&mut self, tick: u64, mix: &[i16], last: &mut [i16; 2], seam: &mut bool) -> &[i16] {
         let pcm = &mut self.pcm[..self.resampler.to().frame()];
         if self.tick != tick {
             self.resampler.frame(mix, pcm);
@@ -94,12 +94,12 @@ impl Converted {
     }
 }
 
-/// Where filters have changed, without a step; and remembers the last sample.
-fn go_on(last: &mut i16, seam: &mut bool, pcm: &mut [i16]) {
+/// Where filters have changed, without a step; and remembers the last samples.
+fn go_on(last: &mut [i16; 2], seam: &mut bool, pcm: &mut [i16]) {
     if std::mem::take(seam) {
         bridge(*last, pcm);
     }
-    *last = pcm[pcm.len() - 1];
+    *last = [pcm[pcm.len() - 2], pcm[pcm.len() - 1]];
 }
 
 /// Contributing sources of a packet.
@@ -141,7 +141,7 @@ impl Fanout {
         Self {
             tick: 1,
             rate,
-            last: [0; Rate::ALL.len()],
+            last: [[0; 2]; Rate::ALL.len()],
             seams: [false; Rate::ALL.len()],
             converted: [const { None }; Rate::ALL.len()],
             limiter: Limiter::new(rate),
@@ -191,7 +191,6 @@ impl Fanout {
         }
         self.rate = rate;
         self.limiter.change_rate(rate);
-        self.limiter.fade_out();
         self.pcm = vec![0; rate.frame()];
         self.converted = [const { None }; Rate::ALL.len()];
         self.bench = Bench::new(rate);
@@ -203,7 +202,7 @@ impl Fanout {
     fn prepare(&mut self, to: Rate) {
         if to != self.rate {
             self.converted[to.index()].get_or_insert_with(|| {
-                let resampler = self.limiter.start_of(self.rate, to);
+                let resampler = Resampler::new(self.rate, to);
                 Box::new(Converted { resampler, pcm: [0; MAX_FRAME], tick: self.limited })
             });
         }

@@ -144,13 +144,17 @@ pub(crate) fn glide(samples: &mut [i16], from: f32, to: f32, over: usize) {
     }
 }
 
-/// Makes `samples` go on from `last`, where something else begins: the step between them is spread over 5 ms.
-pub(crate) fn bridge(last: i16, samples: &mut [i16]) {
-    let step = i32::from(last) - i32::from(samples[0]);
-    let over = samples.len() as i32 / 4;
-    for (n, sample) in (0..over).zip(samples) {
-        let moved = i32::from(*sample) + step * (over - n) / over;
-        *sample = moved.clamp(-CEILING, CEILING) as i16;
+/// Makes `samples` go on from the `last` two before them, where something else begins: the difference in value and in slope
+/// dies away within 2 ms.
+pub(crate) fn bridge(last: [i16; 2], samples: &mut [i16]) {
+    let at = |sample: i16| f32::from(sample);
+    let over = samples.len() / 10;
+    let step = at(last[1]) - at(samples[0]);
+    let slope = (at(last[1]) - at(last[0])) - (at(samples[1]) - at(samples[0]));
+    for (n, sample) in samples.iter_mut().take(over).enumerate() {
+        let (n, left) = (n as f32 + 1.0, 1.0 - (n as f32 + 1.0) / over as f32);
+        let moved = at(*sample) + (step + slope * n) * left * left;
+        *sample = (moved.round_ties_even() as i32).clamp(-CEILING, CEILING) as i16;
     }
 }
 

@@ -5,8 +5,7 @@
 //! are averaged, which makes the ramp down. A block leaves four steps after it came, so every value in the averages that shape
 //! it has seen it: no sample ever gets above [`CEILING`]. While nothing comes near the ceiling, the samples pass unchanged.
 
-use crate::resample::Resampler;
-use crate::units::{MAX_FRAME, Rate};
+use crate::units::Rate;
 
 /// The highest magnitude that leaves: 0.2 dB below full scale, and below the overload of both laws of G.711.
 pub(crate) const CEILING: i32 = 32_000;
@@ -58,15 +57,6 @@ impl Limiter {
         self.needs.iter().chain(&self.gains).all(|gain| *gain >= 1.0)
     }
 
-    /// A resampler behind this limiter, which begins as if what leaves next had been there before: without a step.
-    pub(crate) fn start_of(&self, from: Rate, to: Rate) -> Resampler {
-        let mut resampler = Resampler::new(from, to);
-        let (before, mut unused) =
-            ([self.tail[0].clamp(-CEILING, CEILING) as i16; MAX_FRAME], [0; MAX_FRAME]);
-        resampler.frame(&before[..from.frame()], &mut unused[..to.frame()]);
-        resampler
-    }
-
     /// True when nothing waits to leave.
     pub(crate) fn is_silent(&self) -> bool {
         self.tail[..Self::delay(self.rate)].iter().all(|sample| *sample == 0)
@@ -79,13 +69,9 @@ impl Limiter {
         (self.rate, self.needs, self.gains, self.hold) = (other.rate, other.needs, other.gains, other.hold);
     }
 
-    /// From now on at another rate; what has not left yet is held or thinned out, which only does for 2 ms that fade out.
+    /// From now on at another rate. What has not left yet is dropped.
     pub(crate) fn change_rate(&mut self, rate: Rate) {
-        let (from, to) = (Self::delay(self.rate), Self::delay(rate));
-        let old = self.tail;
-        for (n, sample) in self.tail[..to].iter_mut().enumerate() {
-            *sample = old[n * from / to];
-        }
+        self.tail = [0; TAIL];
         self.rate = rate;
     }
 

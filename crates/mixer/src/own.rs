@@ -42,8 +42,8 @@ pub(crate) struct Own {
     entered: bool,
     /// It has not been needed since.
     arriving: bool,
-    /// The last sample that was encoded.
-    pub(super) last: i16,
+    /// The last samples that were encoded.
+    pub(super) last: [i16; 2],
     /// The kind of sound in the last tick: a clip, or the mix.
     clip: bool,
 }
@@ -88,7 +88,7 @@ impl Own {
             fresh: false,
             entered: false,
             arriving: false,
-            last: 0,
+            last: [0; 2],
             clip: false,
         }
     }
@@ -104,10 +104,9 @@ impl Own {
     /// now on fades in.
     pub(crate) fn enter(&mut self, rate: Rate) {
         self.limiter.change_rate(rate);
-        self.limiter.fade_out();
         let to = self.encoder.codec().rate();
         if (self.converter.from(), self.converter.to()) != (rate, to) {
-            self.converter = self.limiter.start_of(rate, to);
+            self.converter = Resampler::new(rate, to);
         }
         self.fresh = true;
         self.entered = true;
@@ -187,7 +186,7 @@ impl Own {
         if std::mem::take(&mut self.entered) {
             bridge(self.last, pcm);
         }
-        self.last = pcm[pcm.len() - 1];
+        self.last = [pcm[pcm.len() - 2], pcm[pcm.len() - 1]];
         self.encoder.encode(pcm, &mut bench.payload)
     }
 }

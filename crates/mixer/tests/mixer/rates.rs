@@ -107,6 +107,12 @@ impl Room {
 }
 
 impl Phone {
+    /// The largest second difference of what was heard from sample `from` on, which a click makes large: a tone has little.
+    fn roughness(&self, from: usize) -> i32 {
+        let bend = |w: &[i16]| (i32::from(w[0]) - 2 * i32::from(w[1]) + i32::from(w[2])).abs();
+        self.heard[from..].windows(3).map(bend).max().unwrap_or(0)
+    }
+
     /// How loud a tone is in the last half second.
     fn hears(&self, hertz: f64) -> f64 {
         let rate = self.decoder.codec().rate().hz() as usize;
@@ -179,6 +185,28 @@ fn listeners_share_one_encode_for_each_codec_whoever_whispers() {
     let before = room.encodes();
     room.run(50);
     assert_eq!(room.encodes() - before, 50 * 6, "and the one who is whispered to");
+}
+
+#[test]
+fn a_change_of_the_rate_does_not_click() {
+    for wide in [Codec::G722, OPUS] {
+        let mut room = Room::new(MixConfig::default());
+        room.join(0, Codec::Pcmu, Some(300.0));
+        room.join(1, Codec::Pcmu, None);
+        room.join(2, Codec::Pcmu, Some(300.0));
+        room.run(50);
+        let from = room.phones[1].heard.len();
+        let steady = room.phones.iter().map(|phone| phone.roughness(from - 4_000)).collect::<Vec<_>>();
+        room.join(3, wide, None);
+        room.run(25);
+        room.leave(3);
+        room.run(25);
+        for (phone, steady) in room.phones.iter().zip(steady) {
+            // The tone's own bend and that of G.711's steps; fading within 2 ms bends as much again.
+            let rough = phone.roughness(from);
+            assert!(rough <= steady * 2 + 600, "{}: {rough}, steady {steady}", phone.leg);
+        }
+    }
 }
 
 /// The seam when a listener begins to talk (own stream) and when he stops (shared again), on a tone that somebody else sends: the
