@@ -1,4 +1,4 @@
-//! A baresip telephone with SRTP in a meeting with one in the clear.
+//! A baresip telephone with each of its codecs, and with SRTP, in a meeting with one of G.711 in the clear.
 
 use std::time::Duration;
 
@@ -54,4 +54,23 @@ async fn a_baresip_telephone_with_srtp_is_heard_and_hears() {
     let options = ["--srtp", "srtp-mand", "--codec", "pcma"];
     let printed = meets("srtp", trunk, &options, "PCMA", Some(suite)).await;
     assert!(printed.contains(&format!("SRTP is Enabled (cryptosuite={suite})")), "{printed}");
+}
+#[tokio::test(flavor = "multi_thread")]
+async fn a_baresip_telephone_with_g722_is_heard_and_hears() {
+    if !Phone::is_here() {
+        return;
+    }
+    meets("g722", "codecs = [\"g722\", \"pcma\"]", &["--codec", "g722"], "G722", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_baresip_telephone_with_opus_under_srtp_is_heard_and_hears() {
+    if !Phone::is_here() {
+        return;
+    }
+    let options = ["--codec", "opus", "--srtp", "srtp"];
+    let suite = "AES_CM_128_HMAC_SHA1_80";
+    let trunk =
+        "codecs = [\"opus\", \"pcma\"]\nsrtp = \"optional\"\nsrtp_suites = [\"AES_CM_128_HMAC_SHA1_80\"]";
+    meets("opus", trunk, &options, "opus", Some(suite)).await;
 }

@@ -8,6 +8,7 @@ static ALLOCATOR: mixer::guard::GuardedAllocator = mixer::guard::GuardedAllocato
 
 mod attendant;
 mod cast;
+mod codecs;
 mod dial_out;
 mod drain;
 mod forgers;

@@ -110,20 +110,6 @@ impl Ear {
         self.packets.clear();
     }
 
-    /// The most that is in a 20 ms piece of what came during `when` beside a tone, as the root of its mean square: the noise
-    /// of the codec, or a click.
-    pub fn most_beside(&self, frequency: u32, when: &Range<Duration>) -> f64 {
-        let packets = self.packets.iter().filter(|packet| when.contains(&packet.at));
-        let beside = |piece: &[i16], rate| {
-            let power: f64 = piece.iter().map(|&sample| f64::from(sample).powi(2)).sum();
-            let tone = goertzel(piece, frequency, rate);
-            (power / piece.len() as f64 - tone * tone / 2.0).max(0.0).sqrt()
-        };
-        packets
-            .flat_map(|packet| packet.pieces().map(|piece| beside(piece, packet.rate())))
-            .fold(0.0, f64::max)
-    }
-
     /// How loud a tone is in what came during `when`: its amplitude, averaged over 20 ms pieces.
     pub fn level(&self, frequency: u32, when: &Range<Duration>) -> f64 {
         let mut sum = 0.0;

@@ -406,8 +406,8 @@ fn sources(shards: &[ShardDoor], sip: &Arc<SipIo>, spool: &Spool) -> Sources {
 }
 
 fn start_shards(config: &Config, reports: &Arc<Notify>) -> anyhow::Result<Vec<ShardDoor>> {
-    let mix = mixer::MixConfig { sabotage: config.media.sabotage, ..mixer::MixConfig::default() };
-    if let Some(sabotage) = config.media.sabotage {
+    let mix = config.media.mix;
+    if let Some(sabotage) = mix.sabotage {
         tracing::warn!(?sabotage, "the mix is broken on purpose");
     }
     (0..config.media.shards)

@@ -199,6 +199,8 @@ impl<'a> Check<'a> {
                 None
             }
         };
+        let talkers = self.within("media.talkers", &media.talkers, 1..=mixer::MixConfig::MAX_TALKERS);
+        let mix = mixer::MixConfig { talkers, agc: media.agc, full_band: media.full_band, sabotage };
         let shards = self.within("media.shards", &media.shards, 0..=256);
         let priority = self.within("media.realtime_priority", &media.realtime_priority, 0..=99);
         let busy = self.within("media.max_load", &media.max_load, 0.05..=1.0);
@@ -215,7 +217,7 @@ impl<'a> Check<'a> {
             limits: LoadLimits { busy, late: Duration::from_millis(late) },
             prompts: (self.resolve(&media.prompts), media.prompt_map.as_deref().map(|map| self.resolve(map))),
             silence_timeout: Duration::from_secs(silence),
-            sabotage,
+            mix,
         })
     }
 

@@ -158,6 +158,12 @@ pub struct Media {
     pub silence_timeout_seconds: Spanned<u64>,
     /// Seats that a conference has room for.
     pub seats_per_conference: Spanned<usize>,
+    /// How many of the loudest are heard at once, 1 to 15.
+    pub talkers: Spanned<usize>,
+    /// Raise quiet talkers and lower loud ones, so that both are understood.
+    pub agc: bool,
+    /// Mix at 48 kHz where two legs or more can carry it; otherwise never above 16 kHz.
+    pub full_band: bool,
     /// Break the mix on purpose, so that the demo can prove that it would notice.
     pub sabotage: Option<Spanned<String>>,
 }
@@ -177,6 +183,9 @@ impl Default for Media {
             prompt_map: None,
             silence_timeout_seconds: Spanned::new(0..0, 30),
             seats_per_conference: Spanned::new(0..0, 300),
+            talkers: Spanned::new(0..0, mixer::MixConfig::default().talkers),
+            agc: true,
+            full_band: true,
             sabotage: None,
         }
     }

@@ -74,8 +74,8 @@ pub struct Media {
     pub prompts: (PathBuf, Option<PathBuf>),
     /// A leg that sends nothing for so long is hung up.
     pub silence_timeout: Duration,
-    /// The demo's proof that it would notice a broken mix.
-    pub sabotage: Option<mixer::Sabotage>,
+    /// How conferences mix.
+    pub mix: mixer::MixConfig,
 }
 
 impl Config {
@@ -186,6 +186,7 @@ mod tests {
             ("media", "silence_timeout_seconds = 0", "1 to 86400"),
             ("media", "realtime_priority = 100", "0 to 99"),
             ("media", "shards = 1000", "0 to 256"),
+            ("media", "talkers = 16", "1 to 15"),
             ("media", "max_load = 1.5", "0.05 to 1"),
             ("media", "max_late_milliseconds = 0", "1 to 10000"),
             ("usage", "group_milliseconds = 1001", "0 to 1000"),

@@ -10,7 +10,7 @@ use trunk::{Peer, Profile};
 
 use super::leg::Leg;
 use super::media::foreign;
-use super::{Control, Door, Now, format};
+use super::{Control, Door, Now};
 use crate::config::sip_transport as transport;
 
 /// Our own reasons for not sending an INVITE.
@@ -192,7 +192,7 @@ impl<D: Door> Control<D> {
         let answer = body.unwrap_or_default();
         let trunks = Arc::clone(&self.trunks);
         let Some(profile) = trunks.get(&entry.trunk) else { return };
-        match sip::sdp::accept_answer(&media.sdp, &answer, &format::capabilities(profile))
+        match sip::sdp::accept_answer(&media.sdp, &answer, &profile.capabilities())
             .and_then(|found| foreign(&self.door, &self.locals, found))
         {
             Ok(negotiated) => {

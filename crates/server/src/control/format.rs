@@ -10,31 +10,13 @@ use trunk::Profile;
 const PREPARED_LOSS: u8 = 5;
 
 /// The format of a leg's media.
-pub(super) fn media(negotiated: &Negotiated) -> mixer::MediaConfig {
+pub(super) fn media(negotiated: &Negotiated, profile: &Profile) -> mixer::MediaConfig {
     mixer::MediaConfig {
-        codec: law(negotiated.codec),
-        audio_level: negotiated
-            .audio_level
-            .filter(|level| direction(level.direction).sends())
-            .map(|level| level.id),
+        codec: codec(negotiated, profile),
         audio_pt: mixer::PayloadType::new(negotiated.audio_pt),
         event_pt: negotiated.event_pt.map(mixer::PayloadType::new),
         ptime: mixer::Ptime::nearest(negotiated.ptime_ms),
-    }
-}
-
-/// What the trunk may and a leg of the mixer can: as yet G.711.
-pub(super) fn capabilities(profile: &Profile) -> sdp::Capabilities {
-    let mut capabilities = profile.capabilities();
-    capabilities.codecs.retain(|codec| matches!(codec, sdp::Codec::Pcmu | sdp::Codec::Pcma));
-    capabilities
-}
-
-fn law(codec: sdp::Codec) -> mixer::Codec {
-    match codec {
-        sdp::Codec::Pcmu => mixer::Codec::Pcmu,
-        sdp::Codec::Pcma => mixer::Codec::Pcma,
-        sdp::Codec::G722 | sdp::Codec::Opus => unreachable!("neither offered nor accepted"),
+        audio_level: negotiated.audio_level.filter(|level| level.direction.sends()).map(|level| level.id),
     }
 }
 
@@ -66,8 +48,7 @@ fn keys(master: &MasterKey) -> Keys {
 }
 
 /// The codec with everything that its encoder must know.
-#[allow(dead_code, reason = "a leg's media names a law as yet")]
-pub(super) fn codec(negotiated: &Negotiated, profile: &Profile) -> mixer::Codec {
+fn codec(negotiated: &Negotiated, profile: &Profile) -> mixer::Codec {
     match negotiated.codec {
         sdp::Codec::Pcmu => mixer::Codec::Pcmu,
         sdp::Codec::Pcma => mixer::Codec::Pcma,

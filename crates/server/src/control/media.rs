@@ -53,7 +53,7 @@ impl<D: Door> Control<D> {
             direction: Direction::SendRecv,
             keys: keys::fresh(&mut self.key_source, profile),
         };
-        let capabilities = format::capabilities(profile);
+        let capabilities = profile.capabilities();
         let described = match offer {
             Some(offer) => sdp::answer(offer, &local, &capabilities)
                 .and_then(|(sdp, found)| Ok((sdp, Some(foreign(&self.door, &self.locals, found)?)))),
@@ -88,7 +88,7 @@ impl<D: Door> Control<D> {
         media.local.session_id = self.random.random::<u64>() >> 2;
         // The last peer has read the keys of its offer.
         media.local.keys = keys::fresh(&mut self.key_source, profile);
-        media.sdp = sdp::offer(&media.local, &format::capabilities(profile));
+        media.sdp = sdp::offer(&media.local, &profile.capabilities());
         (media.negotiated, media.keyed) = (None, None);
         media
     }
@@ -106,7 +106,7 @@ impl<D: Door> Control<D> {
         }
         let config = LegConfig {
             id: mixer_leg(leg),
-            media: format::media(negotiated),
+            media: format::media(negotiated, profile),
             direction: format::direction(negotiated.direction),
             ssrc: mixer::Ssrc::new(self.random.random()),
             // In the lower half: a peer that misses our first packets cannot know of a wrap among them, and under SRTP it
@@ -143,7 +143,7 @@ impl<D: Door> Control<D> {
             let trunks = Arc::clone(&self.trunks);
             let Some(profile) = trunks.get(&trunk) else { return };
             let answer = answer.unwrap_or_default();
-            match sdp::accept_answer(&media.sdp, &answer, &format::capabilities(profile))
+            match sdp::accept_answer(&media.sdp, &answer, &profile.capabilities())
                 .and_then(|found| foreign(&self.door, &self.locals, found))
             {
                 Ok(negotiated) => {

@@ -84,9 +84,9 @@ impl<D: Door> Control<D> {
                 != (negotiated.remote_rtp, negotiated.remote_rtcp, negotiated.rtcp_mux)
         });
         let id = mixer_leg(leg);
-        let config = format::media(negotiated);
+        let config = format::media(negotiated, profile);
         let mut commands = Vec::new();
-        if was.is_none_or(|was| format::media(was) != config) {
+        if was.is_none_or(|was| format::media(was, profile) != config) {
             commands.push(mixer::Command::Reconfigure { leg: id, media: config });
         }
         let rekeyed = was.and_then(|was| was.crypto) != negotiated.crypto;
@@ -117,7 +117,7 @@ impl<D: Door> Control<D> {
 
 /// What is offered and accepted in mid-call. A leg that is encrypted stays so: whoever could make it plain could listen.
 fn capabilities<Io>(profile: &Profile, media: &LegMedia<Io>) -> Capabilities {
-    let mut capabilities = format::capabilities(profile);
+    let mut capabilities = profile.capabilities();
     if media.keyed.is_some() {
         capabilities.srtp = Srtp::Mandatory;
     }

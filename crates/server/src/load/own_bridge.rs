@@ -181,7 +181,7 @@ mod tests {
             let config = Config::parse(&folder.0.join("partyline.toml"), &configuration(&wanted, ports));
             let config = config.unwrap_or_else(|problems| panic!("{problems}"));
             assert_eq!(config.directory.len(), conferences);
-            assert_eq!(config.media.sabotage.is_some(), wanted.sabotage.is_some());
+            assert_eq!(config.media.mix.sabotage.is_some(), wanted.sabotage.is_some());
         }
         assert!(crate::prompts::Prompts::load(&folder.0.join("prompts"), None).is_ok());
     }
