@@ -5,7 +5,6 @@ mod tick;
 use std::collections::VecDeque;
 
 use crate::fanout::Fanout;
-use crate::frame::Frame;
 use crate::leg::{CLIPS, Player};
 use crate::port::{Audience, Seat};
 use crate::sound::Clip;
@@ -206,12 +205,9 @@ impl<IO> Conference<IO> {
         }
     }
 
-    /// All that is heard in it since the last tick: everybody's voices and the clips for all, at the conference's rate.
-    pub fn mix(&self, frame: &mut Frame) {
-        frame.set_rate(self.rate);
-        for (out, sum) in frame.samples_mut().iter_mut().zip(self.sum.samples()) {
-            *out = (*sum).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
-        }
+    /// All that is heard in it since the last tick, before any limit: everybody's voices and the clips for all, at its rate.
+    pub(crate) fn sum(&self) -> &[i32] {
+        self.sum.samples()
     }
 
     /// Mixes at the rate that the legs ask for: the lowest at which no two of them lose anything that both can carry, but 48 kHz only

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::fanout::Heard;
 use crate::gain::{Agc, glide};
+use crate::guard;
 use crate::jitter::Pull;
 use crate::own::Own;
 use crate::port::{Audience, Digits, key_of};
@@ -148,7 +149,7 @@ impl Leg {
             ingress: self.incoming.counts,
             playout: playout.stats(),
             lost: self.incoming.lost(),
-            jitter: self.incoming.jitter().to_duration(),
+            jitter: self.incoming.jitter(),
             playout_delay: playout.playout_delay(),
             target_delay: playout.target_delay(),
             level: self.voice.level(),
@@ -186,6 +187,10 @@ impl Leg {
         if rtp::is_rtcp(datagram) {
             return self.ingress_rtcp(arrival, datagram);
         }
+        guard::armed(|| self.open_rtp(arrival, datagram))
+    }
+
+    fn open_rtp(&mut self, arrival: Instant, datagram: &[u8]) -> Ingress {
         let Some(mut srtp) = self.srtp.take() else { return self.take_rtp(arrival, datagram) };
         let ingress = match srtp.open(arrival, datagram) {
             Ok(plain) => self.take_rtp(arrival, plain),
@@ -195,7 +200,8 @@ impl Leg {
         ingress
     }
 
-    /// Takes one datagram from the RTCP port. The caller has checked where it comes from.
+    /// Takes one datagram from the RTCP port. The caller has checked where it comes from. Not for the tick: it allocates while it
+    /// reads.
     pub fn ingress_rtcp(&mut self, arrival: Instant, datagram: &[u8]) -> Ingress {
         let Some(mut srtp) = self.srtp.take() else { return self.take_rtcp(arrival, datagram) };
         let ingress = match srtp.open_rtcp(arrival, datagram) {
@@ -439,7 +445,7 @@ impl Leg {
         let Some(now) = self.now else { return };
         self.player.advance();
         if let Some(event_pt) = self.config.media.event_pt.filter(|_| self.outgoing.digits.is_busy()) {
-            let event = self.outgoing.digits.tick(now);
+            let event = self.outgoing.digits.tick(now, self.config.media.event_clock);
             if !self.outgoing.digits.is_busy() {
                 self.tell(LegEvent::DigitsSent);
             }

@@ -213,7 +213,7 @@ impl<IO> Shard<IO> {
             conference.seats_mut().for_each(&mut ingress);
             conference.tick(now);
             if let Some((_, tap)) = taps.iter_mut().find(|(tapped, _)| *tapped == conference.id()) {
-                guard::armed(|| tap.take(now, |frame| conference.mix(frame)));
+                guard::armed(|| tap.take(now, conference.rate(), conference.sum()));
             }
             conference.seats_mut().for_each(&mut egress);
             let id = conference.id();

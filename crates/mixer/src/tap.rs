@@ -5,6 +5,7 @@ use std::time::Instant;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::frame::{Frame, TICK};
+use crate::limiter::Limiter;
 use crate::units::Rate;
 
 /// 20 ms of a conference's mix.
@@ -22,22 +23,31 @@ pub struct Tapped {
 pub struct Tap {
     ring: Producer<Tapped>,
     first: Option<Instant>,
+    /// Those who listen to it later hear loud voices together as well as those who were there.
+    limiter: Limiter,
+    rate: Rate,
 }
 
 impl Tap {
     /// A tap with room for so many frames, and the other end.
     pub fn new(frames: usize) -> (Box<Self>, Consumer<Tapped>) {
         let (ring, other_end) = RingBuffer::new(frames);
-        (Box::new(Self { ring, first: None }), other_end)
+        let rate = Rate::default();
+        (Box::new(Self { ring, first: None, limiter: Limiter::new(rate), rate }), other_end)
     }
 
-    /// The mix of the tick at `now`, which `fill` makes; dropped when the ring is full.
-    pub(crate) fn take(&mut self, now: Instant, fill: impl FnOnce(&mut Frame)) {
+    /// The sum of the tick at `now`, at `rate`; dropped when the ring is full.
+    pub(crate) fn take(&mut self, now: Instant, rate: Rate, sum: &[i32]) {
         let since = now.saturating_duration_since(*self.first.get_or_insert(now)) + TICK / 2;
         let number = (since.as_nanos() / TICK.as_nanos()) as u64;
+        if rate != self.rate {
+            self.limiter.change_rate(rate);
+            self.limiter.fade_out();
+            self.rate = rate;
+        }
+        let mut frame = Frame::silence(rate);
+        self.limiter.run(sum, frame.samples_mut());
         if let Ok(place) = self.ring.write_chunk_uninit(1) {
-            let mut frame = Frame::silence(Rate::Narrow);
-            fill(&mut frame);
             place.fill_from_iter([Tapped { number, frame }]);
         }
     }
@@ -53,12 +63,34 @@ mod tests {
         let (mut tap, mut other_end) = Tap::new(2);
         let mut numbers = Vec::new();
         for (n, read) in [(0, false), (1, false), (2, false), (3, true), (6, true)] {
-            tap.take(start + TICK * n, |frame| frame.samples_mut()[0] = n as i16);
+            tap.take(start + TICK * n, Rate::Narrow, &[n as i32; 160]);
             while read && let Ok(tapped) = other_end.pop() {
-                numbers.push((tapped.number, tapped.frame.samples()[0]));
+                numbers.push((tapped.number, tapped.frame.samples()[159]));
             }
         }
         // 2 and 3 found no room; 4 and 5 never were.
         assert_eq!(numbers, [(0, 0), (1, 1), (6, 6)]);
+    }
+
+    #[test]
+    fn loud_voices_together_are_not_cut_off_at_any_rate() {
+        let start = crate::testing::epoch();
+        let (mut tap, mut other_end) = Tap::new(150);
+        for n in 0..150 {
+            let rate = Rate::ALL[n as usize / 50];
+            let turn = std::f64::consts::TAU * 440.0 / f64::from(rate.hz());
+            let sum: Vec<i32> =
+                (0..rate.frame()).map(|n| ((turn * n as f64).sin() * 60_000.0) as i32).collect();
+            tap.take(start + TICK * n, rate, &sum);
+        }
+        let frames: Vec<_> = std::iter::from_fn(|| other_end.pop().ok()).map(|tapped| tapped.frame).collect();
+        for (settled, rate) in frames.chunks(50).map(|frames| &frames[10..]).zip(Rate::ALL) {
+            let samples = || settled.iter().flat_map(Frame::samples).map(|sample| f64::from(*sample));
+            let peak = samples().fold(0.0, |peak, sample| sample.abs().max(peak));
+            let power = samples().map(|sample| sample * sample).sum::<f64>() / samples().count() as f64;
+            // A sine's peak is 1.41 times its root mean square; cut off at half its height it would be 1.15 times.
+            let crest = peak / power.sqrt();
+            assert!((1.38..1.45).contains(&crest), "{rate:?}: {crest}");
+        }
     }
 }

@@ -2,11 +2,6 @@
 //! raw integer, so that a conversion is always a named method.
 
 use std::fmt;
-use std::time::Duration;
-
-/// PCM samples per second of a narrowband conference. It equals the RTP clock rate of G.711 and of telephone-event here
-/// (RFC 3551 table 4), which is why [`Samples`] and [`ExtRtpTime`] differences convert one to one.
-pub const SAMPLE_RATE: u32 = 8_000;
 
 /// Samples in a 20 ms frame at the highest [`Rate`].
 pub const MAX_FRAME: usize = 960;
@@ -227,64 +222,6 @@ impl ExtRtpTime {
     pub const fn truncate(self) -> RtpTime {
         RtpTime(self.0 as u32)
     }
-
-    /// This time plus `span`.
-    #[must_use]
-    pub const fn plus(self, span: Samples) -> Self {
-        Self(self.0.saturating_add(span.0))
-    }
-
-    /// From `earlier` to here; negative when `earlier` is later.
-    pub const fn since(self, earlier: Self) -> Samples {
-        Samples(self.0.saturating_sub(earlier.0))
-    }
-}
-
-/// A span of time in samples of the conference's rate; may be negative.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Samples(i64);
-
-impl Samples {
-    /// No time at all.
-    pub const ZERO: Self = Self(0);
-
-    /// From a count.
-    pub const fn new(count: i64) -> Self {
-        Self(count)
-    }
-
-    /// From milliseconds.
-    pub const fn from_millis(millis: i64) -> Self {
-        Self(millis * (SAMPLE_RATE as i64 / 1000))
-    }
-
-    /// From a wall or monotonic duration, rounded down to a sample.
-    pub const fn from_duration(duration: Duration) -> Self {
-        Self(duration.as_nanos().saturating_mul(SAMPLE_RATE as u128).wrapping_div(1_000_000_000) as i64)
-    }
-
-    /// The count.
-    pub const fn to_i64(self) -> i64 {
-        self.0
-    }
-
-    /// As a duration; a negative span is zero.
-    pub const fn to_duration(self) -> Duration {
-        let count = if self.0 < 0 { 0 } else { self.0 as u64 };
-        Duration::from_nanos(count.saturating_mul(1_000_000_000 / SAMPLE_RATE as u64))
-    }
-
-    /// Both spans together.
-    #[must_use]
-    pub const fn plus(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
-    }
-
-    /// This span without `other`.
-    #[must_use]
-    pub const fn minus(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0))
-    }
 }
 
 /// How much audio one of our packets carries. The tick is 20 ms, so it is a multiple of that.
@@ -351,15 +288,6 @@ mod tests {
         assert_eq!(Rate::ALL.map(Rate::frame), [160, 320, MAX_FRAME]);
         assert_eq!(Rate::ALL.map(Rate::index), [0, 1, 2]);
         assert!(Rate::ALL.is_sorted());
-    }
-
-    #[test]
-    fn samples_and_durations_agree() {
-        assert_eq!(Samples::from_duration(Duration::from_millis(20)), Samples::new(160));
-        assert_eq!(Samples::from_millis(20).to_duration(), Duration::from_millis(20));
-        assert_eq!(Samples::new(-1).to_duration(), Duration::ZERO);
-        let eight_hours = Duration::from_hours(8);
-        assert_eq!(Samples::from_duration(eight_hours).to_duration(), eight_hours);
     }
 
     #[test]

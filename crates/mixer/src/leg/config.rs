@@ -19,6 +19,8 @@ pub struct MediaConfig {
     pub audio_pt: PayloadType,
     /// The payload type of telephone events, both ways; `None` where the peer has none.
     pub event_pt: Option<PayloadType>,
+    /// Ticks of a telephone event's duration in a second: the clock rate that its payload type was agreed on with.
+    pub event_clock: u32,
     /// How much audio our packets carry; of Opus always 20 ms. What arrives may have any packet time.
     pub ptime: Ptime,
     /// The id of the header extension in which our packets say how loud they are (RFC 6464, in the one-byte form of RFC 8285

@@ -6,7 +6,7 @@ use super::{Direction, MediaConfig};
 use crate::codec::Codec;
 use crate::jitter::{Playout, Pull};
 use crate::rtp::{Detector, EventPayload, Packet, Reception, ReceptionBlock, Source, Verdict};
-use crate::units::{PayloadType, Rate, Samples, Ssrc};
+use crate::units::{PayloadType, Rate, Ssrc};
 
 /// What a datagram turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,8 +111,8 @@ impl Incoming {
     }
 
     /// Interarrival jitter.
-    pub(super) fn jitter(&self) -> Samples {
-        self.reception.map_or(Samples::ZERO, |reception| reception.jitter())
+    pub(super) fn jitter(&self) -> Duration {
+        self.reception.map_or(Duration::ZERO, |reception| reception.jitter())
     }
 
     /// The block of the next receiver report.
@@ -171,7 +171,7 @@ impl Incoming {
         } else if let Some(codec) = codec_of(kind, media) {
             self.handle_audio(arrival, packet, codec)
         } else if kind == PayloadType::COMFORT_NOISE {
-            if self.handle_other(arrival, packet, true) {
+            if self.handle_other(arrival, packet, Some(Codec::Pcmu.clock_rate())) {
                 // RFC 3389 section 3.1: the first byte is the level, then comes a spectrum, which is not used.
                 let level = packet.payload().first().copied().unwrap_or(0x7f);
                 self.playout.comfort_noise(packet.sequence(), level);
@@ -219,12 +219,12 @@ impl Incoming {
             Verdict::Probation => return Ingress::Probation,
             Verdict::Current => {
                 if let Some(reception) = &mut self.reception {
-                    reception.handle_packet(sequence, timestamp, arrival, true);
+                    reception.handle_packet(sequence, timestamp, Some(codec.clock_rate()), arrival);
                 }
             }
             Verdict::Switched => {
                 self.playout.restart();
-                self.reception = Some(Reception::new(ssrc, sequence, timestamp, arrival));
+                self.reception = Some(Reception::new(ssrc, sequence, timestamp, codec.clock_rate(), arrival));
                 self.counts.stream_changes = self.source.switches();
             }
         }
@@ -237,7 +237,7 @@ impl Incoming {
 
     /// Gives the event code of a press that begins.
     fn handle_event(&mut self, arrival: Instant, packet: &Packet<'_>, payload: EventPayload) -> Option<u8> {
-        if self.handle_other(arrival, packet, false) {
+        if self.handle_other(arrival, packet, None) {
             self.playout.pause(packet.sequence());
         }
         self.counts.events += 1;
@@ -245,14 +245,15 @@ impl Incoming {
         self.detector.handle_event(arrival, packet.marker(), packet.timestamp(), payload)
     }
 
-    /// A packet beside the audio: it takes a sequence number of its stream. True when that is the stream that is played.
-    fn handle_other(&mut self, arrival: Instant, packet: &Packet<'_>, timed: bool) -> bool {
+    /// A packet beside the audio, with a timestamp by `clock` if that is its time: it takes a sequence number of its stream. True
+    /// when that is the stream that is played.
+    fn handle_other(&mut self, arrival: Instant, packet: &Packet<'_>, clock: Option<u32>) -> bool {
         let (ssrc, sequence) = (packet.ssrc(), packet.sequence());
         self.source.handle_other(ssrc, sequence, arrival);
         let Some(reception) = self.reception.as_mut().filter(|reception| reception.ssrc() == ssrc) else {
             return false;
         };
-        reception.handle_packet(sequence, packet.timestamp(), arrival, timed);
+        reception.handle_packet(sequence, packet.timestamp(), clock, arrival);
         true
     }
 }

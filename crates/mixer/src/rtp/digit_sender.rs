@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use super::telephone_event::EventPayload;
-use crate::frame::FRAME;
 use crate::port::Digits;
 use crate::units::RtpTime;
 
@@ -18,6 +17,9 @@ const ENDS: u16 = 3;
 
 /// Ticks of audio between two presses: 80 ms.
 const PAUSE: u16 = 4;
+
+/// A duration counts 20 ms a tick of ours.
+const TICKS_PER_SECOND: u32 = 50;
 
 /// -10 dBm0, a usual level.
 const VOLUME: u8 = 10;
@@ -68,8 +70,9 @@ impl DigitSender {
         self.press.is_some() || !self.waiting.is_empty()
     }
 
-    /// The packet of this tick, if it belongs to a digit; `now` is the tick's place on our media clock.
-    pub fn tick(&mut self, now: RtpTime) -> Option<EventPacket> {
+    /// The packet of this tick, if it belongs to a digit; `now` is the tick's place on our media clock, `clock` the ticks of a
+    /// duration in a second.
+    pub fn tick(&mut self, now: RtpTime, clock: u32) -> Option<EventPacket> {
         if self.press.is_none() {
             let event = self.waiting.pop_front()?;
             self.press = Some(Press { event, timestamp: now, tick: 0 });
@@ -85,7 +88,7 @@ impl DigitSender {
         }
         // The last update and the ends say the same duration: the press was over at the last update.
         let end = tick >= UPDATES;
-        let duration = (tick + 1).min(UPDATES) * FRAME as u16;
+        let duration = (tick + 1).min(UPDATES) * (clock / TICKS_PER_SECOND) as u16;
         let payload = EventPayload { event: press.event, end, volume: VOLUME, duration };
         Some(EventPacket { marker: tick == 0, timestamp: press.timestamp, payload })
     }
@@ -99,7 +102,8 @@ mod tests {
     fn a_digit_is_a_marker_100_ms_of_updates_and_three_ends_at_one_timestamp() {
         let mut sender = DigitSender::default();
         assert!(sender.push(&Digits::parse("5#").expect("keys")));
-        let packets: Vec<_> = (0..24).map(|tick| sender.tick(RtpTime::new(1_000 + 160 * tick))).collect();
+        let packets: Vec<_> =
+            (0..24).map(|tick| sender.tick(RtpTime::new(1_000 + 160 * tick), 8_000)).collect();
         for (digit, event) in [(0, 5), (1, 11)] {
             let press = &packets[digit * 12..][..12];
             for (tick, packet) in press.iter().enumerate().take(8) {
@@ -113,6 +117,17 @@ mod tests {
             assert!(press[8..].iter().all(Option::is_none), "audio between two presses");
         }
         assert!(!sender.is_busy());
+    }
+
+    #[test]
+    fn a_digit_beside_opus_lasts_100_ms_by_its_clock_too() {
+        let mut sender = DigitSender::default();
+        assert!(sender.push(&Digits::parse("5").expect("a key")));
+        let durations: Vec<_> = (0..8)
+            .filter_map(|tick| sender.tick(RtpTime::new(960 * tick), 48_000))
+            .map(|packet| packet.payload.duration)
+            .collect();
+        assert_eq!(durations, [960, 1_920, 2_880, 3_840, 4_800, 4_800, 4_800, 4_800]);
     }
 
     #[test]
