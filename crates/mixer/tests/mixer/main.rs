@@ -1,5 +1,6 @@
 //! The mixer from outside, on virtual time: shards, phones made of packets, and the allocation guard armed throughout.
 
+mod apart;
 mod canary;
 mod codecs;
 mod concealment;
