@@ -5,6 +5,7 @@ use std::time::Instant;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::frame::{Frame, TICK};
+use crate::gain::bridge;
 use crate::limiter::Limiter;
 use crate::units::Rate;
 
@@ -26,6 +27,8 @@ pub struct Tap {
     /// Those who listen to it later hear loud voices together as well as those who were there.
     limiter: Limiter,
     rate: Rate,
+    /// The last samples, so that another rate goes on from them.
+    last: [i16; 2],
 }
 
 impl Tap {
@@ -33,20 +36,25 @@ impl Tap {
     pub fn new(frames: usize) -> (Box<Self>, Consumer<Tapped>) {
         let (ring, other_end) = RingBuffer::new(frames);
         let rate = Rate::default();
-        (Box::new(Self { ring, first: None, limiter: Limiter::new(rate), rate }), other_end)
+        (Box::new(Self { ring, first: None, limiter: Limiter::new(rate), rate, last: [0; 2] }), other_end)
     }
 
     /// The sum of the tick at `now`, at `rate`; dropped when the ring is full.
     pub(crate) fn take(&mut self, now: Instant, rate: Rate, sum: &[i32]) {
         let since = now.saturating_duration_since(*self.first.get_or_insert(now)) + TICK / 2;
         let number = (since.as_nanos() / TICK.as_nanos()) as u64;
-        if rate != self.rate {
+        let changed = rate != self.rate;
+        if changed {
             self.limiter.change_rate(rate);
-            self.limiter.fade_out();
             self.rate = rate;
         }
         let mut frame = Frame::silence(rate);
-        self.limiter.run(sum, frame.samples_mut());
+        let pcm = frame.samples_mut();
+        self.limiter.run(sum, pcm);
+        if changed {
+            bridge(self.last, pcm);
+        }
+        self.last = [pcm[pcm.len() - 2], pcm[pcm.len() - 1]];
         if let Ok(place) = self.ring.write_chunk_uninit(1) {
             place.fill_from_iter([Tapped { number, frame }]);
         }
