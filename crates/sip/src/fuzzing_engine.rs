@@ -87,7 +87,7 @@ impl World {
             5 => drop(endpoint.hangup(now, id, Some("Q.850;cause=16"))),
             6 => drop(endpoint.reinvite(now, id, Body::sdp(SDP))),
             7 => drop(endpoint.accept_reinvite(now, id, Body::sdp(SDP))),
-            8 => drop(endpoint.reject_reinvite(now, id, 488)),
+            8 => drop(endpoint.reject_reinvite(now, id, 488, &[])),
             9 => drop(endpoint.acknowledge(now, id, Some(Body::sdp(SDP)))),
             10 => {
                 let OutgoingInvite { flow, request_uri, from, to, contact, .. } = outgoing(flow, 0);

@@ -1,6 +1,6 @@
 //! The check of a configuration file: every value against what it may be, every name against what it refers to.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -182,9 +182,19 @@ impl<'a> Check<'a> {
                 "two ports like \"20000-20399\", 1024 or above",
             );
         }
-        if media.address.is_unspecified() && media.advertise.is_none() {
+        let address = *media.address.get_ref();
+        if address.is_unspecified() && media.advertise.is_none() {
             let found = "missing, while media.address is unspecified".to_owned();
             self.problem(0..0, "media.advertise", found, "the address that peers send RTP to");
+        }
+        let several = |ip: IpAddr| ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+        if several(address) {
+            let span = media.address.span();
+            self.problem(span, "media.address", address.to_string(), "the address of one machine");
+        }
+        let advertise = media.advertise.as_ref().map(|ip| (*ip.get_ref(), ip.span()));
+        if let Some((wrong, span)) = advertise.clone().filter(|(ip, _)| several(*ip) || ip.is_unspecified()) {
+            self.problem(span, "media.advertise", wrong.to_string(), "the address of one machine");
         }
         let sabotage = match media.sabotage.as_ref().map(|text| (text.as_ref().as_str(), text.span())) {
             None => None,
@@ -209,8 +219,8 @@ impl<'a> Check<'a> {
             self.within("media.silence_timeout_seconds", &media.silence_timeout_seconds, 1..=86_400);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Some(Media {
-            address: media.address,
-            advertise: media.advertise.unwrap_or(media.address),
+            address,
+            advertise: advertise.map_or(address, |(ip, _)| ip),
             ports: ports?,
             shards: if shards == 0 { (cores - 1).max(1) } else { shards },
             scheduling: Scheduling { priority, pin: media.pin },

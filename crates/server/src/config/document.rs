@@ -135,9 +135,9 @@ impl Default for Sip {
 #[serde(deny_unknown_fields, default)]
 pub struct Media {
     /// Where RTP is received.
-    pub address: IpAddr,
+    pub address: Spanned<IpAddr>,
     /// What SDP says instead, behind a one-to-one NAT.
-    pub advertise: Option<IpAddr>,
+    pub advertise: Option<Spanned<IpAddr>>,
     /// First and last UDP port, `20000-20399`: two for a leg.
     pub ports: Spanned<String>,
     /// Media threads; 0 means one less than there are cores, at least one.
@@ -171,7 +171,7 @@ pub struct Media {
 impl Default for Media {
     fn default() -> Self {
         Self {
-            address: IpAddr::from([127, 0, 0, 1]),
+            address: Spanned::new(0..0, IpAddr::from([127, 0, 0, 1])),
             advertise: None,
             ports: Spanned::new(0..0, "20000-20399".to_owned()),
             shards: Spanned::new(0..0, 0),

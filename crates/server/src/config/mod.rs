@@ -99,7 +99,7 @@ impl Config {
         let document: Document = toml::from_str(text).map_err(|error| {
             let message = error.message().trim().to_owned();
             let (found, expected) = message.split_once(", expected ").unwrap_or((&message, ""));
-            let expected = in_words(expected);
+            let (found, expected) = in_words(found, expected);
             // A wrong value is said without its key; that stands on the same line.
             let is_value = ["invalid ", "unknown variant"].iter().any(|word| found.starts_with(word));
             let span = error.span().filter(|_| is_value);
@@ -110,14 +110,20 @@ impl Config {
     }
 }
 
-/// What serde expects, without the names of Rust's types.
-fn in_words(expected: &str) -> &str {
-    match expected {
-        "u8" => "a whole number from 0 to 255",
-        "u16" => "a whole number from 0 to 65535",
-        "u32" | "u64" | "usize" => "a whole number from 0",
-        other => other,
-    }
+/// What was found and what serde expects, without the names of Rust's types.
+fn in_words<'a>(found: &'a str, expected: &'a str) -> (&'a str, &'a str) {
+    let expected = match (found, expected) {
+        ("wanted string or table", _) => return ("invalid type", "a string"),
+        ("invalid IP address syntax", "") => "an IP address",
+        ("invalid socket address syntax", "") => "an IP address with its port, as 127.0.0.1:8080",
+        (_, "u8") => "a whole number from 0 to 255",
+        (_, "u16") => "a whole number from 0 to 65535",
+        (_, "u32" | "u64" | "usize") => "a whole number from 0",
+        (_, "f64") => "a number",
+        (_, other) if other.starts_with("struct ") => "a table",
+        (_, other) => other,
+    };
+    (found, expected)
 }
 
 /// The trunk layer's word for a transport in the signalling engine's.
@@ -223,6 +229,53 @@ mod tests {
             found,
             ["p.toml:2:10: `media.shards`: invalid type: string \"two\"; expected a whole number from 0"]
         );
+    }
+
+    #[test]
+    fn every_value_of_a_wrong_type_is_said_with_its_key_and_what_is_expected() {
+        let trunk = "[[trunk]]\nid = \"a\"\nkind = \"operator\"\npeers = [{ address = \"127.0.0.2\" }]\n";
+        for (line, said) in [
+            ("codecs = [1]", "5:11: `trunk.codecs`: invalid type; expected a string"),
+            ("srtp = true", "5:8: `trunk.srtp`: invalid type; expected a string"),
+            ("opus = 5", "5:8: `trunk.opus`: invalid type: integer `5`; expected a table"),
+        ] {
+            assert_eq!(problems(&format!("{trunk}{line}\n")), [format!("p.toml:{said}")]);
+        }
+        for (text, said) in [
+            (
+                "[media]\naddress = \"x\"",
+                "2:11: `media.address`: invalid IP address syntax; expected an IP address",
+            ),
+            (
+                "[media]\nmax_load = \"x\"",
+                "2:12: `media.max_load`: invalid type: string \"x\"; expected a number",
+            ),
+            (
+                "[http]\nlisten = \"8080\"",
+                "2:10: `http.listen`: invalid socket address syntax; expected an IP address with its port, as 127.0.0.1:8080",
+            ),
+        ] {
+            assert_eq!(problems(text), [format!("p.toml:{said}")]);
+        }
+    }
+
+    #[test]
+    fn media_comes_to_one_machine() {
+        for (key, address) in [
+            ("address", "224.0.0.1"),
+            ("address", "255.255.255.255"),
+            ("advertise", "ff02::1"),
+            ("advertise", "0.0.0.0"),
+        ] {
+            let found = problems(&format!("[media]\n{key} = \"{address}\"\n"));
+            assert_eq!(
+                found,
+                [format!(
+                    "p.toml:2:{}: `media.{key}`: {address}; expected the address of one machine",
+                    key.len() + 4
+                )]
+            );
+        }
     }
 
     #[test]

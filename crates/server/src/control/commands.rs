@@ -122,7 +122,7 @@ pub(super) fn reason_header(protocol: &str, cause: u16, text: &str) -> String {
         .chars()
         .filter(|c| !c.is_control())
         .map(|c| if matches!(c, '"' | '\\') { '\'' } else { c })
-        .take(120)
+        .take(240)
         .collect();
     format!("{protocol};cause={cause};text=\"{text}\"")
 }

@@ -8,6 +8,7 @@ use sip::sdp::{self, Capabilities, Negotiated, Srtp};
 use sip::{Body, InviteId};
 use trunk::Profile;
 
+use super::commands::reason_header;
 use super::leg::LegMedia;
 use super::media::{foreign, peer_of, source_of};
 use super::seating::mixer_leg;
@@ -53,7 +54,9 @@ impl<D: Door> Control<D> {
             }
             Err(error) => {
                 tracing::info!(%leg, %error, "re-INVITE refused; the media stays as it was");
-                let _ = self.endpoint.reject_reinvite(now.mono, id, error.status());
+                let reason = reason_header("SIP", error.status(), &error.to_string());
+                let headers = [("Reason".to_owned(), reason)];
+                let _ = self.endpoint.reject_reinvite(now.mono, id, error.status(), &headers);
             }
         }
     }

@@ -112,7 +112,7 @@ impl Signalling {
             }
             Event::ReinviteReceived { id, .. } => {
                 // Simulated telephones keep what they agreed on.
-                let _ = self.endpoint.reject_reinvite(Instant::now(), *id, 488);
+                let _ = self.endpoint.reject_reinvite(Instant::now(), *id, 488, &[]);
                 return;
             }
             Event::Failed { id, .. } | Event::Ended { id, .. } => (*id, true),

@@ -1,6 +1,7 @@
 //! What can be said on the command line of `partyline load`, and what it comes to.
 
 use std::fs;
+use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +15,8 @@ use super::speech::Codec;
 
 /// Legs of the room that times the bridge: one sends bursts, two listen.
 const PROBES: usize = 3;
+/// Bytes of a file of conference IDs: 10,000 of them, each with a remark.
+const MOST_IDS: u64 = 1 << 20;
 
 /// Loads a bridge with calls by SIP, and judges what the callers hear.
 #[derive(Clone, Debug, Args)]
@@ -38,7 +41,7 @@ pub struct Options {
     #[arg(long, conflicts_with = "conference_ids", value_name = "FILE")]
     pub ids_from: Option<PathBuf>,
     /// Keyed after the conference ID, and followed by #.
-    #[arg(long, value_name = "DIGITS")]
+    #[arg(long, value_name = "DIGITS", value_parser = pin)]
     pub pin: Option<String>,
     /// Who talks: all, percent:20 (of each conference) or talkers:3 (in each conference).
     #[arg(long, default_value = "talkers:3", value_parser = who)]
@@ -122,6 +125,11 @@ fn seconds_to_60(text: &str) -> Result<f64, String> {
     seconds.ok_or_else(|| "expected seconds from 0 to 60".to_owned())
 }
 
+fn pin(text: &str) -> Result<String, String> {
+    let good = (1..=32).contains(&text.len()) && text.bytes().all(|key| key.is_ascii_digit() || key == b'*');
+    if good { Ok(text.to_owned()) } else { Err("expected 1 to 32 digits".to_owned()) }
+}
+
 fn number(text: &str) -> Result<String, String> {
     let digits = text.strip_prefix('+').unwrap_or(text);
     let good = (1..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit());
@@ -170,6 +178,15 @@ impl Options {
         ids.iter().take(rooms + 1).enumerate().map(conference).collect()
     }
 
+    /// Whether the files of the report can be written: better said now than after the run.
+    pub(super) fn reports_can_be_written(&self) -> anyhow::Result<()> {
+        for path in [&self.json, &self.plot].into_iter().flatten() {
+            let open = fs::OpenOptions::new().create(true).append(true).open(path);
+            open.with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
     /// The conference IDs that were named.
     pub(super) fn ids(&self) -> anyhow::Result<Vec<String>> {
         let Some(file) = &self.ids_from else {
@@ -211,7 +228,16 @@ impl Options {
 }
 
 fn ids_in(file: &Path) -> anyhow::Result<Vec<String>> {
-    let text = fs::read_to_string(file).with_context(|| format!("--ids-from {}", file.display()))?;
+    let mut text = String::new();
+    let named = || format!("--ids-from {}", file.display());
+    fs::File::open(file)
+        .and_then(|open| open.take(MOST_IDS + 1).read_to_string(&mut text))
+        .with_context(named)?;
+    ensure!(
+        text.len() as u64 <= MOST_IDS,
+        "{}: more than {MOST_IDS} bytes; expected one conference ID a line",
+        named()
+    );
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or("").trim());
     Ok(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
@@ -271,6 +297,8 @@ mod tests {
             "--self --rate 0",
             "--self --seconds 0",
             "--self --from me",
+            "--self --pin x",
+            "--self --pin 1#",
             "--self --codec speex",
             "--to sip:1@h --sabotage add-self-back",
         ] {
@@ -278,6 +306,19 @@ mod tests {
         }
         assert_eq!(options("--self --talk percent:20").unwrap().talk, Who::Percent(20));
         assert_eq!(options("--self --talk all").unwrap().talk, Who::All);
+    }
+
+    #[test]
+    fn a_file_of_ids_without_end_is_not_read_to_its_end() {
+        let endless = ids_in(Path::new("/dev/zero")).unwrap_err().to_string();
+        assert!(endless.starts_with("--ids-from /dev/zero: more than"), "{endless}");
+    }
+
+    #[test]
+    fn a_report_that_cannot_be_written_is_said_before_anybody_calls() {
+        let options = options("--self --json /nonexistent/report.json").unwrap();
+        let refused = format!("{:#}", options.reports_can_be_written().unwrap_err());
+        assert!(refused.starts_with("cannot write /nonexistent/report.json: "), "{refused}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `partyline load` from the first INVITE to the last BYE.
 
+use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -71,6 +72,7 @@ async fn play(options: &Options) -> anyhow::Result<bool> {
     let ids = if options.own { own_bridge::ids(options.rooms as usize + 1) } else { options.ids()? };
     let conferences = options.conferences(&ids)?;
     let legs: usize = conferences.iter().map(|one| one.shape.legs).sum();
+    options.reports_can_be_written()?;
     raise_descriptors(legs)?;
     let own_bridge = start_own(options, &conferences, legs).await?;
     let target = target(options, own_bridge.as_ref()).await?;
@@ -302,7 +304,8 @@ async fn hang_up(mut calls: Vec<Call>) {
 }
 
 fn publish(options: &Options, report: &Report) -> anyhow::Result<()> {
-    println!("{}", table::table(report));
+    // Whoever reads the table may have seen enough (`| head`); the files are still written.
+    let _ = writeln!(io::stdout(), "{}", table::table(report));
     if let Some(path) = &options.json {
         let text = serde_json::to_string_pretty(report)?;
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;

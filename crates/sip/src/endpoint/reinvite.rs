@@ -10,6 +10,7 @@ use super::clients::User;
 use super::event::{CommandError, End, Event, InviteId};
 use super::flow::{Flow, Transmit};
 use super::reply::{Refusal, describe, reply_flow};
+use super::uas::push_extra;
 use super::usage::{Asked, Offering, Up, Usage};
 use super::{Body, Endpoint};
 use crate::dialog::Dialog;
@@ -240,12 +241,19 @@ impl Endpoint {
     }
 
     /// Refuses a re-INVITE, 300 to 699 (488 where the media does not fit); everything stays as it was.
-    pub fn reject_reinvite(&mut self, now: Instant, id: InviteId, status: u16) -> Result<(), CommandError> {
+    pub fn reject_reinvite(
+        &mut self,
+        now: Instant,
+        id: InviteId,
+        status: u16,
+        extra: &[(String, String)],
+    ) -> Result<(), CommandError> {
         if !(300..=699).contains(&status) {
             return Err(CommandError::BadStatus(status));
         }
         let asked = self.take_asked(id)?;
-        let response = self.response(&asked.request, status, None, "");
+        let mut response = self.response(&asked.request, status, None, "");
+        push_extra(&mut response, extra);
         self.respond(now, asked.server, &response);
         Ok(())
     }

@@ -214,7 +214,7 @@ impl Endpoint {
                 self.fail(id, FailureKind::Unanswered, status, "the application did not answer in time");
             }
             Some(Usage::Up(_)) => {
-                let _ = self.reject_reinvite(now, id, 500);
+                let _ = self.reject_reinvite(now, id, 500, &[]);
             }
             _ => {}
         }
@@ -240,7 +240,7 @@ fn accepts_sdp(request: &Message) -> bool {
         })
 }
 
-fn push_extra(response: &mut Message, extra: &[(String, String)]) {
+pub(super) fn push_extra(response: &mut Message, extra: &[(String, String)]) {
     for (name, value) in extra.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("contact")) {
         response.headers_mut().push(name.as_str(), value);
     }

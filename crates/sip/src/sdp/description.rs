@@ -11,6 +11,9 @@ use std::net::{IpAddr, SocketAddr};
 /// The static payload type of comfort noise (RFC 3551 section 6). Nobody was seen to use another at a clock of 8000.
 pub(super) const COMFORT_NOISE: u8 = 13;
 
+/// Payload types that nobody may use for RTP: with the marker they cannot be told from RTCP (RFC 5761 section 4).
+const LOOKS_LIKE_RTCP: std::ops::RangeInclusive<u8> = 64..=95;
+
 /// What a payload type means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
@@ -280,7 +283,9 @@ fn rtpmap(value: &str) -> Option<(u8, Meaning)> {
     let mut parts = words.next()?.split('/');
     let name = parts.next()?;
     let clock_rate = parts.next()?.parse().ok()?;
-    let meaning = if name.eq_ignore_ascii_case("telephone-event") && pt >= 96 {
+    let meaning = if LOOKS_LIKE_RTCP.contains(&pt) {
+        Meaning::Unknown
+    } else if name.eq_ignore_ascii_case("telephone-event") && pt >= 96 {
         Meaning::TelephoneEvent { clock_rate }
     } else if name.eq_ignore_ascii_case("CN") && clock_rate == 8000 && pt == COMFORT_NOISE {
         Meaning::ComfortNoise

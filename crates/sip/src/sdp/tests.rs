@@ -36,6 +36,18 @@ fn refused(media: &str) -> SdpError {
 }
 
 #[test]
+fn a_payload_type_that_looks_like_rtcp_is_no_codec() {
+    for (number, accepted) in [(63, true), (64, false), (72, false), (95, false), (96, true)] {
+        let offer = format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 5000 RTP/AVP {number}\r\n\
+             a=rtpmap:{number} PCMA/8000\r\n"
+        );
+        let answered = answer(offer.as_bytes(), &local(), &Capabilities::default());
+        assert_eq!(answered.is_ok(), accepted, "{number}: {answered:?}");
+    }
+}
+
+#[test]
 fn a_static_payload_type_needs_no_rtpmap() {
     let (text, agreed) = answered("m=audio 5000 RTP/AVP 0");
     assert_eq!((agreed.codec, agreed.audio_pt, agreed.event_pt), (Codec::Pcmu, 0, None));

@@ -95,8 +95,11 @@ fn a_reinvite_moves_the_target_when_it_is_accepted_and_not_before() {
     };
     moved(&mut peer, 2);
     assert!(matches!(peer.last(), Event::ReinviteReceived { offer: Some(_), .. }));
-    peer.us.reject_reinvite(peer.now, id, 488).expect("rejected");
-    assert_eq!(peer.sent_words(), ["100", "488"]);
+    let why = ("Reason".to_owned(), "SIP;cause=488;text=\"no common codec\"".to_owned());
+    peer.us.reject_reinvite(peer.now, id, 488, std::slice::from_ref(&why)).expect("rejected");
+    let sent = peer.sent();
+    let said: Vec<_> = sent.iter().map(|answer| answer.headers().get("Reason")).collect();
+    assert_eq!(said, [None, Some(why.1.as_str())], "the peer is told why");
     peer.request_as("ACK", "2 ACK", "z9hG4bKre2", &tag, "", b"");
     peer.us.reinvite(peer.now, id, Body::sdp(OFFER)).expect("sent");
     let ours = peer.sent_one();
