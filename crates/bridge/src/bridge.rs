@@ -173,7 +173,8 @@ pub struct Bridge {
     table: Arc<Table>,
     rng: StdRng,
     draining: bool,
-    calls: BTreeMap<LegId, Call>,
+    /// Boxed: nodes of the tree are half empty, and a call is large.
+    calls: BTreeMap<LegId, Box<Call>>,
     conferences: BTreeMap<ConferenceId, Roster>,
     /// Which conference a meeting is held in.
     open: BTreeMap<ConferenceCode, ConferenceId>,
@@ -328,10 +329,11 @@ impl Bridge {
 
     /// Runs one transition: takes the call out, and puts it back unless it is released.
     fn with_call(&mut self, leg: LegId, transition: impl FnOnce(&mut Self, Call) -> Option<Call>) {
-        let Some(mut call) = self.calls.remove(&leg) else {
+        let Some(call) = self.calls.remove(&leg) else {
             self.counters.events_ignored += 1;
             return;
         };
+        let mut call = *call;
         if let Some(due) = call.scheduled.take() {
             self.timers.remove(&(due, leg));
         }
@@ -346,7 +348,7 @@ impl Bridge {
         if let Some(due) = call.scheduled {
             self.timers.insert((due, call.leg));
         }
-        self.calls.insert(call.leg, call);
+        self.calls.insert(call.leg, Box::new(call));
     }
 
     fn command(&mut self, command: Command) {

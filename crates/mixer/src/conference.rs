@@ -92,7 +92,7 @@ impl<IO> Conference<IO> {
             parting: Sum::new(rate),
             fanout: Fanout::new(rate),
             clips: Player::default(),
-            ended: VecDeque::with_capacity(2 * CLIPS),
+            ended: VecDeque::new(),
         }
     }
 
@@ -190,7 +190,9 @@ impl<IO> Conference<IO> {
         if self.ended.len() >= CLIPS {
             return Err(clip);
         }
-        self.clips.push(clip, except, false)
+        self.clips.push(clip, except, false)?;
+        self.ended.reserve_exact(self.clips.len());
+        Ok(())
     }
 
     /// A clip that is over, and whether it was played to its end.

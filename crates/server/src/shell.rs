@@ -64,7 +64,7 @@ struct Shell {
     /// Commands that found a ring full, by shard.
     held: Vec<VecDeque<mixer::Command<LegSockets>>>,
     reports: Arc<Notify>,
-    conferences: Arc<DashMap<String, Arc<serde_json::Value>>>,
+    conferences: Arc<DashMap<String, Arc<str>>>,
     ready: Arc<AtomicBool>,
     /// When control is told the load of the media threads next.
     load_at: Instant,
@@ -342,7 +342,8 @@ impl Shell {
                     }
                 }
                 Output::Publish { conference_id, shown: Some(shown) } => {
-                    self.conferences.insert(conference_id, Arc::new(shown));
+                    // As text: a tree of JSON takes several times as much memory for each leg.
+                    self.conferences.insert(conference_id, shown.to_string().into());
                 }
                 Output::Publish { conference_id, shown: None } => {
                     self.conferences.remove(&conference_id);

@@ -254,7 +254,7 @@ impl World {
     }
 
     pub(crate) fn state(&self, leg: LegId) -> Option<&'static str> {
-        self.bridge.calls.get(&leg).map(crate::call::Call::state_name)
+        self.bridge.calls.get(&leg).map(|call| call.state_name())
     }
 
     /// The prompt that plays to the leg has ended.

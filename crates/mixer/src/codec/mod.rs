@@ -140,7 +140,7 @@ pub struct Encoder {
 #[derive(Debug)]
 enum EncoderState {
     G711(G711),
-    G722(g722::Encoder),
+    G722(Box<g722::Encoder>),
     Opus(opus::Encoder),
 }
 
@@ -150,7 +150,7 @@ impl Encoder {
         let state = match codec {
             Codec::Pcmu => EncoderState::G711(G711::Pcmu),
             Codec::Pcma => EncoderState::G711(G711::Pcma),
-            Codec::G722 => EncoderState::G722(g722::Encoder::new()),
+            Codec::G722 => EncoderState::G722(Box::new(g722::Encoder::new())),
             Codec::Opus(format) => EncoderState::Opus(opus::Encoder::new(format)),
         };
         Self { codec, state }
@@ -211,7 +211,7 @@ pub struct Decoder {
 #[derive(Debug)]
 enum DecoderState {
     G711(G711),
-    G722(g722::Decoder),
+    G722(Box<g722::Decoder>),
     Opus(opus::Decoder),
 }
 
@@ -221,7 +221,7 @@ impl Decoder {
         let state = match codec {
             Codec::Pcmu => DecoderState::G711(G711::Pcmu),
             Codec::Pcma => DecoderState::G711(G711::Pcma),
-            Codec::G722 => DecoderState::G722(g722::Decoder::new()),
+            Codec::G722 => DecoderState::G722(Box::new(g722::Decoder::new())),
             Codec::Opus(format) => DecoderState::Opus(opus::Decoder::new(format.rate)),
         };
         Self { codec, state }
@@ -230,6 +230,14 @@ impl Decoder {
     /// The codec it was made for.
     pub const fn codec(&self) -> Codec {
         self.codec
+    }
+
+    /// Begins anew, as the encoder does after a change of codec or stream, in the memory that it has. Opus finds its way by itself
+    /// within a packet.
+    pub(crate) fn restart(&mut self) {
+        if let DecoderState::G722(decoder) = &mut self.state {
+            **decoder = g722::Decoder::new();
+        }
     }
 
     /// Decodes one payload to the front of `pcm`; returns its samples at the codec's rate, which are as many as

@@ -16,7 +16,7 @@ impl<IO> Conference<IO> {
                 std::hint::black_box(Box::new(now));
             }
             while let Some(clip) = self.clips.take_ended() {
-                self.ended.push_back((clip, true)); // room for two queues full: see `play`
+                self.ended.push_back((clip, true)); // there is room: see `play`
             }
             self.fanout.begin_tick();
             self.choose(now);

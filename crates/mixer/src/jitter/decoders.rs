@@ -29,6 +29,11 @@ impl Decoders {
         decoders
     }
 
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.all.capacity() * size_of::<Decoder>() + self.kept.len()
+    }
+
     /// One more, if there is none for `codec` yet. The others keep their numbers.
     pub(super) fn admit(&mut self, codec: Codec) {
         if self.find(codec).is_none() && self.all.len() < usize::from(u8::MAX) {
@@ -70,13 +75,9 @@ impl Decoders {
         decoder
     }
 
-    /// The decoder of this number begins anew, as its encoder does after a change of codec or stream. Opus finds its way by itself
-    /// within a packet, and a new decoder of it would take memory.
+    /// The decoder of this number begins anew, as its encoder does after a change of codec or stream.
     pub(super) fn restart(&mut self, number: u8) {
-        let codec = self.codec(number);
-        if is_divisible(codec) {
-            self.all[usize::from(number)] = Decoder::new(codec);
-        }
+        self.all[usize::from(number)].restart();
     }
 
     /// The decoder of this number, for what is not its next packet.

@@ -13,7 +13,7 @@ use super::conceal::{self, Conceal};
 use super::decoders::Decoders;
 use super::delay::Delay;
 use super::noise::Noise;
-use super::store::{Slot, Store};
+use super::store::{Mark, Slot, Store};
 use super::timeline::{MILLISECOND, TICK, Timeline, duration, unit};
 use super::wave::Wave;
 use super::{PlayoutStats, Pull, Push};
@@ -284,10 +284,12 @@ impl Playout {
         }
         self.delay.observe(arrival, transit, length);
         let mut slot = Slot::new(place.number, place.start, length, decoder);
-        slot.begins = begins;
+        slot.mark = if begins { Mark::Begins } else { Mark::Goes };
         if newest {
             // No packet is missing before it, and yet time: the sender paused.
-            slot.follows = place.number == self.newest + 1 && place.start > self.origin + self.packet;
+            if place.number == self.newest + 1 && place.start > self.origin + self.packet {
+                slot.mark = if begins { Mark::BeginsLate } else { Mark::Follows };
+            }
             self.newest = place.number;
             self.timeline.newest(&place);
             (self.origin, self.packet, self.grid) = (place.start, length, common(length));
@@ -302,6 +304,12 @@ impl Playout {
                 if newest { Push::Stored } else { Push::Reordered }
             }
         }
+    }
+
+    /// Bytes that it has on the heap, besides those of the decoders of Opus.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
+        self.store.memory() + self.wave.memory() + self.decoders.memory()
     }
 
     /// Where something new can begin: behind everything so far.

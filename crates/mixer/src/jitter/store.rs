@@ -1,7 +1,11 @@
 //! Packets that wait for their time, encoded as they came: fixed slots by extended sequence number, their bytes in one ring.
 
-/// Packets that can wait: 160 ms of packets of 2.5 ms, and more than the ring holds of longer ones.
-pub(super) const SLOTS: usize = 64;
+/// Packets that can wait: 160 ms of packets of 5 ms, which are the shortest in use, and as many of 10 ms as the smallest ring holds.
+const SLOTS: usize = 32;
+
+/// The same where the ring is larger than this: 160 ms of packets of 2.5 ms.
+const MORE_SLOTS: usize = 64;
+const SMALL: usize = 4_096;
 
 /// One packet.
 #[derive(Clone, Copy, Debug)]
@@ -14,28 +18,40 @@ pub(super) struct Slot {
     pub(super) length: u16,
     /// Which of the decoders it is for.
     pub(super) codec: u8,
-    /// The sender paused before it: no packet is missing, only time.
-    pub(super) follows: bool,
-    /// It is the first of a stream.
-    pub(super) begins: bool,
+    pub(super) mark: Mark,
     at: u16,
     bytes: u16,
 }
 
+/// How a packet stands to the one before it; one byte, as there are many slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// It continues.
+    Goes,
+    /// The sender paused before it: no packet is missing, only time.
+    Follows,
+    /// It is the first of a stream.
+    Begins,
+    /// It is the first of a stream, and the sender paused.
+    BeginsLate,
+}
+
 impl Slot {
-    const EMPTY: Self = Self {
-        number: i64::MIN,
-        start: 0,
-        length: 0,
-        codec: 0,
-        follows: false,
-        begins: false,
-        at: 0,
-        bytes: 0,
-    };
+    const EMPTY: Self =
+        Self { number: i64::MIN, start: 0, length: 0, codec: 0, mark: Mark::Goes, at: 0, bytes: 0 };
 
     pub(super) fn new(number: i64, start: i64, length: i64, codec: u8) -> Self {
         Self { number, start, length: length as u16, codec, ..Self::EMPTY }
+    }
+
+    /// The sender paused before it: no packet is missing, only time.
+    pub(super) fn follows(&self) -> bool {
+        matches!(self.mark, Mark::Follows | Mark::BeginsLate)
+    }
+
+    /// It is the first of a stream.
+    pub(super) fn begins(&self) -> bool {
+        matches!(self.mark, Mark::Begins | Mark::BeginsLate)
     }
 
     /// Where its sound ends on the timeline.
@@ -46,7 +62,7 @@ impl Slot {
 
 /// The packets of one leg.
 pub(super) struct Store {
-    slots: Box<[Slot; SLOTS]>,
+    slots: Box<[Slot]>,
     ring: Box<[u8]>,
     write: usize,
     waiting: usize,
@@ -66,7 +82,7 @@ impl Store {
     /// Room for so many payload bytes, at most 64 KiB.
     pub(super) fn new(bytes: usize) -> Self {
         Self {
-            slots: Box::new([Slot::EMPTY; SLOTS]),
+            slots: vec![Slot::EMPTY; slots(bytes)].into_boxed_slice(),
             ring: vec![0; bytes.min(usize::from(u16::MAX))].into_boxed_slice(),
             write: 0,
             waiting: 0,
@@ -75,12 +91,25 @@ impl Store {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        size_of_val(&*self.slots) + self.ring.len()
+    }
+
     /// Room for so many payload bytes, and not for fewer than before.
     pub(super) fn grow(&mut self, bytes: usize) {
         if bytes > self.ring.len() {
             let mut ring = vec![0; bytes.min(usize::from(u16::MAX))].into_boxed_slice();
             ring[..self.ring.len()].copy_from_slice(&self.ring);
             self.ring = ring;
+            if slots(bytes) > self.slots.len() {
+                let old = std::mem::take(&mut self.slots);
+                self.slots = vec![Slot::EMPTY; slots(bytes)].into_boxed_slice();
+                for slot in old.into_iter().filter(|slot| slot.number != Slot::EMPTY.number) {
+                    let place = self.place(slot.number);
+                    self.slots[place] = slot; // two never meet: their places were different in fewer slots
+                }
+            }
         }
     }
 
@@ -91,7 +120,7 @@ impl Store {
 
     /// True when a packet waits, or did so lately.
     pub(super) fn knows(&self, number: i64) -> bool {
-        self.slots[place(number)].number == number
+        self.slots[self.place(number)].number == number
     }
 
     /// The first packet that waits.
@@ -116,14 +145,14 @@ impl Store {
             return None;
         }
         let mut gone = 0;
-        while slot.number - self.head >= SLOTS as i64 {
+        while slot.number - self.head >= self.span() {
             // Sequence numbers that never came cost nothing: go straight to the first that is in the way.
-            match self.first().filter(|first| slot.number - first.number >= SLOTS as i64) {
+            match self.first().filter(|first| slot.number - first.number >= self.span()) {
                 Some(first) => {
                     self.release(&first);
                     gone += 1;
                 }
-                None => self.head = slot.number - SLOTS as i64 + 1,
+                None => self.head = slot.number - self.span() + 1,
             }
         }
         let at = loop {
@@ -139,7 +168,8 @@ impl Store {
         };
         self.ring[at..][..payload.len()].copy_from_slice(payload);
         self.write = at + payload.len();
-        self.slots[place(slot.number)] = Slot { at: at as u16, bytes: payload.len() as u16, ..slot };
+        let place = self.place(slot.number);
+        self.slots[place] = Slot { at: at as u16, bytes: payload.len() as u16, ..slot };
         self.waiting += 1;
         self.highest = self.highest.max(slot.number);
         Some(gone)
@@ -175,20 +205,30 @@ impl Store {
         [self.write, 0].into_iter().find(|&at| is_free(at))
     }
 
+    /// How far apart the numbers of packets that wait can be.
+    fn span(&self) -> i64 {
+        self.slots.len() as i64
+    }
+
+    fn place(&self, number: i64) -> usize {
+        number as usize & (self.slots.len() - 1)
+    }
+
     /// Packets that wait, in the order of their numbers.
     fn waiting(&self) -> impl Iterator<Item = Slot> {
-        let from = self.head.max(self.highest - SLOTS as i64 + 1);
+        let from = self.head.max(self.highest - self.span() + 1);
         let to = if self.waiting == 0 { from - 1 } else { self.highest };
         (from..=to)
-            .map(|number| (number, self.slots[place(number)]))
+            .map(|number| (number, self.slots[self.place(number)]))
             .filter(|(number, slot)| slot.number == *number)
             .map(|(_, slot)| slot)
             .take(self.waiting)
     }
 }
 
-fn place(number: i64) -> usize {
-    number.rem_euclid(SLOTS as i64) as usize
+/// Slots beside a ring of so many bytes; powers of two.
+const fn slots(bytes: usize) -> usize {
+    if bytes > SMALL { MORE_SLOTS } else { SLOTS }
 }
 
 #[cfg(test)]
@@ -220,6 +260,22 @@ mod tests {
         assert_eq!((numbers(&store), store.head()), (vec![4, 5, 9], 4));
         let (slot, payload) = packet(3, 20);
         assert_eq!(store.insert(slot, &payload), None, "it is over");
+    }
+
+    #[test]
+    fn what_waits_is_still_there_when_the_store_has_grown() {
+        let mut store = Store::new(1_000);
+        for number in 30..35 {
+            let (slot, payload) = packet(number, 100);
+            store.insert(slot, &payload);
+        }
+        store.grow(SMALL + 1);
+        assert_eq!((numbers(&store), store.slots.len()), ((30..35).collect(), MORE_SLOTS));
+        for number in 35..30 + MORE_SLOTS as i64 {
+            let (slot, payload) = packet(number, 40);
+            assert_eq!(store.insert(slot, &payload), Some(0));
+        }
+        assert_eq!(numbers(&store), (30..30 + MORE_SLOTS as i64).collect::<Vec<_>>());
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Playout {
     fn begin(&mut self, first: &Slot) {
         self.filling = false;
         self.next = first.start.max(self.next);
-        self.end_gap(first.follows);
+        self.end_gap(first.follows());
         self.conceal.splice(&self.wave);
     }
 
@@ -109,7 +109,7 @@ impl Playout {
             self.conceal = Conceal::default();
             self.conceal.splice(&self.wave);
         }
-        if first.begins && self.next == first.start || self.current != first.codec {
+        if first.begins() && self.next == first.start || self.current != first.codec {
             self.decoders.restart(first.codec);
             self.current = first.codec;
         }
@@ -161,12 +161,12 @@ impl Playout {
         let length = first.start - self.next;
         let left = length - self.gap;
         let slack = self.slack(now, self.play() + length);
-        if first.follows {
+        if first.follows() {
             self.conceal.pause();
         }
         if slack >= SURPLUS || left <= 0 && (slack >= 0 || -left >= JUMP) {
             self.next = first.start;
-            self.end_gap(first.follows);
+            self.end_gap(first.follows());
             if unheard_below.is_none() {
                 self.conceal.splice(&self.wave);
             }
@@ -196,7 +196,7 @@ impl Playout {
         let Some(samples) = recovered else { return false };
         self.next = first.start;
         self.stats.recovered += duration(samples as i64 * unit(codec.rate()));
-        self.end_gap(first.follows);
+        self.end_gap(first.follows());
         self.conceal.resume(&mut self.wave, samples, &mut self.noise);
         self.sounding = self.wave.ahead();
         true

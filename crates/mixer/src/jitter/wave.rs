@@ -29,6 +29,11 @@ impl Wave {
         Self { pcm, rate, span, at, end: at }
     }
 
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        size_of_val(&*self.pcm)
+    }
+
     /// Memory for a higher rate, or for more ahead; never less than before.
     pub(super) fn grow(&mut self, highest: Rate, ahead_ms: usize) {
         let span = (self.span.1 + ahead_ms).max(self.span.0);

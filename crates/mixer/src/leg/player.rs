@@ -8,8 +8,8 @@ use crate::units::{LegId, Rate};
 /// Clips that can wait in one place, for one leg or for one conference.
 pub const CLIPS: usize = 32;
 
-/// A queue of clips of fixed size.
-#[derive(Debug)]
+/// A queue of clips. Its memory is taken when clips are added, which the tick never does.
+#[derive(Debug, Default)]
 pub(crate) struct Player {
     queue: VecDeque<Item>,
     next: usize,
@@ -32,12 +32,6 @@ pub(crate) struct Playing<'a> {
     pub(crate) over: bool,
 }
 
-impl Default for Player {
-    fn default() -> Self {
-        Self { queue: VecDeque::with_capacity(CLIPS), next: 0 }
-    }
-}
-
 impl Player {
     /// Adds a clip; gives it back when there is no room.
     pub(crate) fn push(&mut self, clip: Clip, except: Option<LegId>, over: bool) -> Result<(), Clip> {
@@ -53,6 +47,11 @@ impl Player {
         let item = self.queue.front()?;
         let pcm = item.clip.sound.frame(rate, self.next)?;
         Some(Playing { pcm, except: item.except, over: item.over })
+    }
+
+    /// Clips that play or wait.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
     }
 
     /// True when nothing is playing or waiting.

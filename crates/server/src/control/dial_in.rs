@@ -121,7 +121,7 @@ impl<D: Door> Control<D> {
             heard: false,
             broken: false,
         };
-        self.legs.insert(leg, entry);
+        self.legs.insert(leg, Box::new(entry));
         self.by_invite.insert(id, leg);
         self.seating.expect(leg);
         self.metrics.calls.with_label_values(&["in", profile.id.as_str()]).inc();

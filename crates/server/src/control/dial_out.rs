@@ -22,7 +22,7 @@ struct NotSent {
 
 impl<D: Door> Control<D> {
     pub(super) fn dial(&mut self, now: Now, leg: LegId, attempt: u32, candidate: &Candidate) {
-        let entry = self.legs.entry(leg).or_insert_with(|| Leg {
+        let fresh = || Leg {
             direction: LegDirection::DialOut,
             trunk: candidate.trunk.clone(),
             invite: None,
@@ -38,7 +38,8 @@ impl<D: Door> Control<D> {
             meeting: None,
             heard: false,
             broken: false,
-        });
+        };
+        let entry = self.legs.entry(leg).or_insert_with(|| Box::new(fresh()));
         entry.attempt = attempt;
         entry.trunk = candidate.trunk.clone();
         entry.candidate = Some(candidate.clone());

@@ -269,7 +269,8 @@ pub struct Control<D: Door> {
     prompts: Arc<Prompts>,
     metrics: Metrics,
     locals: Locals,
-    legs: HashMap<LegId, Leg<D::Io>>,
+    /// Boxed: half of the table is empty.
+    legs: HashMap<LegId, Box<Leg<D::Io>>>,
     by_invite: HashMap<InviteId, LegId>,
     /// Ports of legs whose seat is still with a shard.
     retiring: HashMap<LegId, media::Retiring>,

@@ -51,9 +51,9 @@ impl Dialog {
         let from = request.headers().get("From")?;
         let to = request.headers().get("To")?;
         let remote_target = match request.contacts().ok()?.into_iter().next() {
-            Some(contact) => contact.uri().clone(),
+            Some(contact) => contact.uri().detached(),
             // RFC 2543 left Contact to the caller's choice (RFC 4475 section 3.4.1 asks us to take such an INVITE).
-            None if request.via_top()?.rfc3261_branch().is_none() => request.from()?.uri().clone(),
+            None if request.via_top()?.rfc3261_branch().is_none() => request.from()?.uri().detached(),
             None => return None,
         };
         Some(Self {
@@ -67,7 +67,7 @@ impl Dialog {
             local_cseq: 0,
             remote_cseq: Some(request.cseq()?.number),
             remote_target,
-            route_set: request.record_routes().ok()?,
+            route_set: request.record_routes().ok()?.iter().map(NameAddr::detached).collect(),
             contact,
             flow,
             owns_call_id: false,
@@ -79,9 +79,9 @@ impl Dialog {
     pub(crate) fn from_response(invite: &Message, response: &Message, flow: Flow) -> Option<Self> {
         let contact = response.contacts().ok().and_then(|all| all.into_iter().next());
         // A 2xx must carry a Contact. Where a peer forgets it, what we dialed is the best guess.
-        let remote_target = contact.map(|found| found.uri().clone()).or_else(|| invite.uri().cloned())?;
-        let mut route_set = response.record_routes().unwrap_or_default();
-        route_set.reverse();
+        let remote_target = contact.map(|found| found.uri().detached()).or_else(|| invite.uri().cloned())?;
+        let routes = response.record_routes().unwrap_or_default();
+        let route_set = routes.iter().rev().map(NameAddr::detached).collect();
         Some(Self {
             key: DialogKey {
                 call_id: invite.call_id()?.to_owned(),
@@ -143,7 +143,7 @@ impl Dialog {
     /// the route set never changes.
     pub(crate) fn refresh_target(&mut self, message: &Message) {
         if let Some(contact) = message.contacts().ok().and_then(|all| all.into_iter().next()) {
-            self.remote_target = contact.uri().clone();
+            self.remote_target = contact.uri().detached();
         }
     }
 }

@@ -83,7 +83,8 @@ pub struct Endpoint {
     timers: TimerQueue,
     clients: HashMap<u64, Client>,
     client_keys: HashMap<ClientKey, u64>,
-    servers: HashMap<u64, Server>,
+    /// Boxed: the table keeps the size that it had in a rush of calls.
+    servers: HashMap<u64, Box<Server>>,
     server_keys: HashMap<ServerKey, u64>,
     merge_keys: HashMap<MergeKey, u64>,
     usages: HashMap<InviteId, Usage>,

@@ -64,8 +64,8 @@ impl Endpoint {
         }
         self.server_keys.insert(key.clone(), handle);
         let to_tag = to_tag.to_owned();
-        self.servers
-            .insert(handle, Server { flow, fallback, to_tag, usage, key, merge, machine, last: None });
+        let server = Server { flow, fallback, to_tag, usage, key, merge, machine, last: None };
+        self.servers.insert(handle, Box::new(server));
         handle
     }
 
@@ -113,9 +113,8 @@ impl Endpoint {
     /// An ACK with the branch of this transaction. `true`: it was the one for a refusal and ends here; `false`: it
     /// belongs to a 2xx and goes on to the dialog.
     pub(super) fn server_ack(&mut self, now: Instant, handle: u64) -> bool {
-        let Some(Server { machine: Machine::Invite(machine), .. }) = self.servers.get_mut(&handle) else {
-            return false;
-        };
+        let server = self.servers.get_mut(&handle).map(|server| &mut server.machine);
+        let Some(Machine::Invite(machine)) = server else { return false };
         let outputs = machine.ack();
         let for_user = outputs.contains(&Output::Deliver);
         self.drive_server(now, handle, outputs);
@@ -124,7 +123,8 @@ impl Endpoint {
 
     /// Whether this INVITE still waits for its final response.
     pub(super) fn server_is_proceeding(&self, handle: u64) -> bool {
-        matches!(self.servers.get(&handle), Some(Server { machine: Machine::Invite(machine), .. }) if machine.is_proceeding())
+        let machine = self.servers.get(&handle).map(|server| &server.machine);
+        matches!(machine, Some(Machine::Invite(machine)) if machine.is_proceeding())
     }
 
     pub(super) fn server_timer(&mut self, now: Instant, handle: u64, reason: TimerReason) {
@@ -141,8 +141,10 @@ impl Endpoint {
         for output in outputs {
             match output {
                 Output::Transmit => {
-                    if let Some(Server { flow, last: Some(bytes), .. }) = self.servers.get(&handle) {
-                        self.transmits.push_back(Transmit { flow: *flow, bytes: bytes.clone() });
+                    if let Some(server) = self.servers.get(&handle)
+                        && let Some(bytes) = &server.last
+                    {
+                        self.transmits.push_back(Transmit { flow: server.flow, bytes: bytes.clone() });
                     }
                 }
                 Output::Arm(reason, after) => self.timers.arm(owner, reason, later(now, after)),
@@ -158,8 +160,8 @@ impl Endpoint {
         self.timers.forget(TimerOwner::Server(handle));
         if let Some(server) = self.servers.remove(&handle) {
             self.server_keys.remove(&server.key);
-            if let Some(merge) = server.merge {
-                self.merge_keys.remove(&merge);
+            if let Some(merge) = &server.merge {
+                self.merge_keys.remove(merge);
             }
         }
     }

@@ -131,5 +131,6 @@ pub(super) fn write(local: &LocalMedia, medias: Vec<Media>) -> Bytes {
     session.medias = medias;
     let mut out = Vec::with_capacity(512);
     session.write(&mut out).unwrap_or_else(|_| unreachable!("writing to memory cannot fail"));
+    out.shrink_to_fit(); // it is kept for as long as the call
     out.into()
 }

@@ -56,6 +56,11 @@ impl NameAddr {
         Self::parse_in(&raw, raw.as_str())
     }
 
+    /// The same with a text of its own: see [`Uri::detached`].
+    pub(crate) fn detached(&self) -> Self {
+        Self::parse(&self.to_string()).unwrap_or_else(|_| self.clone())
+    }
+
     /// Reads `text`, which is a part of `whole`.
     pub(crate) fn parse_in(whole: &Text, text: &str) -> Result<Self, SyntaxError> {
         let text = trim(text);

@@ -72,6 +72,11 @@ impl Uri {
         }
     }
 
+    /// The same with a text of its own, for when it outlives the message that it came in: a part of a message keeps all of it.
+    pub(crate) fn detached(&self) -> Self {
+        Self::parse(self.as_str()).unwrap_or_else(|_| self.clone())
+    }
+
     /// Reads `text`, which is a part of `whole`.
     pub(crate) fn parse_in(whole: &Text, text: &str) -> Result<Self, SyntaxError> {
         let (scheme, rest) = split_byte(text, b':').ok_or(SyntaxError("a URI has no scheme"))?;

@@ -153,7 +153,7 @@ fn the_stories_reach_every_state_and_every_command() {
         let mut world = world();
         for _ in 0..200 {
             step(&mut world, rng.random());
-            states.extend(world.bridge.calls.values().map(crate::call::Call::state_name));
+            states.extend(world.bridge.calls.values().map(|call| call.state_name()));
             for command in world.take() {
                 let name: String =
                     format!("{command:?}").chars().take_while(char::is_ascii_alphabetic).collect();
@@ -201,7 +201,7 @@ proptest! {
             step(&mut world, part);
         }
         world.pass(Duration::from_hours(1));
-        let names: Vec<_> = world.bridge.calls.values().map(crate::call::Call::state_name).collect();
+        let names: Vec<_> = world.bridge.calls.values().map(|call| call.state_name()).collect();
         prop_assert!(names.iter().all(|name| *name == "in-conference"), "{names:?}");
         prop_assert!(world.bridge.timers.is_empty());
         for leg in world.bridge.calls.keys().copied().collect::<Vec<_>>() {
