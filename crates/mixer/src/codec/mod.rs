@@ -96,6 +96,12 @@ impl Codec {
             _ => self.level(payload).map(|level| level <= SMALLEST_STEP),
         }
     }
+
+    /// Whether `payload` carries a copy of the frame before it, for when that was lost (Opus in-band FEC); see
+    /// [`Decoder::decode_fec`].
+    pub fn has_copy(self, payload: &[u8]) -> bool {
+        matches!(self, Self::Opus(_)) && opus::has_copy(payload)
+    }
 }
 
 /// A-law has no zero: its silence is +-8. The first step of mu-law is 8 too.

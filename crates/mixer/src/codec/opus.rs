@@ -144,6 +144,11 @@ pub(super) fn is_silence(payload: &[u8]) -> Option<bool> {
     Packet::parse(payload)?.is_silence()
 }
 
+/// Whether `payload` carries a copy of the frame before it.
+pub(super) fn has_copy(payload: &[u8]) -> bool {
+    Packet::parse(payload).is_some_and(|packet| packet.has_fec())
+}
+
 const fn sample_rate(rate: Rate) -> SampleRate {
     match rate {
         Rate::Narrow => SampleRate::Hz8000,

@@ -51,6 +51,12 @@ impl Delay {
             if late > self.deviation { late } else { self.deviation - self.deviation * length / DECAY };
     }
 
+    /// A packet of `length` was missing and the next one carries a copy of it: worth waiting for, while packets are lost. Half a
+    /// packet more, so that it lasts for 4 s until the next loss.
+    pub(super) fn wait_for_copies(&mut self, length: i64) {
+        self.deviation = self.deviation.max((length * 3 / 2).min(MAX_TARGET) << 10);
+    }
+
     /// The transit of the fastest packets.
     pub(super) fn baseline(&self) -> i64 {
         self.fastest[0].min(self.fastest[1])

@@ -161,6 +161,34 @@ fn a_gap_in_speech_does_not_click() {
 }
 
 #[test]
+fn where_packets_are_lost_and_carry_copies_they_are_waited_for_and_where_none_are_lost_they_are_not() {
+    let codec = Codec::Opus(OpusFormat { loss_percent: 20, ..OpusFormat::speech(Rate::Wide) });
+    let payloads = packets(codec, &speech(Rate::Wide));
+    let start = epoch();
+    for every in [20, 100, usize::MAX] {
+        let mut playout = Playout::new(&[codec]);
+        let (mut lost, mut delay) = (0, Duration::ZERO);
+        for n in 0..2_000_usize {
+            let now = start + TICK * n as u32;
+            if n % every == every - 1 {
+                lost += 1;
+            } else {
+                let payload = &payloads[n % payloads.len()];
+                let time = RtpTime::new(n as u32 * 960);
+                playout.push(SeqNo::new(n as u16), time, codec, payload, now + Duration::from_millis(4));
+            }
+            playout.pull(now + TICK, None);
+            delay = delay.max(playout.playout_delay());
+        }
+        let stats = playout.stats();
+        let recovered = stats.recovered.as_millis() / 20;
+        // Not the first; nor those in whose place there was no voice, of which there is no copy.
+        assert!(recovered * 10 >= lost * 6, "one in {every}: {recovered} of {lost}, {stats:?}");
+        assert!(delay <= Duration::from_millis(if lost > 0 { 60 } else { 25 }), "{delay:?}");
+    }
+}
+
+#[test]
 fn a_copy_in_the_next_packet_is_used_when_that_is_already_there() {
     let codec = Codec::Opus(OpusFormat { loss_percent: 20, ..OpusFormat::speech(Rate::Wide) });
     let payloads = packets(codec, &speech(Rate::Wide));
