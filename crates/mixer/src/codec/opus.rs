@@ -35,8 +35,8 @@ impl OpusFormat {
     /// The highest bitrate of an encoder: what [`MAX_PAYLOAD`] can carry.
     pub const MAX_BITRATE: u32 = 128_000;
 
-    /// Speech with a good trade of quality, bits and work: the rates of RFC 7587 section 3.1.1, complexity 5, and in-band FEC for
-    /// 5 % loss.
+    /// Speech with a good trade of quality, bits and work: the rates of RFC 7587 section 3.1.1, complexity 5, and in-band FEC
+    /// where libopus finds the bits for it at 5 % loss, which it does from a little above these rates on.
     pub const fn speech(rate: Rate) -> Self {
         let bitrate = match rate {
             Rate::Narrow => 16_000,

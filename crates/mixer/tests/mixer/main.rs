@@ -5,6 +5,7 @@ mod canary;
 mod codecs;
 mod concealment;
 mod jitter;
+mod loudness;
 mod media;
 mod mix;
 mod moving;
