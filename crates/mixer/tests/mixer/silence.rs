@@ -8,7 +8,7 @@ use mixer::units::Rate;
 use mixer::{RtpTime, SeqNo, TICK};
 
 use crate::phone::{epoch, tone};
-use crate::speech::largest_step;
+use crate::speech::{largest_step, packets, speech};
 
 /// A sender and its listener, in step: a packet arrives 8 ms after a tick and is played at the next.
 struct Line {
@@ -189,4 +189,37 @@ fn silence_that_nobody_hears_is_not_decoded_and_the_first_word_after_it_is_whole
     let mut expected = [0; 160];
     mixer::G711::Pcmu.decode(&payload, &mut expected);
     assert_eq!(line.playout.samples(), expected, "from its first sample on");
+}
+
+/// Speech with long pauses, decoded always, and only while somebody listens or a payload may be sound.
+#[test]
+fn no_word_begins_later_because_silence_was_not_decoded() {
+    /// Mean absolute sample value from which a good line's noise counts as sound.
+    const THRESHOLD: u16 = 24;
+    for codec in [Codec::Pcmu, Codec::G722, Codec::Opus(OpusFormat::speech(Rate::Wide))] {
+        let rate = codec.rate();
+        let said = speech(rate);
+        let with_pauses: Vec<i16> = said
+            .chunks(rate.hz() as usize)
+            .flat_map(|second| second.iter().copied().chain(std::iter::repeat_n(0, rate.hz() as usize)))
+            .collect();
+        let payloads = packets(codec, &with_pauses);
+        let (mut always, mut sparing) = (Playout::new(&[codec]), Playout::new(&[codec]));
+        let (mut now, mut hangover, mut spared, mut cut) = (epoch(), 0, 0, 0);
+        for (n, payload) in payloads.iter().enumerate() {
+            let (sequence, time) = (SeqNo::new(n as u16), RtpTime::new(n as u32 * (codec.clock_rate() / 50)));
+            for playout in [&mut always, &mut sparing] {
+                playout.push(sequence, time, codec, payload, now + Duration::from_millis(8));
+            }
+            now += TICK;
+            always.pull(now, None);
+            let pull = sparing.pull(now, (hangover == 0).then_some(THRESHOLD));
+            hangover = if sparing.level() >= THRESHOLD { 20 } else { i32::max(hangover - 1, 0) };
+            spared += usize::from(pull == Pull::Silent);
+            cut += usize::from(pull == Pull::Silent && always.level() >= 2 * THRESHOLD);
+        }
+        let wide = codec == Codec::G722;
+        assert_eq!(spared > payloads.len() / 4, !wide, "{}: {spared} of {}", codec.name(), payloads.len());
+        assert_eq!(cut, 0, "{}: ticks of speech that were not decoded", codec.name());
+    }
 }
