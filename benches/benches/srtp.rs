@@ -109,7 +109,7 @@ fn config(n: usize) -> LegConfig {
             codec: Codec::Pcmu,
             audio_pt: PayloadType::PCMU,
             event_pt: None,
-            event_clock: 8_000,
+            event_clock_rate: 8_000,
             ptime: Ptime::Ms20,
             audio_level: None,
         },

@@ -146,7 +146,7 @@ fn config(id: u64) -> LegConfig {
             codec: Codec::Pcmu,
             audio_pt: PayloadType::PCMU,
             event_pt: Some(PayloadType::new(101)),
-            event_clock: 8_000,
+            event_clock_rate: 8_000,
             ptime: Ptime::Ms20,
             audio_level: Some(1),
         },

@@ -447,7 +447,7 @@ impl Leg {
         let Some(now) = self.now else { return };
         self.player.advance();
         if let Some(event_pt) = self.config.media.event_pt.filter(|_| self.outgoing.digits.is_busy()) {
-            let event = self.outgoing.digits.tick(now, self.config.media.event_clock);
+            let event = self.outgoing.digits.tick(now, self.config.media.event_clock_rate);
             if !self.outgoing.digits.is_busy() {
                 self.tell(LegEvent::DigitsSent);
             }
@@ -501,6 +501,7 @@ impl Leg {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Codec, PayloadType, Ptime, SeqNo};
 
     #[test]
     fn a_leg_is_small() {
@@ -511,6 +512,7 @@ mod tests {
                 codec: Codec::Pcmu,
                 audio_pt: PayloadType::PCMU,
                 event_pt: None,
+                event_clock_rate: 8_000,
                 ptime: Ptime::default(),
                 audio_level: None,
             },

@@ -19,8 +19,9 @@ pub struct MediaConfig {
     pub audio_pt: PayloadType,
     /// The payload type of telephone events, both ways; `None` where the peer has none.
     pub event_pt: Option<PayloadType>,
-    /// Ticks of a telephone event's duration in a second: the clock rate that its payload type was agreed on with.
-    pub event_clock: u32,
+    /// The clock rate of `event_pt` in Hz, in which durations count (RFC 4733 section 2.1): that of the codec, or 8000 beside Opus
+    /// where the peer knows no other. An event's timestamp belongs to the stream, so it is in the codec's clock all the same.
+    pub event_clock_rate: u32,
     /// How much audio our packets carry; of Opus always 20 ms. What arrives may have any packet time.
     pub ptime: Ptime,
     /// The id of the header extension in which our packets say how loud they are (RFC 6464, in the one-byte form of RFC 8285

@@ -30,7 +30,7 @@ pub(crate) fn config(id: u64, codec: G711) -> LegConfig {
             codec: codec.into(),
             audio_pt: if codec == G711::Pcmu { PayloadType::PCMU } else { PayloadType::PCMA },
             event_pt: Some(PayloadType::new(EVENT)),
-            event_clock: 8_000,
+            event_clock_rate: 8_000,
             ptime: Ptime::Ms20,
             audio_level: None,
         },

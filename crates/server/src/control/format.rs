@@ -15,7 +15,7 @@ pub(super) fn media(negotiated: &Negotiated, profile: &Profile) -> mixer::MediaC
         codec: codec(negotiated, profile),
         audio_pt: mixer::PayloadType::new(negotiated.audio_pt),
         event_pt: negotiated.event_pt.map(mixer::PayloadType::new),
-        event_clock: negotiated.event_clock_rate,
+        event_clock_rate: negotiated.event_clock_rate,
         ptime: mixer::Ptime::nearest(negotiated.ptime_ms),
         audio_level: negotiated.audio_level.filter(|level| level.direction.sends()).map(|level| level.id),
     }
