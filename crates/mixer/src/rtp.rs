@@ -12,4 +12,4 @@ pub use packet::{HEADER, Header, MAX_CSRC, Malformed, Packet, is_rtcp, write_hea
 pub use reception::{Reception, ReceptionBlock};
 pub use rtcp::{FarEnd, Rtcp, Sent};
 pub use source::{Source, Verdict};
-pub use telephone_event::{Detector, EventPayload};
+pub use telephone_event::{Clocks, Detector, EventPayload};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Direction, MediaConfig};
 use crate::codec::Codec;
 use crate::jitter::{Playout, Pull};
-use crate::rtp::{Detector, EventPayload, Packet, Reception, ReceptionBlock, Source, Verdict};
+use crate::rtp::{Clocks, Detector, EventPayload, Packet, Reception, ReceptionBlock, Source, Verdict};
 use crate::units::{PayloadType, Rate, Ssrc};
 
 /// What a datagram turned out to be.
@@ -163,7 +163,7 @@ impl Incoming {
         } else if Some(kind) == media.event_pt {
             match EventPayload::parse(packet.payload()) {
                 Some(payload) => {
-                    pressed = self.handle_event(arrival, packet, payload);
+                    pressed = self.handle_event(arrival, packet, payload, media);
                     Ingress::Event
                 }
                 None => Ingress::Malformed,
@@ -236,13 +236,20 @@ impl Incoming {
     }
 
     /// Gives the event code of a press that begins.
-    fn handle_event(&mut self, arrival: Instant, packet: &Packet<'_>, payload: EventPayload) -> Option<u8> {
+    fn handle_event(
+        &mut self,
+        arrival: Instant,
+        packet: &Packet<'_>,
+        payload: EventPayload,
+        media: MediaConfig,
+    ) -> Option<u8> {
         if self.handle_other(arrival, packet, None) {
             self.playout.pause(packet.sequence());
         }
         self.counts.events += 1;
         self.event_ssrc = Some(packet.ssrc());
-        self.detector.handle_event(arrival, packet.marker(), packet.timestamp(), payload)
+        let clocks = Clocks { event: media.event_clock_rate, stream: media.codec.clock_rate() };
+        self.detector.handle_event(arrival, packet.marker(), packet.timestamp(), payload, clocks)
     }
 
     /// A packet beside the audio, with a timestamp by `clock` if that is its time: it takes a sequence number of its stream. True

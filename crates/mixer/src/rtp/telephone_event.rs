@@ -41,6 +41,29 @@ impl EventPayload {
     }
 }
 
+/// In what an event is counted, in Hz.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// The clock of its payload type: durations.
+    pub event: u32,
+    /// The clock of the stream that it is part of, which is the audio's: timestamps.
+    pub stream: u32,
+}
+
+impl Clocks {
+    /// How far apart the timestamps of a press's segments can be: the longest duration, in either clock, since some peers give
+    /// their timestamps in the event's.
+    fn longest(self) -> i64 {
+        let event = self.event.max(1);
+        i64::from(u16::MAX) * i64::from(self.stream.max(event)) / i64::from(event)
+    }
+
+    /// A duration from which on a segment may be full: 100 ms before it cannot grow any more, since updates come that seldom.
+    fn nearly_full(self) -> u16 {
+        0xfff0_u16.saturating_sub(u16::try_from(self.event / 10).unwrap_or(u16::MAX))
+    }
+}
+
 /// Turns the packets of one leg into presses.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Detector {
@@ -85,6 +108,7 @@ impl Detector {
         marker: bool,
         timestamp: RtpTime,
         payload: EventPayload,
+        clocks: Clocks,
     ) -> Option<u8> {
         let Some(last) = self.last.as_mut().filter(|last| last.event == payload.event) else {
             return Some(self.begin(arrival, timestamp, payload));
@@ -96,7 +120,7 @@ impl Detector {
         let same = if timestamp == last.timestamp {
             is_repetition(last, arrival, payload)
         } else {
-            is_continuation(last, arrival, marker, timestamp, payload)
+            is_continuation(last, arrival, marker, timestamp, payload, clocks)
         };
         if !same {
             return Some(self.begin(arrival, timestamp, payload));
@@ -162,6 +186,7 @@ fn is_continuation(
     marker: bool,
     timestamp: RtpTime,
     payload: EventPayload,
+    clocks: Clocks,
 ) -> bool {
     let recent = arrival.saturating_duration_since(last.heard) <= MISSED;
     let ahead = timestamp.ahead_of(last.timestamp);
@@ -175,7 +200,10 @@ fn is_continuation(
         }
         // RFC 4733 section 2.5.1.3: the next segment of a press that is longer than a duration can say.
         State::Held
-            if ahead > 0 && i64::from(ahead) <= 0xffff && last.duration >= 0xfff0 - 800 && !marker =>
+            if ahead > 0
+                && i64::from(ahead) <= clocks.longest()
+                && last.duration >= clocks.nearly_full()
+                && !marker =>
         {
             true
         }
