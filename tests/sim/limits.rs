@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use server::control::Ask;
 use server::media::gauges::ShardLoad;
 use tests::{Callee, Caller, Line, OPERATOR, OPERATOR_NUMBER, PhoneId, SAM, Setup, World};
 
@@ -29,6 +30,37 @@ fn a_trunk_takes_as_many_calls_as_it_has_channels_and_a_free_one_is_taken_again(
     world.seconds(1);
     let fourth = world.call(&Caller::to(OPERATOR, OPERATOR_NUMBER));
     answered(&mut world, fourth);
+    world.close();
+}
+
+#[test]
+fn without_a_free_port_a_call_is_refused_for_a_while_and_told_so() {
+    let mut world = World::new(Setup { ports: "20000-20003", ..Setup::default() });
+    join(&mut world, &Caller::to(OPERATOR, OPERATOR_NUMBER), SAM);
+    join(&mut world, &Caller::to(OPERATOR, OPERATOR_NUMBER), SAM);
+    let third = world.call(&Caller::to(OPERATOR, OPERATOR_NUMBER));
+    world.seconds(1);
+    assert_eq!(refusal(&world, third), 503);
+    let refused = world.sites[OPERATOR.0].got("SIP/2.0 503")[0].message();
+    assert_eq!(refused.headers().get("Retry-After"), Some("5"));
+    world.close();
+}
+
+#[test]
+fn recordings_that_begin_in_the_same_millisecond_have_files_of_their_own() {
+    let mut world = World::new(Setup::default());
+    join(&mut world, &Caller::to(OPERATOR, OPERATOR_NUMBER), SAM);
+    let conference_id = SAM.to_owned();
+    let mut files: Vec<String> = (0..3)
+        .map(|_| {
+            let begun = world.ask(Ask::StartRecording { conference_id: conference_id.clone() });
+            world.ask(Ask::StopRecording { conference_id: conference_id.clone() });
+            assert_eq!(world.replies[&begun].status, 201);
+            world.replies[&begun].body["file"].to_string()
+        })
+        .collect();
+    files.dedup();
+    assert_eq!(files.len(), 3, "{files:?}");
     world.close();
 }
 

@@ -384,12 +384,14 @@ impl World {
 
     /// Asks the API to dial a number; the reply is found under the number that is returned.
     pub fn dial_out(&mut self, conference_id: &str, number: &str, confirm: Option<bool>) -> u64 {
+        self.ask(Ask::DialOut { conference_id: conference_id.to_owned(), number: number.to_owned(), confirm })
+    }
+
+    /// Asks the API; the reply is found under the number that is returned.
+    pub fn ask(&mut self, ask: Ask) -> u64 {
         self.asks += 1;
-        let ask = self.asks;
-        let wanted =
-            Ask::DialOut { conference_id: conference_id.to_owned(), number: number.to_owned(), confirm };
-        self.feed(Input::Ask { number: ask, ask: wanted });
-        ask
+        self.feed(Input::Ask { number: self.asks, ask });
+        self.asks
     }
 
     fn carry_out(&mut self) {

@@ -99,7 +99,8 @@ impl<D: Door> Control<D> {
                     status: refused.status,
                     why: refused.why,
                     label: refused.label,
-                    retry_after: None,
+                    // A port is free again when somebody hangs up; what the SDP says stays wrong.
+                    retry_after: (refused.status == 503).then_some(RETRY_AFTER),
                 });
             }
         };

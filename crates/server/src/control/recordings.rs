@@ -23,9 +23,10 @@ impl<D: Door> Control<D> {
         }
         // Neither the digits that callers key nor anything of a peer's is in the name.
         let stamp: String = Stamp(now.wall).to_string().chars().filter(char::is_ascii_alphanumeric).collect();
-        let file = format!("conference-{}-{stamp}.wav", conference.0);
+        // The number tells two of the same millisecond apart, the stamp two of the same number: it begins anew with us.
         let number = self.next_recording;
         self.next_recording += 1;
+        let file = format!("conference-{}-{stamp}-{number}.wav", conference.0);
         let (tap, frames) = Tap::new(RING);
         self.outputs.push_back(Output::Record { number, file: file.clone(), frames });
         self.media_out([(shard, mixer::Command::Tap { conference: to_mixer(conference), tap })]);
