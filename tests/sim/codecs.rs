@@ -105,7 +105,7 @@ fn what_the_peer_wants_of_opus_is_what_it_gets() {
     // 12000 bit/s in packets of 20 ms.
     assert!(lengths.iter().all(|&length| length == 30), "{lengths:?}");
     let ours = world.phone(phone).heard[0].opus.clone().unwrap_or_default();
-    assert!(ours.contains("maxaveragebitrate=32000") && ours.contains("useinbandfec=1"), "{ours}");
+    assert!(ours.contains("maxaveragebitrate=40000") && ours.contains("useinbandfec=1"), "{ours}");
     world.phone_mut(wideband).mouth.sound = tests::Sound::Tone(2400);
     world.seconds(1);
     assert!(hears(&mut world, phone, 2400) > LOUD);

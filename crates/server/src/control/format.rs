@@ -100,7 +100,7 @@ mod tests {
     fn a_peer_without_wishes_gets_what_the_trunk_says_but_no_fec() {
         let expected = OpusFormat {
             rate: Rate::Full,
-            bitrate: 32_000,
+            bitrate: 40_000,
             complexity: 5,
             fec: false,
             dtx: false,
