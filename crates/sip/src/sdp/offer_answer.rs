@@ -200,8 +200,9 @@ fn choose_crypto(
     let (lines, refused) = stream.crypto();
     let chosen = caps.suites.iter().find_map(|&suite| {
         let line = lines.iter().find(|line| line.key.suite() == suite)?;
-        Some(agreed(line, key_for(keys, suite)?))
+        Some(agreed(line, key_for(keys, suite)?, caps))
     });
+    let chosen = chosen.transpose()?;
     if chosen.is_none() && caps.srtp == Srtp::Optional && !stream.is_secure() {
         return Ok(None);
     }
@@ -222,7 +223,7 @@ fn accept_crypto(
     let (offered, _) = ours.crypto();
     let own = offered.iter().find(|own| own.tag == line.tag && own.key.suite() == line.key.suite());
     let own = own.ok_or_else(|| SdpError::CryptoNotOffered(format!("{} {}", line.tag, line.key.suite())))?;
-    Ok(Some(agreed(line, own.key)))
+    agreed(line, own.key, caps).map(Some)
 }
 
 /// Whether a stream is to be encrypted, by what the peer wrote and what the trunk allows.
@@ -237,8 +238,13 @@ fn is_encrypted(stream: &Stream<'_>, caps: &Capabilities) -> Result<bool, SdpErr
     }
 }
 
-fn agreed(line: &Line, ours: MasterKey) -> Crypto {
-    Crypto { tag: line.tag, ours, theirs: line.key, unused_keys: line.unused_keys }
+/// A peer that gives our key back as its own is refused: whatever we send could be sent back to us and be taken, and both
+/// directions would have one key stream (RFC 3711 section 9.1).
+fn agreed(line: &Line, ours: MasterKey, caps: &Capabilities) -> Result<Crypto, SdpError> {
+    if line.key.bytes() == ours.bytes() {
+        return Err(SdpError::NoCrypto(format!("line {} has our own key", line.tag), suite_names(caps)));
+    }
+    Ok(Crypto { tag: line.tag, ours, theirs: line.key, unused_keys: line.unused_keys })
 }
 
 fn no_crypto(lines: &[Line], refused: &[String], caps: &Capabilities) -> SdpError {

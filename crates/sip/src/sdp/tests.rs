@@ -333,3 +333,18 @@ fn a_refusal_shows_no_control_characters_of_the_peer() {
     let error = refused("m=audio 5000 RTP/\u{1b}[31mAVP 8");
     assert!(!error.to_string().chars().any(char::is_control), "{error}");
 }
+
+#[test]
+fn a_peer_that_gives_our_key_back_as_its_own_is_refused() {
+    let ours = MasterKey::generate(Suite::AesCm128HmacSha1_80, |key| key.fill(7));
+    let local = LocalMedia { keys: vec![ours], ..local() };
+    let caps = Capabilities { srtp: Srtp::Mandatory, suites: vec![ours.suite()], ..Capabilities::default() };
+    let offered = offer(&local, &caps);
+    let text = String::from_utf8(offered.to_vec()).expect("text").replace("192.0.2.", "198.51.100.");
+    for refused in [
+        accept_answer(&offered, text.as_bytes(), &caps),
+        answer(text.as_bytes(), &local, &caps).map(|it| it.1),
+    ] {
+        assert!(refused.as_ref().is_err_and(|why| why.to_string().contains("our own key")), "{refused:?}");
+    }
+}
