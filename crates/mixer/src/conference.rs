@@ -29,6 +29,8 @@ pub struct MixConfig {
     pub talkers: usize,
     /// Automatic gain: quiet talkers are raised, loud ones lowered, so that both are understood.
     pub agc: bool,
+    /// Looks for legs that send back what they were sent, and keeps their echo out of the mix.
+    pub echo: bool,
     /// Mixes at 48 kHz where two legs or more can carry it; otherwise never above 16 kHz.
     pub full_band: bool,
     /// Off, except in a proof.
@@ -42,7 +44,7 @@ impl MixConfig {
 
 impl Default for MixConfig {
     fn default() -> Self {
-        Self { talkers: 5, agc: true, full_band: true, sabotage: None }
+        Self { talkers: 5, agc: true, echo: true, full_band: true, sabotage: None }
     }
 }
 
@@ -129,7 +131,7 @@ impl<IO> Conference<IO> {
     /// A leg sits down, between two ticks.
     pub fn join(&mut self, mut seat: Box<Seat<IO>>) {
         let leg = &mut seat.leg;
-        leg.enter(self.rate, self.fanout.admit(leg.config().media.codec));
+        leg.enter(self.rate, self.fanout.admit(leg.config().media.codec), self.config.echo);
         if let Some(audience) = leg.audience() {
             self.confide(leg.id(), Some(audience));
         }

@@ -76,6 +76,8 @@ struct Stream {
 pub(crate) struct Heard<'a> {
     /// Empty when the codec has nothing to send.
     pub(crate) payload: &'a [u8],
+    /// What is in it, at the codec's rate.
+    pub(crate) pcm: &'a [i16],
     pub(crate) csrcs: &'a [Ssrc],
     /// How loud it is, as RFC 6464 section 3 says it, where that was asked for.
     pub(crate) level: Option<u8>,
@@ -319,7 +321,10 @@ impl Fanout {
             shared.encoded = self.tick;
         }
         let level = with_level.then(|| *self.level.get_or_insert_with(|| level(&self.pcm)));
-        Heard { payload: &shared.payload[..shared.length], csrcs: self.all_csrcs.as_slice(), level }
+        let rate = shared.encoder.codec().rate();
+        let converted = self.converted[rate.index()].as_deref();
+        let pcm = converted.map_or(&self.pcm[..], |converted| &converted.pcm[..rate.frame()]);
+        Heard { payload: &shared.payload[..shared.length], pcm, csrcs: self.all_csrcs.as_slice(), level }
     }
 
     /// What one leg hears: what is in the bench's `heard`, a clip or the mix, with these sources in it.
@@ -333,7 +338,8 @@ impl Fanout {
         let length = own.encode(&mut self.bench, clip);
         self.encodes += 1;
         let level = with_level.then(|| level(&self.bench.pcm));
-        Heard { payload: &self.bench.payload[..length], csrcs: csrcs.as_slice(), level }
+        let pcm = own.encoded(&self.bench);
+        Heard { payload: &self.bench.payload[..length], pcm, csrcs: csrcs.as_slice(), level }
     }
 }
 

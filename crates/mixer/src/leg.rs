@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
+use crate::echo::{self, Trace};
 use crate::fanout::Heard;
 use crate::gain::{Agc, glide};
 use crate::guard;
@@ -40,6 +41,7 @@ pub(crate) enum LegEvent {
     MediaResumed,
     Digit(char),
     DigitsSent,
+    Echo(echo::Change),
     ClipEnded {
         token: u64,
         finished: bool,
@@ -74,6 +76,9 @@ pub struct Leg {
     now: Option<RtpTime>,
     pub(crate) voice: Voice,
     agc: Agc,
+    echo: echo::Detector,
+    /// Its conference wants to know about its echo.
+    detects_echo: bool,
     /// From the rate at which it speaks to its conference's.
     raised: Resampler,
     /// The factor by which its last frame went into the mix, at the end of it.
@@ -102,6 +107,8 @@ impl Leg {
             now: None,
             voice: Voice::default(),
             agc: Agc::default(),
+            echo: echo::Detector::default(),
+            detects_echo: false,
             raised: Resampler::new(config.media.codec.rate(), config.media.codec.rate()),
             applied: 0.0,
             audience: None,
@@ -153,6 +160,7 @@ impl Leg {
             playout_delay: playout.playout_delay(),
             target_delay: playout.target_delay(),
             level: self.voice.level(),
+            echo: self.echo.delay(),
             egress_packets: packets,
             egress_octets: octets,
             dropped_digits: self.dropped_digits,
@@ -286,7 +294,8 @@ impl Leg {
     }
 
     /// It sits down in a conference at `rate`, where its codec's shared stream has this number: nobody has heard it yet.
-    pub(crate) fn enter(&mut self, rate: Rate, stream: usize) {
+    pub(crate) fn enter(&mut self, rate: Rate, stream: usize, detects_echo: bool) {
+        self.detects_echo = detects_echo;
         self.voice.set_heard(false);
         self.stream = stream;
         self.own.enter(rate);
@@ -364,14 +373,16 @@ impl Leg {
         let pull = self.incoming.pull(now, unheard_below);
         let present = matches!(pull, Pull::Speech | Pull::Concealed);
         self.voice.listen(self.incoming.level());
-        if self.voice.is_active() {
+        let samples = self.voice.is_active().then(|| self.incoming.samples().0);
+        let is_echo = self.detects_echo && self.echo.hear(self.voice, samples);
+        if self.voice.is_active() && !is_echo {
             self.agc.tick(self.voice);
         }
         while let Some(clip) = self.player.take_ended() {
             self.clip_ended(clip, true);
         }
         // A key's tone, which some peers send along with its event, is for us only.
-        present && self.voice.is_active() && !self.muted && !self.incoming.is_key_held(now)
+        present && self.voice.is_active() && !is_echo && !self.muted && !self.incoming.is_key_held(now)
     }
 
     /// What it says in this tick, at the rate of its conference.
@@ -424,6 +435,7 @@ impl Leg {
         if self.now.is_some() {
             self.player.advance();
             self.outgoing.pause();
+            self.look_for_echo(&[]);
         }
         if let Some(srtp) = &mut self.srtp {
             srtp.seal(None);
@@ -437,6 +449,7 @@ impl Leg {
 
     /// Second half of a tick: what it hears, encoded with its codec, becomes a packet.
     pub(crate) fn end_tick(&mut self, heard: Heard<'_>) {
+        self.look_for_echo(heard.pcm);
         self.make_packet(heard);
         if let Some(srtp) = &mut self.srtp {
             srtp.seal(self.outgoing.ready());
@@ -464,6 +477,17 @@ impl Leg {
             heard.payload,
             Format { payload_type, frames: self.config.media.frames(), csrcs, level },
         );
+    }
+
+    /// Whether what comes back is what was sent; `sent` is what leaves in this tick, if anything does.
+    fn look_for_echo(&mut self, sent: &[i16]) {
+        if self.now.is_some()
+            && self.detects_echo
+            && self.echo.is_needed()
+            && let Some(change) = self.echo.tick(Trace::of(sent))
+        {
+            self.tell(LegEvent::Echo(change));
+        }
     }
 
     /// Sends keys home that are not good any more, when there is room to tell.

@@ -16,6 +16,7 @@ pub mod srtp;
 pub mod units;
 
 mod conference;
+mod echo;
 mod fanout;
 mod gain;
 mod leg;

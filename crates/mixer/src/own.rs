@@ -189,4 +189,13 @@ impl Own {
         self.last = [pcm[pcm.len() - 2], pcm[pcm.len() - 1]];
         self.encoder.encode(pcm, &mut bench.payload)
     }
+
+    /// What was encoded last, in this tick.
+    pub(super) fn encoded<'a>(&self, bench: &'a Bench) -> &'a [i16] {
+        if self.converter.from() == self.converter.to() {
+            &bench.pcm
+        } else {
+            &bench.converted[..self.converter.to().frame()]
+        }
+    }
 }

@@ -170,6 +170,15 @@ pub enum Report<IO> {
         /// Which.
         digit: char,
     },
+    /// A leg sends back what it is sent, or does so no more. While it does, its echo is kept out of the mix.
+    Echo {
+        /// Who.
+        leg: LegId,
+        /// How much later, with our jitter buffer; in steps of 20 ms.
+        delay: Duration,
+        /// True at its begin.
+        on: bool,
+    },
     /// All digits of [`Command::SendDigits`] so far have been sent.
     DigitsSent {
         /// To whom.

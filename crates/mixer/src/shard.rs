@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use crate::clock::PHASES;
 use crate::conference::{Conference, MixConfig};
+use crate::echo::Change;
 use crate::guard;
 use crate::leg::LegEvent;
 use crate::port::{Command, Report, Seat};
@@ -375,6 +376,7 @@ fn report<IO>(leg: LegId, event: LegEvent) -> Report<IO> {
         LegEvent::MediaResumed => Report::MediaResumed { leg },
         LegEvent::Digit(digit) => Report::Digit { leg, digit },
         LegEvent::DigitsSent => Report::DigitsSent { leg },
+        LegEvent::Echo(Change { delay, on }) => Report::Echo { leg, delay, on },
         LegEvent::SrtpRetired(srtp) => Report::SrtpRetired { leg, srtp },
         LegEvent::ClipEnded { token, finished, sound } => Report::ClipEnded { leg, token, finished, sound },
     }

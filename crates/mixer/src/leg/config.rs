@@ -109,6 +109,8 @@ pub struct LegStats {
     pub target_delay: Duration,
     /// How loud the far end is: mean absolute sample value, 0..=32768.
     pub level: u16,
+    /// How late it sends back what it is sent, while it does; our jitter buffer is in it.
+    pub echo: Option<Duration>,
     /// RTP packets sent.
     pub egress_packets: u64,
     /// Payload bytes sent.

@@ -4,6 +4,7 @@ mod apart;
 mod canary;
 mod codecs;
 mod concealment;
+mod echo;
 mod jitter;
 mod loudness;
 mod media;

@@ -210,7 +210,13 @@ impl<'a> Check<'a> {
             }
         };
         let talkers = self.within("media.talkers", &media.talkers, 1..=mixer::MixConfig::MAX_TALKERS);
-        let mix = mixer::MixConfig { talkers, agc: media.agc, full_band: media.full_band, sabotage };
+        let mix = mixer::MixConfig {
+            talkers,
+            agc: media.agc,
+            echo: media.echo,
+            full_band: media.full_band,
+            sabotage,
+        };
         let shards = self.within("media.shards", &media.shards, 0..=256);
         let priority = self.within("media.realtime_priority", &media.realtime_priority, 0..=99);
         let busy = self.within("media.max_load", &media.max_load, 0.05..=1.0);

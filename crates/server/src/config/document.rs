@@ -133,6 +133,7 @@ impl Default for Sip {
 /// `[media]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the configuration")]
 pub struct Media {
     /// Where RTP is received.
     pub address: Spanned<IpAddr>,
@@ -162,6 +163,8 @@ pub struct Media {
     pub talkers: Spanned<usize>,
     /// Raise quiet talkers and lower loud ones, so that both are understood.
     pub agc: bool,
+    /// Keep the echo of legs that send back what they are sent out of the mix.
+    pub echo: bool,
     /// Mix at 48 kHz where two legs or more can carry it; otherwise never above 16 kHz.
     pub full_band: bool,
     /// Break the mix on purpose, so that the demo can prove that it would notice.
@@ -185,6 +188,7 @@ impl Default for Media {
             seats_per_conference: Spanned::new(0..0, 300),
             talkers: Spanned::new(0..0, mixer::MixConfig::default().talkers),
             agc: true,
+            echo: true,
             full_band: true,
             sabotage: None,
         }

@@ -167,6 +167,7 @@ impl<D: Door> Control<D> {
         let leg = person["leg"].as_u64().and_then(|leg| self.legs.get(&LegId(leg)));
         let agreed = leg.and_then(|leg| leg.media.as_ref()?.negotiated.as_ref());
         person["codec"] = json!(agreed.map(|agreed| agreed.codec.name()));
+        person["echo"] = json!(leg.is_some_and(|leg| leg.echo.is_some()));
         person["srtp"] = json!(agreed.and_then(|agreed| Some(agreed.crypto?.suite().name())));
     }
 

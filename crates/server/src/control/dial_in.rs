@@ -120,6 +120,7 @@ impl<D: Door> Control<D> {
             answered: None,
             meeting: None,
             heard: false,
+            echo: None,
             broken: false,
         };
         self.legs.insert(leg, Box::new(entry));

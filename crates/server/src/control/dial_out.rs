@@ -37,6 +37,7 @@ impl<D: Door> Control<D> {
             answered: None,
             meeting: None,
             heard: false,
+            echo: None,
             broken: false,
         };
         let entry = self.legs.entry(leg).or_insert_with(|| Box::new(fresh()));

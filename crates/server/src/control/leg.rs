@@ -1,7 +1,7 @@
 //! One leg as control knows it: the dialog it rides on, the media it was promised, and when things happened.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bridge::ConferenceId;
 use bytes::Bytes;
@@ -41,6 +41,8 @@ pub(super) struct Leg<Io> {
     pub meeting: Option<ConferenceId>,
     /// Whether anything was ever heard from it.
     pub heard: bool,
+    /// How late it sends back what it is sent, while it does.
+    pub echo: Option<Duration>,
     /// Whether it broke: its ACK, its dialog or its media was lost, and nobody hung up.
     pub broken: bool,
 }

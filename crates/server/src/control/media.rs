@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bridge::{Digit, EndedBy, Event, HangupCause, LegEnd, LegId};
 use bytes::Bytes;
@@ -183,6 +183,7 @@ impl<D: Door> Control<D> {
                 }
                 self.tell_bridge(now, Event::MediaStarted { leg });
             }
+            Report::Echo { leg, delay, on } => self.note_echo(now, LegId(leg.0), delay, on),
             Report::Digit { leg, digit } => {
                 if let Some(digit) = Digit::new(digit) {
                     self.tell_bridge(now, Event::Digit { leg: LegId(leg.0), digit });
@@ -208,6 +209,22 @@ impl<D: Door> Control<D> {
             | Report::ConferenceClipEnded { .. }
             | Report::MediaResumed { .. }
             | Report::DigitsSent { .. } => {}
+        }
+    }
+
+    /// A leg sends back what it is sent: its telephone, or a line on the way, needs looking after.
+    fn note_echo(&mut self, now: Now, leg: LegId, delay: Duration, on: bool) {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        entry.echo = on.then_some(delay);
+        self.changed.extend(entry.meeting);
+        let trunk = entry.trunk.as_str();
+        if on {
+            self.metrics.echo_detected.with_label_values(&[trunk]).inc();
+        }
+        if let Some(unsaid) = self.quiet.take(now.mono) {
+            let (call_id, milliseconds) = (&entry.call_id, delay.as_millis());
+            let what = if on { "the leg sends back what it is sent" } else { "the leg's echo is gone" };
+            tracing::info!(%leg, ?call_id, %trunk, milliseconds, unsaid, "{what}");
         }
     }
 

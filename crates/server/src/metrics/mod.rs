@@ -84,6 +84,8 @@ pub struct Metrics {
     pub rtp_strangers: IntCounter,
     /// `partyline_srtp_packets_rejected_total`
     pub srtp_rejected: IntCounter,
+    /// `partyline_echo_detected_total{trunk}`
+    pub echo_detected: IntCounterVec,
     /// `partyline_rtp_zero_packet_calls_total{trunk}`
     pub rtp_zero_packet: IntCounterVec,
     /// `partyline_rtp_ports_used`
@@ -257,6 +259,12 @@ impl Metrics {
                 r,
                 "srtp_packets_rejected_total",
                 "Packets that SRTP did not take, not authentic or taken before, of ended legs.",
+            ),
+            echo_detected: counters(
+                r,
+                "echo_detected_total",
+                "Times that a leg began to send back what it was sent.",
+                &["trunk"],
             ),
             rtp_zero_packet: counters(
                 r,
