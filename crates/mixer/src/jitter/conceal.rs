@@ -2,7 +2,7 @@
 //! buzz, and fades into the background noise. The method is that of ITU-T G.711 Appendix I (09/99), at any rate and without its
 //! delay: instead of holding 3.75 ms back, the first samples of a gap are shifted to where the last real one ended.
 //!
-//! In three things it differs, since gaps are of 20 ms here and not of 10, and PESQ and ViSQOL prefer it: the pitch is looked for in
+//! In three things it differs, since gaps are of 20 ms here and not of 10, and PESQ prefers it: the pitch is looked for in
 //! the last 10 ms, where it is what it will be; a packet's time is made of one period, and only longer gaps of more; and what
 //! has no pitch repeats its last 15 ms and not its last 45, which may be of another sound.
 
