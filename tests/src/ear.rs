@@ -110,6 +110,23 @@ impl Ear {
         self.packets.clear();
     }
 
+    /// The sharpest edge in what came during `when`, in samples: how far any sample is from where the two before it say that a
+    /// steady tone goes on. A change of its phase or loudness that takes its time is small; a cut is as large as its step. Where
+    /// the rate changes, it begins anew.
+    pub fn sharpest_edge(&self, frequency: u32, when: &Range<Duration>) -> f64 {
+        let packets: Vec<&Packet> = self.packets.iter().filter(|packet| when.contains(&packet.at)).collect();
+        let mut sharpest = 0.0_f64;
+        for alike in packets.chunk_by(|one, next| one.rate() == next.rate()) {
+            let Some(rate) = alike.first().map(|packet| packet.rate()) else { continue };
+            let turn = 2.0 * (TAU * f64::from(frequency) / f64::from(rate)).cos();
+            let sound: Vec<f64> =
+                alike.iter().flat_map(|packet| packet.pcm.iter().map(|&sample| f64::from(sample))).collect();
+            let edges = sound.windows(3).map(|three| (three[2] - turn * three[1] + three[0]).abs());
+            sharpest = edges.fold(sharpest, f64::max);
+        }
+        sharpest
+    }
+
     /// How loud a tone is in what came during `when`: its amplitude, averaged over 20 ms pieces.
     pub fn level(&self, frequency: u32, when: &Range<Duration>) -> f64 {
         let mut sum = 0.0;

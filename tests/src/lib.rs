@@ -26,7 +26,7 @@ pub use codec::Codec;
 pub use fixture::{
     ELBE, ELBE_NUMBER, GRETA, MICROSOFT, MICROSOFT_NUMBER, OPERATOR, OPERATOR_NUMBER, SAM, STRANGER, Setup,
 };
-pub use mouth::{KeyStyle, Sound};
+pub use mouth::{AMPLITUDE, KeyStyle, Sound};
 pub use network::Impairment;
 pub use people::{Callee, Site, SiteId};
 pub use raw::RawCall;

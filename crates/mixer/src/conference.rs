@@ -174,7 +174,7 @@ impl<IO> Conference<IO> {
         let stream = self.fanout.admit(media.codec);
         let leg = &mut self.seats[place].leg;
         leg.stream = stream;
-        leg.own.enter(self.rate);
+        leg.own.go_on(self.rate);
         self.follow_legs();
         true
     }

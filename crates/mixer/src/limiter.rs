@@ -52,6 +52,11 @@ impl Limiter {
         rate.frame() / BLOCKS * AHEAD
     }
 
+    /// The rate of what it takes and gives.
+    pub(crate) fn rate(&self) -> Rate {
+        self.rate
+    }
+
     /// True while samples pass unchanged.
     pub(crate) fn is_open(&self) -> bool {
         self.needs.iter().chain(&self.gains).all(|gain| *gain >= 1.0)

@@ -116,6 +116,23 @@ impl Own {
         self.waited = 0;
     }
 
+    /// The leg has another codec in the same conference: what it hears goes on through the same filters, where they fit.
+    pub(crate) fn go_on(&mut self, rate: Rate) {
+        if self.limiter.rate() != rate {
+            self.enter(rate);
+            return;
+        }
+        let to = self.encoder.codec().rate();
+        if (self.converter.from(), self.converter.to()) != (rate, to) {
+            self.converter = Resampler::new(rate, to);
+            self.entered = true;
+        }
+        self.arriving = true;
+        self.on = true;
+        self.settle = 1 + settling(self.encoder.codec());
+        self.waited = 0;
+    }
+
     /// True when the far end's decoder builds on what this stream sent before. Who has just come does not wait for a pause.
     pub(super) fn has_memory(&self) -> bool {
         settling(self.encoder.codec()) > 0 && !self.arriving
