@@ -5,12 +5,10 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use benches::room::leg_config;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use mixer::srtp::{Keys, LegSrtp, MAX_OVERHEAD, Srtp, SrtpConfig, Suite};
-use mixer::{
-    Codec, Command, ConferenceId, Direction, G711, Leg, LegConfig, LegId, MediaConfig, PayloadType, Ptime,
-    RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
-};
+use mixer::{Codec, Command, ConferenceId, G711, Leg, Seat, Shard, ShardConfig, TICK};
 
 const LENGTH: usize = 172;
 
@@ -90,7 +88,7 @@ fn conference(suite: Option<Suite>) -> (Shard<()>, Far) {
     shard.apply(now, Command::Open { conference, seats: LEGS });
     let mut far = Far { srtp: Vec::new(), sequence: 0 };
     for n in 0..LEGS {
-        let mut leg = Leg::new(config(n));
+        let mut leg = Leg::new(leg_config(n, Codec::Pcmu));
         if let Some(suite) = suite {
             let keys =
                 Keys::new(suite, &[n as u8; 64][..suite.master_len()], None).expect("of the right length");
@@ -100,27 +98,6 @@ fn conference(suite: Option<Suite>) -> (Shard<()>, Far) {
         shard.apply(now, Command::Seat { conference, seat: Box::new(Seat { leg, io: () }) });
     }
     (shard, far)
-}
-
-fn config(n: usize) -> LegConfig {
-    LegConfig {
-        id: LegId(n as u64),
-        media: MediaConfig {
-            codec: Codec::Pcmu,
-            audio_pt: PayloadType::PCMU,
-            event_pt: None,
-            event_clock_rate: 8_000,
-            ptime: Ptime::Ms20,
-            audio_level: None,
-        },
-        direction: Direction::SendRecv,
-        ssrc: Ssrc::new(n as u32),
-        first_sequence: SeqNo::new(0),
-        first_timestamp: RtpTime::new(0),
-        cname: "bench".into(),
-        csrc: true,
-        silent_after: Duration::from_hours(1),
-    }
 }
 
 fn legs(criterion: &mut Criterion) {

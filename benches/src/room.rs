@@ -2,35 +2,44 @@
 
 use std::time::{Duration, Instant};
 
+use mixer::codec::MAX_PAYLOAD;
 use mixer::{
-    Codec, Command, ConferenceId, Direction, FRAME, G711, Leg, LegConfig, LegId, MediaConfig, PayloadType,
-    Ptime, RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
+    Codec, Command, ConferenceId, Direction, Encoder, Leg, LegConfig, LegId, MediaConfig, PayloadType, Ptime,
+    RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
 };
 
 const HEADER: usize = 12;
 
-/// A shard with one conference of PCMU legs, and the packets of one period, which are sent again and again.
+/// A shard with one conference of legs on one codec, and the packets of one period, which are sent again and again.
 pub struct Room {
     shard: Shard<()>,
     now: Instant,
-    packets: Vec<[u8; HEADER + FRAME]>,
+    packets: Vec<Vec<u8>>,
+    /// Timestamp units of a period.
+    step: u32,
     period: u32,
 }
 
 impl Room {
-    /// So many legs, of which every `one_in`-th talks. Two seconds have passed, so that jitter buffers and talkers have settled.
+    /// So many PCMU legs, of which every `one_in`-th talks.
     pub fn new(legs: usize, one_in: usize) -> Self {
+        Self::with_codec(legs, one_in, Codec::Pcmu)
+    }
+
+    /// So many legs on this codec, of which every `one_in`-th talks. Two seconds have passed, so that jitter buffers and talkers have settled.
+    pub fn with_codec(legs: usize, one_in: usize, codec: Codec) -> Self {
         let now = Instant::now();
         let conference = ConferenceId(1);
         let mut shard = Shard::new(ShardConfig { seats: legs, ..ShardConfig::default() });
         shard.apply(now, Command::Open { conference, seats: legs });
         let mut packets = Vec::new();
         for n in 0..legs {
-            let seat = Box::new(Seat { leg: Leg::new(config(n)), io: () });
+            let seat = Box::new(Seat { leg: Leg::new(leg_config(n, codec)), io: () });
             shard.apply(now, Command::Seat { conference, seat });
-            packets.push(packet(n, n.is_multiple_of(one_in)));
+            packets.push(packet(n, codec, n.is_multiple_of(one_in)));
         }
-        let mut room = Self { shard, now, packets, period: 0 };
+        let step = codec.clock_rate() / 50;
+        let mut room = Self { shard, now, packets, step, period: 0 };
         for _ in 0..100 {
             room.period();
         }
@@ -42,7 +51,7 @@ impl Room {
     pub fn period(&mut self) -> usize {
         self.period += 1;
         let sequence = (self.period as u16).to_be_bytes();
-        let timestamp = (self.period * FRAME as u32).to_be_bytes();
+        let timestamp = self.period.wrapping_mul(self.step).to_be_bytes();
         for (seat, packet) in self.shard.seats_mut().zip(&mut self.packets) {
             packet[2..4].copy_from_slice(&sequence);
             packet[4..8].copy_from_slice(&timestamp);
@@ -56,21 +65,35 @@ impl Room {
     }
 }
 
-fn packet(n: usize, talks: bool) -> [u8; HEADER + FRAME] {
-    let mut packet = [0; HEADER + FRAME];
+/// The packet that the far end of leg `n` sends again and again.
+fn packet(n: usize, codec: Codec, talks: bool) -> Vec<u8> {
+    let mut packet = vec![0; HEADER + MAX_PAYLOAD];
     packet[0] = 0x80;
-    packet[8..12].copy_from_slice(&(n as u32).to_be_bytes());
-    let speech: [i16; FRAME] = std::array::from_fn(|i| ((i * (n + 7) * 977) % 8_000) as i16 - 4_000);
-    G711::Pcmu.encode(if talks { &speech } else { &[0; FRAME] }, &mut packet[HEADER..]);
+    packet[1] = payload_type(codec).to_wire();
+    packet[8..HEADER].copy_from_slice(&(n as u32).to_be_bytes());
+    let speech = |i: usize| if talks { ((i * (n + 7) * 977) % 8_000) as i16 - 4_000 } else { 0 };
+    let pcm: Vec<i16> = (0..codec.rate().frame()).map(speech).collect();
+    let length = Encoder::new(codec).encode(&pcm, &mut packet[HEADER..]);
+    packet.truncate(HEADER + length);
     packet
 }
 
-fn config(n: usize) -> LegConfig {
+fn payload_type(codec: Codec) -> PayloadType {
+    match codec {
+        Codec::Pcmu => PayloadType::PCMU,
+        Codec::Pcma => PayloadType::PCMA,
+        Codec::G722 => PayloadType::new(9),
+        Codec::Opus(_) => PayloadType::new(111),
+    }
+}
+
+/// A leg that sends and receives 20 ms packets of `codec`; its number is its identity and its SSRC.
+pub fn leg_config(n: usize, codec: Codec) -> LegConfig {
     LegConfig {
         id: LegId(n as u64),
         media: MediaConfig {
-            codec: Codec::Pcmu,
-            audio_pt: PayloadType::PCMU,
+            codec,
+            audio_pt: payload_type(codec),
             event_pt: None,
             event_clock_rate: 8_000,
             ptime: Ptime::Ms20,
