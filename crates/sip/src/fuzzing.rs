@@ -127,12 +127,16 @@ fn described(input: &[u8], answer: &Bytes, agreed: &Negotiated, local: &LocalMed
         assert_eq!(back.crypto.map(|c| (c.tag, c.suite())), agreed.crypto.map(|c| (c.tag, c.suite())));
         assert_eq!(back.audio_level.map(|level| level.id), agreed.audio_level.map(|level| level.id));
     };
-    let (_, back) = sdp::answer(answer, local, caps).expect("our answer could be an offer");
+    // Somebody with keys of his own: whoever gives our own keys back is refused.
+    let keys = (101..).zip(Suite::ALL).map(|(n, s)| MasterKey::generate(s, |key| key.fill(n))).collect();
+    let peer = LocalMedia { keys, ..local.clone() };
+    let (_, back) = sdp::answer(answer, &peer, caps).expect("our answer could be an offer");
     alike(&back);
     assert_eq!(back.crypto.map(|c| c.theirs), agreed.crypto.map(|c| c.ours), "our key as the peer reads it");
     let again = sdp::reoffer(answer, local).expect("our answer can be offered again");
-    alike(&sdp::answer(&again, local, caps).expect("what we offer again could be an offer").1);
-    alike(&sdp::accept_answer(&again, answer, caps).expect("what we offer again could be answered"));
+    let (reply, found) = sdp::answer(&again, &peer, caps).expect("what we offer again could be an offer");
+    alike(&found);
+    alike(&sdp::accept_answer(&again, &reply, caps).expect("what we offer again could be answered"));
 }
 
 /// Any bytes as a stream: the same messages come out in one piece and in small ones, each is read or refused as one

@@ -78,14 +78,16 @@ impl Ports {
         Self::find_with(MEDIA_PORTS)
     }
 
-    /// The same with so many media ports, 40,000 at most.
+    /// The same with so many media ports, 40,000 at most. Where they fit, they are below the ports that the kernel gives to
+    /// sockets without a wish: a caller on one of the bridge's own media ports is refused.
     pub fn find_with(media_ports: u16) -> io::Result<Self> {
         let here = Ipv4Addr::LOCALHOST;
         let sip = UdpSocket::bind((here, 0))?;
         let http = TcpListener::bind((here, 0))?;
         let mut dice = StdRng::seed_from_u64(Uuid::now_v7().as_u64_pair().1);
+        let end: u16 = if media_ports <= 16_000 { 32_768 } else { 58_000 };
         let media = (0..200)
-            .map(|_| 2 * dice.random_range(8_000..=29_000_u16.saturating_sub(media_ports / 2).max(8_000)))
+            .map(|_| 2 * dice.random_range(8_000..=(end.saturating_sub(media_ports) / 2).max(8_000)))
             .find(|first| (*first..first + media_ports).all(|port| UdpSocket::bind((here, port)).is_ok()))
             .ok_or_else(|| io::Error::other("no range of free UDP ports was found"))?;
         Ok(Self { sip: sip.local_addr()?.port(), http: http.local_addr()?.port(), media })
