@@ -92,9 +92,8 @@ class Script:
         return len(self.silent) / speech.RATE
 
 
-def alone(codec_name, scripts):
+def alone(codec, scripts):
     """The codec's own mean scores over the scripts."""
-    codec = codecs.Codec(codec_name)
     scores = {"pesq_once": [], "visqol_once": [], "pesq_twice": [], "visqol_twice": []}
     for script in scripts:
         tracks = [speech.at_rate(track, codec.rate) for track in script.tracks]
@@ -208,7 +207,7 @@ def measure(folder, binaries, say, notes, quick=False):
             except (RuntimeError, OSError, ValueError) as error:
                 notes.append(f"quality of {codec_name} with {talkers} talking could not be measured: {error}")
                 continue
-            reached = alone(codec_name, scripts)
+            reached = alone(codecs.Codec(codec_name), scripts)
             own.append({"codec": codec_name, "talkers": talkers} | {key: round(value, 3) for key, value in reached.items()})
             rows += [verdict.row(reached) for verdict in verdicts.values()]
             for row in rows[-len(roads) :]:

@@ -26,16 +26,17 @@ def speak(folder):
     """Each voice's sentences as float samples at 16 kHz, at one level, without silence at the ends."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    spoken = {}
-    for voice, text in VOICES.items():
-        path = folder / f"{voice}.wav"
-        subprocess.run(["flite", "-voice", voice, "-t", text, "-o", path], check=True)
-        with wave.open(str(path)) as sound:
-            samples = np.frombuffer(sound.readframes(sound.getnframes()), np.int16).astype(float)
-            rate = sound.getframerate()
-        samples = resample_poly(samples, RATE, rate) if rate != RATE else samples
-        spoken[voice] = at_level(trimmed(samples))
-    return spoken
+    return {voice: said(folder / f"{voice}.wav", voice, text) for voice, text in VOICES.items()}
+
+
+def said(path, voice, text):
+    """One voice's sentences; `path` is where flite writes them."""
+    subprocess.run(["flite", "-voice", voice, "-t", text, "-o", path], check=True)
+    with wave.open(str(path)) as sound:
+        samples = np.frombuffer(sound.readframes(sound.getnframes()), np.int16).astype(float)
+        rate = sound.getframerate()
+    samples = resample_poly(samples, RATE, rate) if rate != RATE else samples
+    return at_level(trimmed(samples))
 
 
 def trimmed(samples):
