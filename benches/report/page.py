@@ -105,7 +105,7 @@ def said(found):
     if found is None:
         return ""
     if isinstance(found, dict):
-        return "; ".join(f"{key.replace('_', ' ')} {said(value)}" for key, value in found.items() if value is not None)
+        return "; ".join(f"{str(key).replace('_', ' ')} {said(value)}" for key, value in found.items() if value is not None)
     if isinstance(found, list):
         return " / ".join("-" if value is None else said(value) for value in found)
     return f"{found:g}" if isinstance(found, float) else str(found)
