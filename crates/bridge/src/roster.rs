@@ -1,5 +1,6 @@
 //! Who is in one conference, and who is being called for it. Counts seats; knows no media and no timers.
 
+use crate::command::Tone;
 use crate::id::{ConferenceId, LegId};
 use crate::meeting::{ConferenceCode, Meeting};
 use crate::stamp::Stamp;
@@ -7,7 +8,7 @@ use routing::{E164, LegDirection, OrganizerId};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// One person in the conference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,7 +72,13 @@ pub(crate) struct Roster {
     seats: usize,
     participants: BTreeMap<LegId, Participant>,
     callees: BTreeMap<LegId, Callee>,
+    /// When each kind of tone was played last.
+    tones: [Option<Instant>; 2],
 }
+
+/// A tone stands for everyone who came, or went, within so long after it: a hundred people who join at nine o'clock make a few
+/// tones and not a train of them.
+const TONES_APART: Duration = Duration::from_secs(2);
 
 impl Roster {
     pub(crate) fn new(
@@ -87,7 +94,21 @@ impl Roster {
             seats,
             participants: BTreeMap::new(),
             callees: BTreeMap::new(),
+            tones: [None; 2],
         }
+    }
+
+    /// Whether this tone is to be played now; then the next of its kind is not for [`TONES_APART`].
+    pub(crate) fn may_play(&mut self, now: Instant, tone: Tone) -> bool {
+        let last = match tone {
+            Tone::Entry => &mut self.tones[0],
+            Tone::Exit => &mut self.tones[1],
+        };
+        if last.is_some_and(|last| now.saturating_duration_since(last) < TONES_APART) {
+            return false;
+        }
+        *last = Some(now);
+        true
     }
 
     /// Whether nobody more fits in, under the meeting's present capacity. Who is being called has a seat already.

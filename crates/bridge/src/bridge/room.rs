@@ -64,19 +64,18 @@ impl Bridge {
         call.ledger.joined(at.now, at.wall);
         roster.join(participant);
         let alone = roster.participants() == 1;
+        let heard = !alone && roster.may_play(at.now, Tone::Entry);
         self.command(Command::Seat { leg, conference });
         call.clip = None;
         if let Some(room) = room {
             self.command(Command::CloseConference { conference: room });
         }
         call.state = State::InConference { conference, keypad: Keypad::default() };
-        if alone {
-            self.play(call, vec![PromptId::FirstCaller]);
-        } else {
+        if heard {
             let sound = Sound::Tone(Tone::Entry);
             self.command(Command::PlayAll { conference, sound, except: Some(leg) });
-            self.play(call, vec![PromptId::Joining]);
         }
+        self.play(call, vec![if alone { PromptId::FirstCaller } else { PromptId::Joining }]);
     }
 
     /// A key in the meeting: it stops what plays to this leg, and may complete a command.
@@ -121,7 +120,7 @@ impl Bridge {
         let was_seated = roster.leave(leg);
         let left = roster.participants();
         let callees: Vec<LegId> = roster.callees().map(|callee| callee.leg).collect();
-        if was_seated && left > 0 {
+        if was_seated && left > 0 && roster.may_play(at.now, Tone::Exit) {
             let sound = Sound::Tone(Tone::Exit);
             self.command(Command::PlayAll { conference, sound, except: None });
         }

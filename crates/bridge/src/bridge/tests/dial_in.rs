@@ -464,6 +464,27 @@ fn who_asks_for_privacy_is_recorded_but_not_shown() {
 }
 
 #[test]
+fn people_who_join_or_leave_together_make_one_tone_and_not_a_train_of_them() {
+    let mut world = World::new();
+    let first = world.greeted("acme-1", OPERATOR_NUMBER);
+    world.press(first, "111111111");
+    world.take();
+    let crowd: Vec<LegId> = (0..10).map(|_| world.greeted("acme-1", OPERATOR_NUMBER)).collect();
+    world.take();
+    for &leg in &crowd {
+        world.press(leg, "111111111");
+    }
+    assert_eq!(tones(&world.take()), [Tone::Entry]);
+    for &leg in &crowd[..5] {
+        world.bye(leg);
+    }
+    assert_eq!(tones(&world.take()), [Tone::Exit], "who leaves is heard at once, whoever came before");
+    world.pass(2 * SECOND);
+    world.bye(crowd[5]);
+    assert_eq!(tones(&world.take()), [Tone::Exit]);
+}
+
+#[test]
 fn a_flood_of_digits_stays_bounded() {
     let mut world = World::new();
     let leg = world.greeted("acme-1", OPERATOR_NUMBER);
