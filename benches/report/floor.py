@@ -19,7 +19,7 @@ class Floor:
         self.run = run
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        words = [
+        words = [*(["chrt", "--fifo", run.realtime] if run.realtime else []),
             binary, "--rooms", run.rooms, "--legs", run.legs, "--address", ADDRESS, "--port", PORT,
             "--peer-address", run.peer_address, "--peer-port", run.peer_port,
         ]

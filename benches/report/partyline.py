@@ -87,6 +87,7 @@ ports = "10000-{10001 + 2 * run.total + 200}"
 prompts = "{ROOT / "config/prompts/en-US"}"
 seats_per_conference = {min(1000, run.legs + 5)}
 shards = {run.shards}
+realtime_priority = {run.realtime}
 silence_timeout_seconds = 3600
 [http]
 listen = "{ADDRESS}:8080"

@@ -20,6 +20,7 @@ class Run:
     bitrate: int = 24000
     fec: bool = True
     expected_loss: int = 5
+    realtime: int = 0  # SCHED_FIFO priority of what mixes: partyline's media thread, the whole floor
     # partyline only
     shards: int = 1
     srtp: str | None = None  # a suite's name in SDP

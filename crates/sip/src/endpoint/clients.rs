@@ -103,7 +103,11 @@ impl Endpoint {
             client.flow.connection = flow.connection;
         }
         let outputs = match &mut client.machine {
-            Machine::Invite(machine) => machine.response(status),
+            Machine::Invite(machine) => {
+                // It is never sent again (RFC 3261 section 17.1.1.2), but the transaction lives for another half minute.
+                client.bytes = Bytes::new();
+                machine.response(status)
+            }
             Machine::Other(machine) => machine.response(status),
         };
         self.drive_client(now, handle, outputs, Some(&Arc::new(response)));
