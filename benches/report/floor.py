@@ -19,8 +19,9 @@ class Floor:
         self.run = run
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        words = [*(["chrt", "--fifo", run.realtime] if run.realtime else []),
-            binary, "--rooms", run.rooms, "--legs", run.legs, "--address", ADDRESS, "--port", PORT,
+        realtime = ["chrt", "--fifo", run.realtime] if run.realtime else []
+        words = [
+            *realtime, binary, "--rooms", run.rooms, "--legs", run.legs, "--address", ADDRESS, "--port", PORT,
             "--peer-address", run.peer_address, "--peer-port", run.peer_port,
         ]
         if unconnected:
