@@ -13,7 +13,7 @@ use rtc_shared::marshal::Unmarshal;
 use crate::codec::{Codec, OpusFormat};
 use crate::guard;
 use crate::jitter::Playout;
-use crate::rtp::{self, Packet, Rtcp};
+use crate::rtp::{self, Compound, Packet, Part, Rtcp};
 use crate::units::Rate;
 use crate::{
     Command, ConferenceId, Digits, Direction, Leg, LegConfig, LegId, MediaConfig, PayloadType, Ptime,
@@ -49,23 +49,45 @@ pub fn rtp(input: &[u8]) {
                 assert!(Packet::parse(packet).is_ok(), "what we send we can read");
             }
             let report = seat.leg.egress_rtcp(now, UNIX_EPOCH);
-            assert!(report.is_none_or(|report| rtp::is_rtcp(&report)));
+            assert!(report.is_none_or(|report| Compound::parse(&report).is_ok()));
         }
         while shard.poll_report().is_some() {}
     }
 }
 
-/// Any bytes as RTCP: no panic, and our next report can be read.
+/// Any bytes as RTCP: no panic and no allocation; what is malformed changes nothing, what is not is read to its last byte, and
+/// our next report can be read.
 pub fn rtcp(input: &[u8]) {
     let mut now = epoch();
-    let mut rtcp = Rtcp::new(Ssrc::new(0x5555_5555));
+    let ssrc = Ssrc::new(0x5555_5555);
+    let mut rtcp = Rtcp::new(ssrc);
     for datagram in std::iter::once(input).chain(records(input)) {
-        rtcp.handle_packet(now, datagram);
+        let before = rtcp.far_end();
+        let taken = guard::armed(|| rtcp.handle_packet(now, datagram));
+        match Compound::parse(datagram) {
+            Ok(compound) => check(compound, datagram),
+            Err(_) => assert_eq!(rtcp.far_end(), before, "of what is malformed nothing is believed"),
+        }
+        assert_eq!(taken, Compound::parse(datagram).is_ok());
         now += Duration::from_millis(u64::from(datagram.first().copied().unwrap_or(0)) * 20);
         let sent = rtp::Sent { packets: 1, octets: 160, timestamp: RtpTime::new(7) };
-        let report = rtcp.report(now, UNIX_EPOCH, "fuzz", sent, None);
+        let report = guard::armed(|| rtcp.report(now, UNIX_EPOCH, "fuzz", sent, None));
         assert!(Rtcp::new(Ssrc::new(1)).handle_packet(now, &report), "what we send we can read");
     }
+}
+
+/// Its packets lie in the datagram one behind the other, and none holds more than there are bytes.
+fn check(compound: Compound<'_>, datagram: &[u8]) {
+    let mut least = 0;
+    for part in compound.parts() {
+        least += 4 + match part {
+            Part::SenderReport { blocks, .. } => 24 + 24 * blocks.iter().len(),
+            Part::ReceiverReport { blocks } => 4 + 24 * blocks.iter().len(),
+            Part::Goodbye { sources } => 4 * sources.iter().len(),
+            Part::Other(_) => 0,
+        };
+    }
+    assert!(least > 0 && least <= datagram.len() && datagram.len().is_multiple_of(4));
 }
 
 /// Any operations on a jitter buffer: no panic and no allocation, and every tick gets 20 ms.

@@ -9,9 +9,9 @@
 //! # assert_eq!(mixer::guard::installed(), mixer::guard::COMPILED_IN);
 //! ```
 //!
-//! [`crate::Conference::tick`] arms it for its own thread, and so does a leg for each RTP packet that it takes. It sees what Rust
-//! allocates, and not what a C library does: libopus is asked for nothing in there that would. Arming is compiled in wherever `debug_assertions` are on, so that
-//! every test, every simulation and every debug server that installs the allocator is guarded without anyone remembering a
+//! [`crate::Conference::tick`] arms it for its own thread, and so does a leg for each packet of RTP and RTCP that it takes, and
+//! for each report that it writes. It sees what Rust allocates, and not what a C library does: libopus is asked for nothing in
+//! there that would. Arming is compiled in wherever `debug_assertions` are on, so that every test, every simulation and every debug server that installs the allocator is guarded without anyone remembering a
 //! feature; a release build costs nothing unless feature `tick-guard` asks for it (a soak of the optimised code). The choice of
 //! two switches is on purpose: a cargo feature alone would be off in `cargo test -p` of a crate that forgot it.
 //!
@@ -118,8 +118,8 @@ fn offence(what: &str, bytes: usize) {
     }
     let place = std::backtrace::Backtrace::force_capture();
     let text = format!(
-        "mixer::guard: {what} of {bytes} bytes inside Conference::tick or Leg::ingress_rtp. Neither ever allocates or frees: take the \
-         memory when the leg joins, or hand it back in a report.\n{place}\n"
+        "mixer::guard: {what} of {bytes} bytes inside Conference::tick, or where a leg takes or makes a packet. Nothing there ever \
+         allocates or frees: take the memory when the leg joins, or hand it back in a report.\n{place}\n"
     );
     let _ = std::io::stderr().write_all(text.as_bytes()); // nothing more can be done: we abort
     std::process::abort();

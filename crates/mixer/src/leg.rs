@@ -9,8 +9,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
-
 use crate::echo::{self, Trace};
 use crate::fanout::Heard;
 use crate::gain::{Agc, glide};
@@ -19,7 +17,7 @@ use crate::jitter::Pull;
 use crate::own::Own;
 use crate::port::{Audience, Digits, key_of};
 use crate::resample::Resampler;
-use crate::rtp::{self, Rtcp};
+use crate::rtp::{self, Rtcp, RtcpPacket};
 use crate::select::Voice;
 use crate::sound::{Clip, Sound};
 use crate::srtp::LegSrtp;
@@ -198,6 +196,11 @@ impl Leg {
         guard::armed(|| self.open_rtp(arrival, datagram))
     }
 
+    /// Takes one datagram from the RTCP port. The caller has checked where it comes from.
+    pub fn ingress_rtcp(&mut self, arrival: Instant, datagram: &[u8]) -> Ingress {
+        guard::armed(|| self.open_rtcp(arrival, datagram))
+    }
+
     fn open_rtp(&mut self, arrival: Instant, datagram: &[u8]) -> Ingress {
         let Some(mut srtp) = self.srtp.take() else { return self.take_rtp(arrival, datagram) };
         let ingress = match srtp.open(arrival, datagram) {
@@ -208,9 +211,7 @@ impl Leg {
         ingress
     }
 
-    /// Takes one datagram from the RTCP port. The caller has checked where it comes from. Not for the tick: it allocates while it
-    /// reads.
-    pub fn ingress_rtcp(&mut self, arrival: Instant, datagram: &[u8]) -> Ingress {
+    fn open_rtcp(&mut self, arrival: Instant, datagram: &[u8]) -> Ingress {
         let Some(mut srtp) = self.srtp.take() else { return self.take_rtcp(arrival, datagram) };
         let ingress = match srtp.open_rtcp(arrival, datagram) {
             Ok(plain) => self.take_rtcp(arrival, plain),
@@ -263,20 +264,24 @@ impl Leg {
     }
 
     /// The RTCP compound packet, if one is due; at least every 5 s when asked once a second. It goes to the RTCP port, or to the
-    /// RTP port where both share it. `wall` is the time of day that goes into sender reports. Not for the tick: it allocates.
-    pub fn egress_rtcp(&mut self, now: Instant, wall: SystemTime) -> Option<Bytes> {
+    /// RTP port where both share it. `wall` is the time of day that goes into sender reports. Nothing is allocated.
+    pub fn egress_rtcp(&mut self, now: Instant, wall: SystemTime) -> Option<RtcpPacket> {
         if !self.rtcp.is_due(now) {
             return None;
         }
-        let block = self.incoming.report_block();
-        let report = self.rtcp.report(now, wall, &self.config.cname, self.outgoing.sent(now), block);
-        self.seal_rtcp(report)
+        guard::armed(|| {
+            let block = self.incoming.report_block();
+            let report = self.rtcp.report(now, wall, &self.config.cname, self.outgoing.sent(now), block);
+            self.seal_rtcp(report)
+        })
     }
 
-    /// The RTCP goodbye, to send when the leg ends. Not for the tick: it allocates.
-    pub fn goodbye(&mut self) -> Option<Bytes> {
-        let goodbye = self.rtcp.goodbye(&self.config.cname);
-        self.seal_rtcp(goodbye)
+    /// The RTCP goodbye, to send when the leg ends. Nothing is allocated.
+    pub fn goodbye(&mut self) -> Option<RtcpPacket> {
+        guard::armed(|| {
+            let goodbye = self.rtcp.goodbye(&self.config.cname);
+            self.seal_rtcp(goodbye)
+        })
     }
 
     /// Hold or resume, at `now`.
@@ -349,11 +354,9 @@ impl Leg {
         Some(event)
     }
 
-    fn seal_rtcp(&mut self, packet: Bytes) -> Option<Bytes> {
-        match &mut self.srtp {
-            Some(srtp) => srtp.seal_rtcp(&packet),
-            None => Some(packet),
-        }
+    fn seal_rtcp(&mut self, mut packet: RtcpPacket) -> Option<RtcpPacket> {
+        let may_leave = self.srtp.as_mut().is_none_or(|srtp| srtp.seal_rtcp(&mut packet));
+        may_leave.then_some(packet)
     }
 
     /// First half of a tick. True when what it says may be heard; [`Leg::contribute`] gives it.

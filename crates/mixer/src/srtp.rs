@@ -29,7 +29,7 @@ use cipher::Cipher;
 use derive::{Kind, SessionKeys};
 use replay::Streams;
 
-pub use keys::{Keys, KeysError, MAX_MASTER, Mki, MkiError};
+pub use keys::{Keys, KeysError, MAX_MASTER, MAX_RTCP_OVERHEAD, Mki, MkiError};
 pub use leg::{GRACE, LegSrtp, SrtpConfig, SrtpStats};
 pub use replay::{STREAMS, WINDOW};
 pub use suite::Suite;

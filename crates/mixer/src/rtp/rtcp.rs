@@ -1,23 +1,11 @@
-//! RTCP of one leg, off the hot path: sender and receiver reports with our CNAME at least every five seconds, what the far end
-//! reports about us, and the goodbye (RFC 3550 section 6). Built and parsed with `rtc-rtcp`.
+//! RTCP of one leg, off the hot path but on the same thread: sender and receiver reports with our CNAME at least every five
+//! seconds, what the far end reports about us, and the goodbye (RFC 3550 section 6).
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::{Bytes, BytesMut};
-use rtc_rtcp::goodbye::Goodbye;
-use rtc_rtcp::receiver_report::ReceiverReport;
-use rtc_rtcp::reception_report::ReceptionReport;
-use rtc_rtcp::sender_report::SenderReport;
-use rtc_rtcp::source_description::{
-    SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem,
-};
-use rtc_shared::marshal::{Marshal, Unmarshal};
-
+use super::compound::{Blocks, Compound, Part, ReportBlock, RtcpPacket, Sender};
 use super::reception::ReceptionBlock;
 use crate::units::{RtpTime, Ssrc};
-
-/// The longest CNAME of an SDES item (RFC 3550 section 6.5).
-const MAX_CNAME: usize = 255;
 
 /// When the first report is due after the leg began to exist.
 const FIRST: Duration = Duration::from_millis(500);
@@ -82,30 +70,23 @@ impl Rtcp {
         self.far_end
     }
 
-    /// A compound packet arrived; false when nothing in it could be read. Whatever it says, it only changes figures: a forged
-    /// goodbye ends nothing.
+    /// A compound packet arrived; false when it is malformed, and then nothing in it counts. Whatever it says, it only changes
+    /// figures: a forged goodbye ends nothing. It allocates nothing.
     pub fn handle_packet(&mut self, arrival: Instant, datagram: &[u8]) -> bool {
-        let mut understood = false;
-        for (kind, packet) in packets(datagram) {
-            let mut bytes = Bytes::copy_from_slice(packet);
-            understood |= match kind {
-                200 => SenderReport::unmarshal(&mut bytes).is_ok_and(|report| {
-                    self.heard = Some(((report.ntp_time >> 16) as u32, arrival));
-                    self.handle_blocks(arrival, &report.reports);
-                    true
-                }),
-                201 => ReceiverReport::unmarshal(&mut bytes).is_ok_and(|report| {
-                    self.handle_blocks(arrival, &report.reports);
-                    true
-                }),
-                203 => Goodbye::unmarshal(&mut bytes).is_ok_and(|_| {
-                    self.far_end.gone = true;
-                    true
-                }),
-                _ => true, // SDES, APP, feedback, XR: nothing in them that we act on
-            };
+        let Ok(compound) = Compound::parse(datagram) else { return false };
+        for part in compound.parts() {
+            match part {
+                Part::SenderReport { ntp, blocks } => {
+                    self.heard = Some(((ntp >> 16) as u32, arrival));
+                    self.handle_blocks(arrival, blocks);
+                }
+                Part::ReceiverReport { blocks } => self.handle_blocks(arrival, blocks),
+                // One that names nobody is valid and means nothing (section 6.6).
+                Part::Goodbye { sources } => self.far_end.gone |= sources.iter().len() > 0,
+                Part::Other(_) => {}
+            }
         }
-        understood
+        true
     }
 
     /// True when a report is due at `now`.
@@ -113,7 +94,8 @@ impl Rtcp {
         now >= *self.due.get_or_insert(now + FIRST)
     }
 
-    /// The report for `now`, a compound packet. It is a sender report once we have sent anything (RFC 3550 section 6.4).
+    /// The report for `now`, a compound packet. It is a sender report once we have sent anything (RFC 3550 section 6.4). Of
+    /// `cname` at most 255 bytes are sent. It allocates nothing.
     pub fn report(
         &mut self,
         now: Instant,
@@ -121,104 +103,46 @@ impl Rtcp {
         cname: &str,
         sent: Sent,
         block: Option<ReceptionBlock>,
-    ) -> Bytes {
+    ) -> RtcpPacket {
         self.spread = self.spread.wrapping_mul(1_664_525).wrapping_add(1_013_904_223); // Numerical Recipes' generator
         let spread = Duration::from_millis(u64::from((self.spread >> 16) % SPREAD_MILLIS));
         self.due = Some(now + INTERVAL + spread);
-        let reports = block.into_iter().map(|block| self.report_block(now, block)).collect();
-        let mut packet = BytesMut::new();
-        if sent.packets > 0 {
+        let sender = (sent.packets > 0).then(|| {
             let ntp = ntp_time(wall);
             self.sent = [Some(((ntp >> 16) as u32, now)), self.sent[0]];
-            append(
-                &mut packet,
-                &SenderReport {
-                    ssrc: self.ssrc.to_wire(),
-                    ntp_time: ntp,
-                    rtp_time: sent.timestamp.to_wire(),
-                    packet_count: sent.packets as u32,
-                    octet_count: sent.octets as u32,
-                    reports,
-                    profile_extensions: Bytes::new(),
-                },
-            );
-        } else {
-            append(&mut packet, &self.receiver_report(reports));
-        }
-        append(&mut packet, &self.description(cname));
-        packet.freeze()
+            Sender {
+                ntp,
+                timestamp: sent.timestamp.to_wire(),
+                packets: sent.packets as u32,
+                octets: sent.octets as u32,
+            }
+        });
+        let block = block.map(|block| self.report_block(now, block));
+        RtcpPacket::report(self.ssrc, sender, block, cname)
     }
 
-    /// The goodbye, a compound packet (RFC 3550 section 6.6).
-    pub fn goodbye(&self, cname: &str) -> Bytes {
-        let mut packet = BytesMut::new();
-        append(&mut packet, &self.receiver_report(Vec::new()));
-        append(&mut packet, &self.description(cname));
-        append(&mut packet, &Goodbye { sources: vec![self.ssrc.to_wire()], reason: Bytes::new() });
-        packet.freeze()
+    /// The goodbye, a compound packet (RFC 3550 section 6.6). It allocates nothing.
+    pub fn goodbye(&self, cname: &str) -> RtcpPacket {
+        RtcpPacket::goodbye(self.ssrc, cname)
     }
 
-    fn handle_blocks(&mut self, arrival: Instant, blocks: &[ReceptionReport]) {
-        let Some(block) = blocks.iter().find(|block| block.ssrc == self.ssrc.to_wire()) else { return };
-        self.far_end.fraction_lost = block.fraction_lost;
-        self.far_end.jitter = block.jitter;
-        let answered = self.sent.iter().flatten().find(|(ntp, _)| *ntp == block.last_sender_report);
+    fn handle_blocks(&mut self, arrival: Instant, blocks: Blocks<'_>) {
+        let Some(block) = blocks.iter().find(|block| block.reception.ssrc == self.ssrc) else { return };
+        self.far_end.fraction_lost = block.reception.fraction_lost;
+        self.far_end.jitter = block.reception.jitter;
+        let answered = self.sent.iter().flatten().find(|(ntp, _)| *ntp == block.last_report);
         if let Some((_, left)) = answered {
             let held = Duration::from_nanos((u64::from(block.delay) * 1_000_000_000) >> 16);
             self.far_end.round_trip = arrival.saturating_duration_since(*left).checked_sub(held);
         }
     }
 
-    fn report_block(&self, now: Instant, block: ReceptionBlock) -> ReceptionReport {
-        let (last_sender_report, delay) = self.heard.map_or((0, 0), |(ntp, at)| {
+    fn report_block(&self, now: Instant, reception: ReceptionBlock) -> ReportBlock {
+        let (last_report, delay) = self.heard.map_or((0, 0), |(ntp, at)| {
             let since = now.saturating_duration_since(at).as_nanos();
             (ntp, u32::try_from((since << 16) / 1_000_000_000).unwrap_or(u32::MAX))
         });
-        ReceptionReport {
-            ssrc: block.ssrc.to_wire(),
-            fraction_lost: block.fraction_lost,
-            total_lost: block.total_lost,
-            last_sequence_number: block.highest,
-            jitter: block.jitter,
-            last_sender_report,
-            delay,
-        }
-    }
-
-    fn receiver_report(&self, reports: Vec<ReceptionReport>) -> ReceiverReport {
-        ReceiverReport { ssrc: self.ssrc.to_wire(), reports, profile_extensions: Bytes::new() }
-    }
-
-    fn description(&self, cname: &str) -> SourceDescription {
-        let text = Bytes::copy_from_slice(&cname.as_bytes()[..cname.len().min(MAX_CNAME)]);
-        SourceDescription {
-            chunks: vec![SourceDescriptionChunk {
-                source: self.ssrc.to_wire(),
-                items: vec![SourceDescriptionItem { sdes_type: SdesType::SdesCname, text }],
-            }],
-        }
-    }
-}
-
-/// Splits a compound packet by the lengths in its headers; each packet comes with its type. What does not fit ends it.
-fn packets(mut datagram: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    std::iter::from_fn(move || {
-        let [first, kind, high, low] = *datagram.first_chunk::<4>()?;
-        let length = (usize::from(u16::from_be_bytes([high, low])) + 1) * 4;
-        if first >> 6 != 2 {
-            return None;
-        }
-        let (packet, rest) = datagram.split_at_checked(length)?;
-        datagram = rest;
-        Some((kind, packet))
-    })
-}
-
-fn append(to: &mut BytesMut, packet: &impl Marshal) {
-    match packet.marshal() {
-        Ok(bytes) => to.extend_from_slice(&bytes),
-        // The lists have one element, the text is bounded: nothing of ours can be too long.
-        Err(error) => debug_assert!(false, "an RTCP packet of our own making was refused: {error}"),
+        ReportBlock { reception, last_report, delay }
     }
 }
 
@@ -232,6 +156,10 @@ fn ntp_time(wall: SystemTime) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use rtc_rtcp::sender_report::SenderReport;
+    use rtc_shared::marshal::Unmarshal as _;
+
     use super::*;
 
     fn block() -> ReceptionBlock {
@@ -269,7 +197,8 @@ mod tests {
         assert_eq!(rtcp.report(now, UNIX_EPOCH, "c", sent(0), Some(block()))[1], 201);
         let wall = UNIX_EPOCH + Duration::from_millis(1_500);
         let bytes = rtcp.report(now, wall, "c", sent(50), Some(block()));
-        let report = SenderReport::unmarshal(&mut bytes.clone()).expect("a sender report first");
+        let report =
+            SenderReport::unmarshal(&mut Bytes::copy_from_slice(&bytes)).expect("a sender report first");
         assert_eq!(
             (report.ssrc, report.packet_count, report.octet_count, report.rtp_time),
             (5, 50, 8_000, 8_000)
@@ -306,5 +235,29 @@ mod tests {
         {
             assert!(!Rtcp::new(Ssrc::new(1)).handle_packet(now, garbage), "{garbage:?}");
         }
+    }
+
+    #[test]
+    fn of_a_packet_that_breaks_off_nothing_counts() {
+        let start = crate::testing::epoch();
+        let (mut ours, mut theirs) = (Rtcp::new(Ssrc::new(5)), Rtcp::new(Ssrc::new(9)));
+        let about_us = ReceptionBlock { ssrc: Ssrc::new(5), ..block() };
+        let report = theirs.report(start, UNIX_EPOCH, "b", sent(1), Some(about_us));
+        for length in 0..report.len() {
+            let whole = length == 0x34; // the sender report alone, which some send
+            assert_eq!(ours.handle_packet(start, &report[..length]), whole, "{length} bytes");
+            if whole {
+                assert_eq!(ours.far_end().fraction_lost, 12);
+                ours = Rtcp::new(Ssrc::new(5));
+            }
+            assert_eq!(ours.far_end(), FarEnd::default(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_goodbye_of_nobody_is_none() {
+        let mut ours = Rtcp::new(Ssrc::new(5));
+        assert!(ours.handle_packet(crate::testing::epoch(), &[0x80, 201, 0, 1, 0, 0, 0, 9, 0x80, 203, 0, 0]));
+        assert!(!ours.far_end().gone);
     }
 }

@@ -11,6 +11,9 @@ use super::suite::Suite;
 /// Bytes of the longest master key with its salt.
 pub const MAX_MASTER: usize = Suite::AeadAes256Gcm.master_len();
 
+/// Bytes that protection adds to an RTCP packet at most: the tag of GCM, the word with the index, the longest MKI.
+pub const MAX_RTCP_OVERHEAD: usize = Suite::AeadAes256Gcm.rtcp_tag_len() + 4 + Mki::MAX_LENGTH;
+
 /// A master key with its suite. Its bytes are erased when it is dropped and never appear in `Debug` output.
 ///
 /// Two keys are equal when suite, bytes and MKI are; the comparison takes the same time whatever the bytes are.

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
-use super::{Keys, Refused, Rejected, Rejections, Rekeyed, Srtp};
+use super::{Keys, Rejected, Rejections, Rekeyed, Srtp};
+use crate::rtp::RtcpPacket;
 
 /// The largest datagram that is taken or sent.
 const DATAGRAM: usize = 1_500;
@@ -122,7 +121,13 @@ impl LegSrtp {
             self.ready = 0;
             return;
         };
-        self.ready = seal_by(&mut self.egress, packet, &mut self.leaving, Srtp::protect);
+        self.ready = match self.leaving.get_mut(..packet.len()) {
+            Some(plain) => {
+                plain.copy_from_slice(packet);
+                self.egress.protect(&mut self.leaving, packet.len()).unwrap_or(0)
+            }
+            None => 0,
+        };
         self.refused += u64::from(self.ready == 0);
     }
 
@@ -131,12 +136,11 @@ impl LegSrtp {
         (self.ready > 0).then(|| &self.leaving[..self.ready])
     }
 
-    /// A packet of RTCP as it leaves. Not for the tick: it allocates.
-    pub(crate) fn seal_rtcp(&mut self, packet: &[u8]) -> Option<Bytes> {
-        let mut place = vec![0; packet.len() + self.egress.keys().rtcp_overhead()];
-        let length = seal_by(&mut self.egress, packet, &mut place, Srtp::protect_rtcp);
-        self.refused += u64::from(length == 0);
-        (length > 0).then(|| place.into())
+    /// A packet of RTCP as it leaves; false when it may not be sent.
+    pub(crate) fn seal_rtcp(&mut self, packet: &mut RtcpPacket) -> bool {
+        let sealed = packet.protect(|room, length| self.egress.protect_rtcp(room, length));
+        self.refused += u64::from(!sealed);
+        sealed
     }
 
     fn open_by(
@@ -177,11 +181,3 @@ impl fmt::Debug for LegSrtp {
 }
 
 type Unprotect = fn(&mut Srtp, &mut [u8]) -> Result<usize, Rejected>;
-type Protect = fn(&mut Srtp, &mut [u8], usize) -> Result<usize, Refused>;
-
-/// Gives the length of the protected packet in `place`; zero when it may not be sent.
-fn seal_by(egress: &mut Srtp, packet: &[u8], place: &mut [u8], protect: Protect) -> usize {
-    let Some(plain) = place.get_mut(..packet.len()) else { return 0 };
-    plain.copy_from_slice(packet);
-    protect(egress, place, packet.len()).unwrap_or(0)
-}
