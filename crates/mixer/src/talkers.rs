@@ -45,13 +45,17 @@ impl Talkers {
         }
     }
 
-    /// Makes room for `seats` legs at `rate`, and forgets the last tick if that changes anything. It allocates.
+    /// Makes room for `seats` legs at `rate`. What was said in the last tick stays, unless the rate is another. It allocates.
     pub(crate) fn make_room(&mut self, seats: usize, rate: Rate) {
         let slots = (2 * self.places).min(seats) + 1;
-        if self.rate != rate || self.pcm.len() < slots * rate.frame() {
+        if self.rate != rate {
             self.rate = rate;
+            self.list.clear();
+            self.chosen = 0;
+            self.pcm.clear();
+        }
+        if self.pcm.len() < slots * rate.frame() {
             self.pcm.resize(slots * rate.frame(), 0);
-            self.begin();
         }
     }
 
@@ -177,6 +181,19 @@ mod tests {
         let list: Vec<_> = talkers.list().iter().map(|talker| (talker.seat, talker.chosen)).collect();
         assert_eq!(list, [(1, false), (2, true), (3, true), (4, false)]);
         assert!(talkers.list().iter().all(|talker| talkers.pcm(*talker)[0] == talker.seat as i16));
+    }
+
+    #[test]
+    fn what_was_said_stays_when_somebody_joins() {
+        let mut talkers = Talkers::new(5, Rate::Narrow);
+        talkers.make_room(2, Rate::Narrow);
+        talkers.begin();
+        offer(&mut talkers, &[10, 20], |_| false);
+        talkers.make_room(3, Rate::Narrow);
+        let talker = talkers.of(1).expect("it was heard in the last tick");
+        assert_eq!(talkers.pcm(talker), [1; Rate::Narrow.frame()]);
+        talkers.make_room(3, Rate::Wide);
+        assert!(talkers.of(1).is_none(), "at another rate it cannot go on");
     }
 
     #[test]

@@ -239,3 +239,21 @@ fn a_talker_comes_and_goes_without_a_click() {
         world.phones[1].heard.windows(2).map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs()).max();
     assert!(largest < Some(2_300), "{largest:?}");
 }
+
+#[test]
+fn a_talker_that_leaves_just_when_somebody_joins_is_not_cut_off() {
+    let mut world = World::new(ShardConfig::default());
+    world.join(Phone::with_tone(0, G711::Pcmu, 300.0));
+    world.phones[0].tones[0].1 = 8_000.0;
+    world.join(Phone::new(1, G711::Pcmu));
+    world.run(30);
+    world.join(Phone::new(2, G711::Pcmu));
+    world.apply(Command::Remove { leg: LegId(0) });
+    world.phones.remove(0);
+    world.run(10);
+    // As above: the tone's own step is 1870.
+    let largest =
+        world.phones[0].heard.windows(2).map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs()).max();
+    assert!(largest < Some(2_300), "{largest:?}");
+    assert!(world.phones[0].heard[33 * 160..].iter().all(|sample| *sample == 0), "and then it is gone");
+}
