@@ -63,7 +63,7 @@ pub fn rtcp(input: &[u8]) {
     let mut rtcp = Rtcp::new(ssrc);
     for datagram in std::iter::once(input).chain(records(input)) {
         let before = rtcp.far_end();
-        let taken = guard::armed(|| rtcp.handle_packet(now, datagram));
+        let taken = guard::armed(|| rtcp.handle_packet(now, 8_000, datagram));
         match Compound::parse(datagram) {
             Ok(compound) => check(compound, datagram),
             Err(_) => assert_eq!(rtcp.far_end(), before, "of what is malformed nothing is believed"),
@@ -72,7 +72,7 @@ pub fn rtcp(input: &[u8]) {
         now += Duration::from_millis(u64::from(datagram.first().copied().unwrap_or(0)) * 20);
         let sent = rtp::Sent { packets: 1, octets: 160, timestamp: RtpTime::new(7) };
         let report = guard::armed(|| rtcp.report(now, UNIX_EPOCH, "fuzz", sent, None));
-        assert!(Rtcp::new(Ssrc::new(1)).handle_packet(now, &report), "what we send we can read");
+        assert!(Rtcp::new(Ssrc::new(1)).handle_packet(now, 8_000, &report), "what we send we can read");
     }
 }
 

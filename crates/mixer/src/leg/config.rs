@@ -115,8 +115,10 @@ pub struct LegStats {
     pub egress_packets: u64,
     /// Payload bytes sent.
     pub egress_octets: u64,
-    /// Digits that were pressed faster than they were collected.
+    /// Digits that were pressed faster than the reports of them were collected.
     pub dropped_digits: u64,
+    /// Other things that there was no room to report: media that started, fell silent or resumed, digits sent, an echo.
+    pub dropped_events: u64,
     /// What the far end reports about our stream.
     pub far_end: FarEnd,
     /// What SRTP did not let in or out; zeros on a leg without.

@@ -31,8 +31,8 @@ pub struct Sent {
 pub struct FarEnd {
     /// Loss on the way to it since its last report, in 1/256.
     pub fraction_lost: u8,
-    /// Interarrival jitter that it sees, in clock ticks.
-    pub jitter: u32,
+    /// Interarrival jitter that it sees (RFC 3550 section 6.4.1), by the clock of what we sent when it said so.
+    pub jitter: Duration,
     /// Round trip without its own holding time (RFC 3550 section 6.4.1, DLSR).
     pub round_trip: Option<Duration>,
     /// It said goodbye.
@@ -71,16 +71,17 @@ impl Rtcp {
     }
 
     /// A compound packet arrived; false when it is malformed, and then nothing in it counts. Whatever it says, it only changes
-    /// figures: a forged goodbye ends nothing. It allocates nothing.
-    pub fn handle_packet(&mut self, arrival: Instant, datagram: &[u8]) -> bool {
+    /// figures: a forged goodbye ends nothing. It allocates nothing. `clock` is that of the stream that we send, in Hz: jitter is
+    /// reported in its ticks.
+    pub fn handle_packet(&mut self, arrival: Instant, clock: u32, datagram: &[u8]) -> bool {
         let Ok(compound) = Compound::parse(datagram) else { return false };
         for part in compound.parts() {
             match part {
                 Part::SenderReport { ntp, blocks } => {
                     self.heard = Some(((ntp >> 16) as u32, arrival));
-                    self.handle_blocks(arrival, blocks);
+                    self.handle_blocks(arrival, clock, blocks);
                 }
-                Part::ReceiverReport { blocks } => self.handle_blocks(arrival, blocks),
+                Part::ReceiverReport { blocks } => self.handle_blocks(arrival, clock, blocks),
                 // One that names nobody is valid and means nothing (section 6.6).
                 Part::Goodbye { sources } => self.far_end.gone |= sources.iter().len() > 0,
                 Part::Other(_) => {}
@@ -126,10 +127,12 @@ impl Rtcp {
         RtcpPacket::goodbye(self.ssrc, cname)
     }
 
-    fn handle_blocks(&mut self, arrival: Instant, blocks: Blocks<'_>) {
+    fn handle_blocks(&mut self, arrival: Instant, clock: u32, blocks: Blocks<'_>) {
         let Some(block) = blocks.iter().find(|block| block.reception.ssrc == self.ssrc) else { return };
         self.far_end.fraction_lost = block.reception.fraction_lost;
-        self.far_end.jitter = block.reception.jitter;
+        // As much as fits is more than anyone waits for: 2^32 ticks are half a day.
+        let nanos = u64::from(block.reception.jitter) * 1_000_000_000 / u64::from(clock.max(1));
+        self.far_end.jitter = Duration::from_nanos(nanos);
         let answered = self.sent.iter().flatten().find(|(ntp, _)| *ntp == block.last_report);
         if let Some((_, left)) = answered {
             let held = Duration::from_nanos((u64::from(block.delay) * 1_000_000_000) >> 16);
@@ -213,27 +216,31 @@ mod tests {
         let start = crate::testing::epoch();
         let (mut ours, mut theirs) = (Rtcp::new(Ssrc::new(5)), Rtcp::new(Ssrc::new(9)));
         let report = ours.report(start, UNIX_EPOCH + Duration::from_secs(7), "a", sent(1), Some(block()));
-        assert!(theirs.handle_packet(start + Duration::from_millis(40), &report));
+        assert!(theirs.handle_packet(start + Duration::from_millis(40), 8_000, &report));
         let about_us = ReceptionBlock { ssrc: Ssrc::new(5), ..block() };
         let answer =
             theirs.report(start + Duration::from_millis(1_040), UNIX_EPOCH, "b", sent(1), Some(about_us));
-        assert!(ours.handle_packet(start + Duration::from_millis(1_070), &answer));
+        assert!(ours.handle_packet(start + Duration::from_millis(1_070), 8_000, &answer));
         let far_end = ours.far_end();
         let round_trip = far_end.round_trip.expect("measured");
         assert!(round_trip.abs_diff(Duration::from_millis(70)) < Duration::from_millis(1), "{round_trip:?}");
-        assert_eq!((far_end.fraction_lost, far_end.jitter, far_end.gone), (12, 5, false));
+        assert_eq!((far_end.fraction_lost, far_end.gone), (12, false));
+        // Five ticks.
+        assert_eq!(far_end.jitter, Duration::from_micros(625));
+        assert!(ours.handle_packet(start, 48_000, &answer));
+        assert_eq!(ours.far_end().jitter, Duration::from_nanos(104_166));
     }
 
     #[test]
     fn a_goodbye_is_heard_and_garbage_is_not_understood() {
         let now = crate::testing::epoch();
         let (mut ours, theirs) = (Rtcp::new(Ssrc::new(5)), Rtcp::new(Ssrc::new(9)));
-        assert!(ours.handle_packet(now, &theirs.goodbye("b")));
+        assert!(ours.handle_packet(now, 8_000, &theirs.goodbye("b")));
         assert!(ours.far_end().gone);
         for garbage in
             [&[][..], &[0x80], &[0x80, 200, 0, 0], &[0x80, 200, 0xff, 0xff, 1], &[0, 201, 0, 1, 0, 0, 0, 0]]
         {
-            assert!(!Rtcp::new(Ssrc::new(1)).handle_packet(now, garbage), "{garbage:?}");
+            assert!(!Rtcp::new(Ssrc::new(1)).handle_packet(now, 8_000, garbage), "{garbage:?}");
         }
     }
 
@@ -245,7 +252,7 @@ mod tests {
         let report = theirs.report(start, UNIX_EPOCH, "b", sent(1), Some(about_us));
         for length in 0..report.len() {
             let whole = length == 0x34; // the sender report alone, which some send
-            assert_eq!(ours.handle_packet(start, &report[..length]), whole, "{length} bytes");
+            assert_eq!(ours.handle_packet(start, 8_000, &report[..length]), whole, "{length} bytes");
             if whole {
                 assert_eq!(ours.far_end().fraction_lost, 12);
                 ours = Rtcp::new(Ssrc::new(5));
@@ -257,7 +264,11 @@ mod tests {
     #[test]
     fn a_goodbye_of_nobody_is_none() {
         let mut ours = Rtcp::new(Ssrc::new(5));
-        assert!(ours.handle_packet(crate::testing::epoch(), &[0x80, 201, 0, 1, 0, 0, 0, 9, 0x80, 203, 0, 0]));
+        assert!(ours.handle_packet(
+            crate::testing::epoch(),
+            8_000,
+            &[0x80, 201, 0, 1, 0, 0, 0, 9, 0x80, 203, 0, 0]
+        ));
         assert!(!ours.far_end().gone);
     }
 }

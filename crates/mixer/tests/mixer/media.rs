@@ -241,4 +241,5 @@ fn the_demo_of_a_thousand_ticks_stays_within_its_reports() {
     world.shard.tick(world.now + mixer::TICK);
     let waited = std::iter::from_fn(|| world.shard.poll_report()).count() as u64;
     assert_eq!(reported + waited + stats(&mut world).dropped_digits, 1_001);
+    assert_eq!(stats(&mut world).dropped_events, 0, "the first packet was reported");
 }
