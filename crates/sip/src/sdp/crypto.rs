@@ -7,6 +7,8 @@ use std::fmt;
 pub const MAX_CRYPTO: usize = 16;
 /// The longest master key and salt, in bytes.
 const MAX_MASTER: usize = 44;
+/// SRTP packets that may be protected with one master key (RFC 3711 section 9.2, RFC 7714 section 12).
+const LONGEST_LIFE: u64 = 1 << 48;
 
 /// How SRTP encrypts and authenticates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -204,12 +206,25 @@ fn inline(suite: Suite, text: &str) -> Result<MasterKey, &'static str> {
     MasterKey::new(suite, &master, mki).ok_or("has a key of the wrong length")
 }
 
-/// A lifetime is read and not kept: at 50 packets a second the shortest that is useful, 2^16, is 22 minutes; RTP wraps its
+/// A lifetime is checked and not kept: at 50 packets a second the shortest that is useful, 2^16, is 22 minutes; RTP wraps its
 /// sequence number then, and a peer that meant it would send a new key in a re-INVITE.
+///
+/// It counts packets: one at least, and never more than a key may protect (RFC 4568 section 6.1), which for every suite that we
+/// know is [`LONGEST_LIFE`]. Who says otherwise does not mean what we would do.
 fn lifetime(text: &str) -> Result<(), &'static str> {
-    let digits = text.strip_prefix("2^").unwrap_or(text);
+    let (digits, power) = text.strip_prefix("2^").map_or((text, false), |digits| (digits, true));
     let fine = (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    if fine { Ok(()) } else { Err("has a lifetime that is no number") }
+    let number: u64 = digits.parse().ok().filter(|_| fine).ok_or("has a lifetime that is no number")?;
+    let packets = if power {
+        u32::try_from(number).ok().and_then(|bits| 1_u64.checked_shl(bits))
+    } else {
+        Some(number)
+    };
+    match packets {
+        Some(0) => Err("has a lifetime of no packet at all"),
+        Some(1..=LONGEST_LIFE) => Ok(()),
+        _ => Err("has a lifetime beyond 2^48, more packets than a key may protect"),
+    }
 }
 
 fn identifier(value: &str, length: &str) -> Result<Mki, &'static str> {
@@ -258,6 +273,10 @@ mod tests {
             ("|2^20", None),
             ("|2^31", None),
             ("|1048576", None),
+            ("|1", None),
+            ("|2^0", None),
+            ("|2^48", None),
+            ("|281474976710656", None),
             ("|2^20|1:32", Some(Mki { value: 1, length: 32 })),
             ("|2^31|1:1", Some(Mki { value: 1, length: 1 })),
             ("|1:4", Some(Mki { value: 1, length: 4 })),
@@ -308,6 +327,14 @@ mod tests {
             (format!("1 AEAD_AES_128_GCM inline:{KEY}"), "wrong length"),
             (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|"), "lifetime"),
             (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^x"), "lifetime"),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|0"), "no packet at all"),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|000|1:4"), "no packet at all"),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^49"), "beyond 2^48"),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^64"), "beyond 2^48"),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^999"), "beyond 2^48"),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^999999999999999"), "beyond 2^48"),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|281474976710657"), "beyond 2^48"),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|9999999999999999"), "no number"),
             (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^31|256:1"), "identifier"),
             (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^31|1:0"), "identifier"),
             (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^31|1:129"), "identifier"),

@@ -119,6 +119,18 @@ fn plain_and_encrypted_meet_as_the_trunk_allows() {
 }
 
 #[test]
+fn a_line_with_a_lifetime_that_cannot_be_is_passed_over_and_the_refusal_says_so() {
+    let line = |tag, life| format!("a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 inline:{KEY}|{life}");
+    for life in ["0", "2^999"] {
+        let media = format!("m=audio 5000 RTP/SAVP 8\n{}\n{}", line(1, life), line(2, "2^31"));
+        assert_eq!(taken(&media, Srtp::Mandatory).1.tag, 2, "{life}");
+        let alone = format!("m=audio 5000 RTP/SAVP 8\n{}", line(1, life));
+        let error = try_answer(&alone, Srtp::Mandatory).expect_err("no other line").to_string();
+        assert!(error.contains("line 1 has a lifetime") && !error.contains(KEY), "{error}");
+    }
+}
+
+#[test]
 fn of_two_streams_the_one_that_the_trunk_can_speak_is_taken() {
     let media = format!(
         "m=audio 5000 RTP/SAVP 8\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\nm=audio 5002 RTP/AVP 8"
