@@ -10,6 +10,7 @@ mod files;
 mod load;
 mod metrics;
 mod overload;
+mod pipes;
 mod raw;
 mod recording;
 mod secrecy;

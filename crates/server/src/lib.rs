@@ -3,6 +3,11 @@
 //! [`control::Control`] decides nothing of its own: it translates between the engines and is driven by [`shell`] here
 //! and by the simulation in the tests.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)] // see `say`
+
+#[macro_use]
+mod say;
+
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -11,19 +11,19 @@ pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
     let config = match Config::load(file) {
         Ok(config) => config,
         Err(problems) => {
-            eprintln!("{problems}");
-            eprintln!("{}; nothing was started", counted(problems.0.len(), "problem"));
+            remark!("{problems}");
+            remark!("{}; nothing was started", counted(problems.0.len(), "problem"));
             return ExitCode::from(2);
         }
     };
     // Not a matter of the file alone, and yet `serve` would not start.
     let (folder, map) = &config.media.prompts;
     if let Err(error) = Prompts::load(folder, map.as_deref()) {
-        eprintln!("{}: `media.prompts`: {error}", file.display());
-        eprintln!("1 problem; nothing was started");
+        remark!("{}: `media.prompts`: {error}", file.display());
+        remark!("1 problem; nothing was started");
         return ExitCode::from(2);
     }
-    println!(
+    say!(
         "{}: good: {}, {}, {}",
         file.display(),
         counted(config.trunks.profiles().len(), "trunk"),
@@ -36,7 +36,7 @@ pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
         let found = routing::lint(&config.table);
         for one in &found {
             let place = Some(one.span.clone()).filter(|_| !text.is_empty());
-            println!("{}", Problem::at_span(file, &text, place, "", one.to_string(), ""));
+            say!("{}", Problem::at_span(file, &text, place, "", one.to_string(), ""));
         }
         let open: Vec<_> = config
             .trunks
@@ -46,9 +46,9 @@ pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
             .flatten()
             .collect();
         for remark in &open {
-            println!("{}: {remark}", file.display());
+            say!("{}: {remark}", file.display());
         }
-        println!("lint: {}", counted(found.len() + open.len(), "remark"));
+        say!("lint: {}", counted(found.len() + open.len(), "remark"));
     }
     ExitCode::SUCCESS
 }

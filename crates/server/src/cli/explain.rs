@@ -70,19 +70,19 @@ pub(super) fn run(question: &Question) -> ExitCode {
     let config = match Config::load(&question.config) {
         Ok(config) => config,
         Err(problems) => {
-            eprintln!("{problems}");
+            remark!("{problems}");
             return ExitCode::from(2);
         }
     };
     if let Err(problem) = question.leg.check_trunks(&config.trunks) {
-        eprintln!("{}: {problem}", question.config.display());
+        remark!("{}: {problem}", question.config.display());
         return ExitCode::from(2);
     }
     let decision = decide(&config.table, &question.leg);
     if question.json {
         match serde_json::to_string_pretty(&decision) {
-            Ok(text) => println!("{text}"),
-            Err(error) => eprintln!("cannot write the decision: {error}"),
+            Ok(text) => say!("{text}"),
+            Err(error) => remark!("cannot write the decision: {error}"),
         }
     } else {
         print(&decision);
@@ -115,10 +115,10 @@ fn decide(table: &routing::Table, leg: &Leg) -> Decision {
 
 fn print(decision: &Decision) {
     match &decision.outcome {
-        Outcome::Admit { biller, .. } => println!("admitted; billed by {biller}"),
+        Outcome::Admit { biller, .. } => say!("admitted; billed by {biller}"),
         Outcome::Candidates(candidates) => {
             for (place, candidate) in candidates.iter().enumerate() {
-                println!(
+                say!(
                     "{}. trunk {} dials {} as {}; billed by {}; {}",
                     place + 1,
                     candidate.trunk,
@@ -129,10 +129,10 @@ fn print(decision: &Decision) {
                 );
             }
         }
-        Outcome::Refuse(refusal) => println!("refused with {}: {}", refusal.status, refusal.because),
+        Outcome::Refuse(refusal) => say!("refused with {}: {}", refusal.status, refusal.because),
     }
-    println!("because:");
+    say!("because:");
     for step in &decision.because {
-        println!("  {step}");
+        say!("  {step}");
     }
 }

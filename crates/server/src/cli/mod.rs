@@ -58,28 +58,28 @@ fn serve(path: &std::path::Path) -> ExitCode {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(problems) => {
-            eprintln!("{problems}");
+            remark!("{problems}");
             return ExitCode::from(2);
         }
     };
     let _last_lines = match log::start(&config.log) {
         Ok(last) => last,
         Err(why) => {
-            eprintln!("{}: `log.filter`: {why}", path.display());
+            remark!("{}: `log.filter`: {why}", path.display());
             return ExitCode::from(2);
         }
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("cannot start: {error}");
+            remark!("cannot start: {error}");
             return ExitCode::FAILURE;
         }
     };
     match runtime.block_on(crate::shell::serve(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cannot start: {error:#}");
+            remark!("cannot start: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -73,7 +73,7 @@ pub fn run(options: &Options) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("cannot start: {error}");
+            remark!("cannot start: {error}");
             return ExitCode::from(2);
         }
     };
@@ -92,7 +92,7 @@ pub fn run(options: &Options) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("the demo cannot be set up: {error:#}");
+            remark!("the demo cannot be set up: {error:#}");
             ExitCode::from(2)
         }
     }
@@ -169,10 +169,10 @@ async fn play(options: &Options) -> anyhow::Result<(bool, Option<Bridge>)> {
     fs::write(out.join("ladder.svg"), ladder.to_svg())?;
     fs::write(out.join("verdict.json"), serde_json::to_string_pretty(&verdict.to_json())?)?;
 
-    println!("{}", verdict.table());
+    say!("{}", verdict.table());
     print_decisions(&decisions);
     let passes = verdict.passes();
-    println!(
+    say!(
         "\n{} ({seconds:.0} s)\n  {}: timeline.png, ladder.svg, <name>.heard.wav, usage.jsonl, metrics.txt, verdict.json, bridge.log",
         headline(passes),
         out.display()
@@ -281,11 +281,11 @@ fn write_pictures(out: &Path, evidence: &Evidence, findings: &[Finding]) -> anyh
 }
 
 fn print_decisions(decisions: &[(String, serde_json::Value)]) {
-    println!("ROUTING DECISIONS, with their because");
+    say!("ROUTING DECISIONS, with their because");
     for (asked, decision) in decisions {
-        println!("  {asked}");
+        say!("  {asked}");
         for line in because(decision) {
-            println!("      {line}");
+            say!("      {line}");
         }
     }
 }
@@ -306,7 +306,7 @@ async fn keep(mut bridge: Bridge, options: &Options) -> anyhow::Result<()> {
     let phone = options.out.join("baresip");
     fs::create_dir_all(&phone)?;
     fs::write(phone.join("accounts"), "<sip:me@127.0.0.1>;regint=0\n")?;
-    println!(
+    say!(
         "\nThe bridge stays up until Ctrl-C. Call it with a softphone on this machine, then key {id}# to join \"{}\":\n  \
          baresip -f {phone} -n 127.0.0.1 -e \"/dial sip:{OPERATOR_NUMBER}@{sip}\"\n\
          Without a sound device baresip hangs up at once, having written {phone}/config: put there, for its audio_source\n\
@@ -319,12 +319,12 @@ async fn keep(mut bridge: Bridge, options: &Options) -> anyhow::Result<()> {
     );
     let told = tokio::select! {
         status = bridge.ended() => {
-            println!("the bridge has ended: {}", status?);
+            say!("the bridge has ended: {}", status?);
             return Ok(());
         }
         told = told_to_end() => told?,
     };
-    println!("{told}: the bridge drains and ends");
+    say!("{told}: the bridge drains and ends");
     bridge.stop().await?;
     Ok(())
 }

@@ -74,7 +74,7 @@ impl Clock {
     /// One line for one happening.
     pub fn tell(self, text: &str) {
         let now = self.epoch.elapsed().as_secs_f32();
-        println!("{:02}:{:04.1}  {text}", now as u32 / 60, now % 60.0);
+        say!("{:02}:{:04.1}  {text}", now as u32 / 60, now % 60.0);
     }
 
     fn seconds(self, at: Instant) -> f32 {
