@@ -165,7 +165,9 @@ impl Caller {
         let invite = Box::new(self.invite(&wish, offer.clone()));
         let _ = self.commands.send(Command::Invite { invite, taken, news });
         let id = id.await.map_err(|_| CallError::Lost)?;
+        let mut calling = Calling(Some((id, &self.commands)));
         let answer = self.until_answered(&mut events).await?;
+        calling.0 = None;
         let setup = began.elapsed();
         let call = Call { id, commands: self.commands.clone(), events, _rtcp: rtcp, setup };
         let agreed = sdp::accept_answer(&offer, &answer, &capabilities)
@@ -245,6 +247,18 @@ impl Caller {
     }
 }
 
+/// A call that is not answered yet. Nobody waits for it any more when this is dropped, and so it is cancelled.
+struct Calling<'a>(Option<(InviteId, &'a mpsc::UnboundedSender<Command>)>);
+
+impl Drop for Calling<'_> {
+    fn drop(&mut self) {
+        if let Some((id, commands)) = self.0 {
+            // Where it has failed, or nobody takes commands any more, there is nothing to cancel.
+            let _ = commands.send(Command::Hangup(id));
+        }
+    }
+}
+
 /// The mixer's form of a key from SDP.
 fn srtp_keys(master: &MasterKey) -> Result<Keys, CallError> {
     let refused = |why: String| CallError::Media(why);
@@ -272,8 +286,8 @@ impl Call {
         let _ = self.commands.send(Command::Hangup(self.id));
     }
 
-    /// Waits until the bridge has confirmed.
-    pub(super) async fn until_ended(&mut self, within: Duration) {
+    /// Waits until the bridge has confirmed; false when it does not. It has been told all the same.
+    pub(super) async fn until_ended(&mut self, within: Duration) -> bool {
         let ended = async {
             while let Some(event) = self.events.recv().await {
                 if matches!(event, Event::Ended { .. } | Event::Failed { .. }) {
@@ -281,8 +295,7 @@ impl Call {
                 }
             }
         };
-        // A bridge that does not confirm a BYE has been told all the same.
-        let _ = timeout(within, ended).await;
+        timeout(within, ended).await.is_ok()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -138,6 +138,17 @@ impl Crew {
 
     /// Measures for so long, stops and reports. With `server_pid` the bridge's process is watched.
     pub fn measure(self, duration: Duration, server_pid: Option<u32>) -> Result<Report, FleetError> {
+        let (_nobody, stopped) = sync_channel(1);
+        self.measure_until(duration, server_pid, &stopped)
+    }
+
+    /// The same, but for less as soon as somebody says so through the other end of `stopped`.
+    pub fn measure_until(
+        self,
+        duration: Duration,
+        server_pid: Option<u32>,
+        stopped: &Receiver<()>,
+    ) -> Result<Report, FleetError> {
         let mut watch = server_pid.map(Watch::begin).transpose()?;
         let rotation = (duration / WINDOWS_PER_RUN).clamp(SHORTEST_ROTATION, LONGEST_ROTATION);
         self.tell(|| Order::Measure(rotation))?;
@@ -145,7 +156,9 @@ impl Crew {
         let own = Cpu::own();
         let began = Instant::now();
         while let Some(left) = duration.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
-            thread::sleep(left.min(Duration::from_secs(1)));
+            if stopped.recv_timeout(left.min(Duration::from_secs(1))).is_ok() {
+                break;
+            }
             if let Some(watch) = &mut watch {
                 watch.sample()?;
             }

@@ -11,6 +11,7 @@ pub mod cost;
 pub mod crew;
 mod driver;
 mod ear;
+mod ending;
 pub mod fleet;
 mod keypad;
 mod leg;

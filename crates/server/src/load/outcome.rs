@@ -51,6 +51,7 @@ impl Outcome {
             codec: self.plan.codec.name(),
             talk: self.plan.talk.who,
             seconds: self.seconds,
+            interrupted: None,
             calls: None,
             packets,
             deviation_ms: deviation.quantiles(),

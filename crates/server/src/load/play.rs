@@ -1,8 +1,8 @@
 //! `partyline load` from the first INVITE to the last BYE.
 
-use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -14,14 +14,14 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::caller::{Call, CallError, Caller, Wish};
 use super::crew::{Crew, CrewPlan};
-use super::fleet::FleetLeg;
+use super::ending::{Ending, Signal};
+use super::fleet::{FleetError, FleetLeg};
 use super::options::{Conference, Options, Srtp};
 use super::own_bridge::{self, OwnBridge, Wanted};
 use super::picture;
 use super::report::{Calls, Report};
 use super::spread::Spread;
 use super::table;
-use crate::demo::told_to_end;
 
 /// Descriptors beside the sockets of the calls.
 const OTHERS: u64 = 256;
@@ -29,32 +29,48 @@ const OTHERS: u64 = 256;
 const ASK_EVERY: Duration = Duration::from_millis(250);
 /// After the last one has joined, before anything is counted: entry tones, and jitter buffers on their way down.
 const CALM: Duration = Duration::from_secs(1);
+/// For what is not answered to be cancelled; nobody waits for the bridge's word on it.
+const CANCELLING: Duration = Duration::from_millis(200);
 /// How long the bridge may take to confirm all hang-ups.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// Exit 0: everyone heard exactly whom they should. Exit 1: not so. Exit 2: it could not be set up.
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Everyone heard exactly whom they should.
+    Passed,
+    /// Not so.
+    Failed,
+    /// Somebody ended it before its time; the calls are hung up.
+    Interrupted(Signal),
+}
+
+/// Exit 0: everyone heard exactly whom they should. Exit 1: not so. Exit 2: it could not be set up. Exit 130 and 143: it was
+/// interrupted by SIGINT or SIGTERM, has hung up, and has reported what was measured until then.
 pub fn run(options: &Options) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("cannot start: {error}");
+            remark!("cannot start: {error}");
             return ExitCode::from(2);
         }
     };
     let outcome = runtime.block_on(async {
+        let ending = Ending::listen()?;
         // Whatever ends the run ends the bridge that it started, which is killed when its handle is dropped.
         tokio::select! {
-            outcome = play(options) => outcome,
-            told = told_to_end() => bail!("it was ended by {}", told?),
+            outcome = play(options, ending.clone()) => outcome,
+            told = async { ending.clone().second().await } => bail!("it was ended by a second {}", told.name()),
         }
     });
     // A measurement in progress is not waited for.
     runtime.shutdown_background();
     match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(Outcome::Passed) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::FAILURE,
+        Ok(Outcome::Interrupted(by)) => ExitCode::from(by.exit_code()),
         Err(error) => {
-            eprintln!("the load cannot be set up: {error:#}");
+            remark!("the load cannot be set up: {error:#}");
             ExitCode::from(2)
         }
     }
@@ -68,13 +84,16 @@ struct Target {
     pid: Option<u32>,
 }
 
-async fn play(options: &Options) -> anyhow::Result<bool> {
+async fn play(options: &Options, mut ending: Ending) -> anyhow::Result<Outcome> {
     let ids = if options.own { own_bridge::ids(options.rooms as usize + 1) } else { options.ids()? };
     let conferences = options.conferences(&ids)?;
     let legs: usize = conferences.iter().map(|one| one.shape.legs).sum();
     options.reports_can_be_written()?;
     raise_descriptors(legs)?;
-    let own_bridge = start_own(options, &conferences, legs).await?;
+    let own_bridge = tokio::select! {
+        own_bridge = start_own(options, &conferences, legs) => own_bridge?,
+        by = ending.first() => return Ok(interrupted(by, "before a call was placed")),
+    };
     let target = target(options, own_bridge.as_ref()).await?;
     let mut crew = Crew::open(CrewPlan {
         rooms: conferences.iter().map(|one| one.shape).collect(),
@@ -90,19 +109,28 @@ async fn play(options: &Options) -> anyhow::Result<bool> {
     let caller = Caller::open(target.own, target.bridge, speech, dice).await.with_context(|| {
         format!("cannot call from {}: name an address of this machine with --bind", target.own)
     })?;
-    eprintln!("calling {} with {legs} legs from {}", target.bridge, caller.address());
-    let Dialed { mut calls, refusals } = match dial(options, &conferences, &target, &caller, &mut crew).await
-    {
+    remark!("calling {} with {legs} legs from {}", target.bridge, caller.address());
+    let dialed = dial(options, &conferences, &target, &caller, &mut crew, &mut ending).await;
+    let Dialed { mut calls, refusals } = match dialed {
         Ok(dialed) => dialed,
-        Err((calls, error)) => {
+        Err((calls, stop)) => {
             hang_up(calls).await;
-            return Err(error);
+            return match stop {
+                Stop::Told(by) => Ok(interrupted(by, "before all were called")),
+                Stop::Failed(error) => Err(error),
+            };
         }
     };
-    roll_call(options, &crew).await?;
-    eprintln!("measuring for {} s", options.seconds);
-    let (seconds, pid) = (Duration::from_secs(u64::from(options.seconds)), target.pid);
-    let measured = tokio::task::spawn_blocking(move || crew.measure(seconds, pid)).await?;
+    let called = tokio::select! {
+        called = roll_call(options, &crew) => called,
+        by = ending.first() => {
+            hang_up(calls).await;
+            return Ok(interrupted(by, "before anything was measured"));
+        }
+    };
+    called?;
+    remark!("measuring for {} s", options.seconds);
+    let (measured, by) = measure(crew, options, target.pid, &mut ending).await?;
     let dropped = calls.iter_mut().map(Call::has_ended).filter(|ended| *ended).count();
     let mut setup = Spread::default();
     for call in &calls {
@@ -111,12 +139,42 @@ async fn play(options: &Options) -> anyhow::Result<bool> {
     let placed = calls.len();
     hang_up(calls).await;
     let mut report = measured?;
+    report.interrupted = by.map(Signal::name);
     report.calls = Some(Calls { placed, refusals, dropped, setup_ms: setup.quantiles() });
     if let Some(own) = own_bridge {
         own.bridge.stop().await?;
     }
     publish(options, &report)?;
-    Ok(report.passes())
+    Ok(match by {
+        Some(by) => interrupted(by, "while it measured; the report says what there was until then"),
+        None if report.passes() => Outcome::Passed,
+        None => Outcome::Failed,
+    })
+}
+
+fn interrupted(by: Signal, when: &str) -> Outcome {
+    remark!("the load was interrupted by {} {when}", by.name());
+    Outcome::Interrupted(by)
+}
+
+/// Measures for as long as was asked for, or until told to end.
+async fn measure(
+    crew: Crew,
+    options: &Options,
+    pid: Option<u32>,
+    ending: &mut Ending,
+) -> anyhow::Result<(Result<Report, FleetError>, Option<Signal>)> {
+    let seconds = Duration::from_secs(u64::from(options.seconds));
+    let (stop, stopped) = sync_channel(1);
+    let mut measuring = tokio::task::spawn_blocking(move || crew.measure_until(seconds, pid, &stopped));
+    tokio::select! {
+        measured = &mut measuring => Ok((measured?, None)),
+        by = ending.first() => {
+            // Where it has just come to its end nobody listens any more.
+            let _ = stop.try_send(());
+            Ok((measuring.await?, Some(by)))
+        }
+    }
 }
 
 async fn start_own(
@@ -193,6 +251,12 @@ fn raise_descriptors(legs: usize) -> anyhow::Result<()> {
 /// A room, a seat in it, what became of the call, and how often it was refused for a while.
 type Answer = ((usize, usize), (Result<(Call, FleetLeg), CallError>, usize));
 
+/// Why not everyone was called.
+enum Stop {
+    Failed(anyhow::Error),
+    Told(Signal),
+}
+
 /// The calls that were answered, and how many refusals with a time to come back that took.
 #[derive(Default)]
 struct Dialed {
@@ -201,18 +265,19 @@ struct Dialed {
 }
 
 /// Calls one after the other at the rate that was asked for; each leg is driven as soon as it is answered. At the first
-/// refusal nobody else calls.
+/// refusal, or when told to end, nobody else calls, and what is not answered yet is cancelled.
 async fn dial(
     options: &Options,
     conferences: &[Conference],
     target: &Target,
     caller: &Caller,
     crew: &mut Crew,
-) -> Result<Dialed, (Vec<Call>, anyhow::Error)> {
+    ending: &mut Ending,
+) -> Result<Dialed, (Vec<Call>, Stop)> {
     let from_host = match options.from_host.as_deref().map(Host::parse) {
         None => HostPort::from(caller.address()),
         Some(Ok(host)) => HostPort { host, port: None },
-        Some(Err(error)) => return Err((Vec::new(), anyhow::anyhow!("--from-host: {error}"))),
+        Some(Err(error)) => return Err((Vec::new(), Stop::Failed(anyhow::anyhow!("--from-host: {error}")))),
     };
     // Seat by seat through all rooms: every conference begins early and fills slowly, as they do.
     let most = conferences.iter().map(|one| one.shape.legs).max().unwrap_or(0);
@@ -223,7 +288,8 @@ async fn dial(
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut under_way: JoinSet<Answer> = JoinSet::new();
     let (mut dialed, mut told, mut more) = (Dialed::default(), Instant::now(), true);
-    while more || !under_way.is_empty() {
+    let mut stop = None;
+    while stop.is_none() && (more || !under_way.is_empty()) {
         tokio::select! {
             _ = pace.tick(), if more => {
                 let Some((number, (room, seat))) = seats.next() else {
@@ -250,18 +316,24 @@ async fn dial(
                     Ok(call) => dialed.calls.push(call),
                     Err(error) => {
                         let error = error.context(format!("call {} of {all}", dialed.calls.len() + 1));
-                        return Err((dialed.calls, error));
+                        stop = Some(Stop::Failed(error));
                     }
                 }
                 if told.elapsed() > Duration::from_secs(2) {
                     told = Instant::now();
-                    eprintln!("{} of {all} calls are answered", dialed.calls.len());
+                    remark!("{} of {all} calls are answered", dialed.calls.len());
                 }
             }
+            by = ending.first() => stop = Some(Stop::Told(by)),
         }
     }
-    eprintln!("{} of {all} calls are answered", dialed.calls.len());
-    Ok(dialed)
+    remark!("{} of {all} calls are answered", dialed.calls.len());
+    let Some(stop) = stop else { return Ok(dialed) };
+    if !under_way.is_empty() {
+        under_way.shutdown().await;
+        sleep(CANCELLING).await;
+    }
+    Err((dialed.calls, stop))
 }
 
 /// Waits until everyone has keyed his conference's ID and hears whom he should, or for as long as that may take.
@@ -274,11 +346,11 @@ async fn roll_call(options: &Options, crew: &Crew) -> anyhow::Result<()> {
     loop {
         let (right, all) = crew.roll_call();
         if right >= all {
-            eprintln!("everyone is in and hears the others");
+            remark!("everyone is in and hears the others");
             break;
         }
         if Instant::now() > until {
-            eprintln!(
+            remark!(
                 "{} of {all} legs have not heard whom they should within {} s: measuring all the same; are the conference IDs \
                  right, and does the bridge mix {} talkers (--mixed)?",
                 all - right,
@@ -293,19 +365,22 @@ async fn roll_call(options: &Options, crew: &Crew) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// BYE to all, fifty at a time.
 async fn hang_up(mut calls: Vec<Call>) {
-    let until = Instant::now() + FAREWELL;
+    let (until, all) = (Instant::now() + FAREWELL, calls.len());
+    let mut ended = 0;
     for chunk in calls.chunks_mut(50) {
         chunk.iter().for_each(Call::hang_up);
         for call in chunk {
-            call.until_ended(until.saturating_duration_since(Instant::now())).await;
+            let left = until.saturating_duration_since(Instant::now());
+            ended += usize::from(call.until_ended(left).await);
         }
     }
+    remark!("{ended} of {all} calls are ended");
 }
 
 fn publish(options: &Options, report: &Report) -> anyhow::Result<()> {
-    // Whoever reads the table may have seen enough (`| head`); the files are still written.
-    let _ = writeln!(io::stdout(), "{}", table::table(report));
+    say!("{}", table::table(report));
     if let Some(path) = &options.json {
         let text = serde_json::to_string_pretty(report)?;
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;

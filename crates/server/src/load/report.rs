@@ -21,6 +21,8 @@ pub struct Report {
     pub talk: Who,
     /// Seconds that were measured, by the clock.
     pub seconds: f64,
+    /// The signal that ended the run before its time.
+    pub interrupted: Option<&'static str>,
     /// The calls, where legs are calls by SIP.
     pub calls: Option<Calls>,
     /// All legs' packets.

@@ -25,6 +25,9 @@ pub(super) fn table(report: &Report) -> String {
             report.legs, report.rooms, report.codec, report.seconds
         ),
     );
+    if let Some(by) = report.interrupted {
+        line("interrupted", format!("by {by}: this is what was measured until then"));
+    }
     if let Some(calls) = &report.calls {
         line(
             "calls",
@@ -117,7 +120,9 @@ pub(super) fn table(report: &Report) -> String {
 }
 
 fn verdict(report: &Report) -> &'static str {
-    if report.passes() {
+    if report.interrupted.is_some() {
+        "INTERRUPTED: a part of a run has no verdict"
+    } else if report.passes() {
         "PASS: everyone heard exactly whom they should"
     } else if !report.mix.right {
         "FAIL: the mix is wrong, see the faults above"
