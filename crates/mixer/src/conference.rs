@@ -4,13 +4,14 @@ mod tick;
 
 use std::collections::VecDeque;
 
+use crate::confidants::Confidants;
 use crate::fanout::Fanout;
 use crate::leg::{CLIPS, Player};
 use crate::port::{Audience, Seat};
 use crate::sound::Clip;
 use crate::sum::Sum;
 use crate::talkers::Talkers;
-use crate::units::{ConferenceId, LegId, Rate, Ssrc};
+use crate::units::{ConferenceId, LegId, Rate};
 
 /// A way to break the mixer on purpose. Nothing but a proof that a break would be noticed has a use for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +57,7 @@ pub struct Conference<IO> {
     rate: Rate,
     seats: Vec<Box<Seat<IO>>>,
     talkers: Talkers,
-    /// Legs that only a few hear.
-    confidants: Vec<Confidant>,
+    confidants: Confidants,
     sum: Sum,
     /// The sum does not continue the last one: the rate has changed.
     fresh: bool,
@@ -66,16 +66,8 @@ pub struct Conference<IO> {
     fanout: Fanout,
     clips: Player,
     ended: VecDeque<(Clip, bool)>,
-}
-
-/// A leg that only a few others hear, and what it says in this tick.
-#[derive(Debug)]
-struct Confidant {
-    leg: LegId,
-    audience: Audience,
-    ssrc: Option<Ssrc>,
-    pcm: Vec<i16>,
-    sounding: bool,
+    /// Legs that could not have an audience.
+    refused: VecDeque<LegId>,
 }
 
 impl<IO> Conference<IO> {
@@ -88,7 +80,8 @@ impl<IO> Conference<IO> {
             rate,
             seats: Vec::with_capacity(seats),
             talkers: Talkers::new(config.talkers.min(MixConfig::MAX_TALKERS), rate),
-            confidants: Vec::new(),
+            confidants: Confidants::new(),
+            refused: VecDeque::new(),
             sum: Sum::new(rate),
             fresh: false,
             parting: Sum::new(rate),
@@ -132,8 +125,10 @@ impl<IO> Conference<IO> {
     pub fn join(&mut self, mut seat: Box<Seat<IO>>) {
         let leg = &mut seat.leg;
         leg.enter(self.rate, self.fanout.admit(leg.config().media.codec), self.config.echo);
-        if let Some(audience) = leg.audience() {
-            self.confide(leg.id(), Some(audience));
+        if let Some(audience) = leg.audience()
+            && self.confidants.add(leg.id(), audience, self.rate).is_err()
+        {
+            self.refused.push_back(leg.id());
         }
         self.seats.push(seat);
         self.follow_legs();
@@ -147,7 +142,7 @@ impl<IO> Conference<IO> {
         }
         self.talkers.vacate(place, self.seats.len() - 1);
         let mut seat = self.seats.swap_remove(place);
-        self.confide(leg, None);
+        self.confidants.remove(leg);
         self.get_up(&mut seat);
         self.follow_legs();
         Some(seat)
@@ -179,12 +174,27 @@ impl<IO> Conference<IO> {
         true
     }
 
-    /// From now on `leg` is heard only by `audience`, or by all again; between two ticks. False when it is not here.
+    /// From now on `leg` is heard only by `audience`, or by all again; between two ticks. False when it is not here. Where
+    /// [`crate::CONFIDANTS`] others have an audience already, it is heard as before: see [`Conference::poll_refused_audience`].
     pub fn set_audience(&mut self, leg: LegId, audience: Option<Audience>) -> bool {
-        let Some(seat) = self.seat_mut(leg) else { return false };
-        seat.leg.set_audience(audience);
-        self.confide(leg, audience);
+        let rate = self.rate;
+        let Some(place) = self.seats.iter().position(|seat| seat.leg.id() == leg) else { return false };
+        match audience {
+            Some(audience) if self.confidants.add(leg, audience, rate).is_err() => {
+                self.refused.push_back(leg);
+                return true;
+            }
+            Some(_) => {}
+            None => self.confidants.remove(leg),
+        }
+        self.seats[place].leg.set_audience(audience);
         true
+    }
+
+    /// A leg that could not have an audience because [`crate::CONFIDANTS`] others have one. It is heard as it was before; one that came
+    /// with an audience from another conference is heard by nobody until it gets one here, or none.
+    pub fn poll_refused_audience(&mut self) -> Option<LegId> {
+        self.refused.pop_front()
     }
 
     /// Queues a clip to mix in, for all but one; gives it back when [`CLIPS`] are waiting.
@@ -223,9 +233,7 @@ impl<IO> Conference<IO> {
             self.sum = Sum::new(rate);
             self.parting = Sum::new(rate);
             self.fanout.change_rate(rate);
-            for confidant in &mut self.confidants {
-                confidant.pcm = vec![0; rate.frame()];
-            }
+            self.confidants.change_rate(rate);
             self.fresh = true;
             for seat in &mut self.seats {
                 seat.leg.voice.set_heard(false);
@@ -250,14 +258,6 @@ impl<IO> Conference<IO> {
     fn get_up(&mut self, seat: &mut Seat<IO>) {
         self.fanout.release(seat.leg.stream, &mut seat.leg.own);
         self.fanout.dismiss(seat.leg.stream);
-    }
-
-    fn confide(&mut self, leg: LegId, audience: Option<Audience>) {
-        self.confidants.retain(|confidant| confidant.leg != leg);
-        if let Some(audience) = audience {
-            let pcm = vec![0; self.rate.frame()];
-            self.confidants.push(Confidant { leg, audience, ssrc: None, pcm, sounding: false });
-        }
     }
 }
 

@@ -16,6 +16,7 @@ pub mod srtp;
 pub mod units;
 
 mod conference;
+mod confidants;
 mod echo;
 mod fanout;
 mod gain;
@@ -36,6 +37,7 @@ pub use clock::{Clock, PHASE, PHASES, Phases};
 pub use codec::g711::G711;
 pub use codec::{Codec, Decoder, Encoder, OpusFormat, Undecodable};
 pub use conference::{Conference, MixConfig, Sabotage};
+pub use confidants::CONFIDANTS;
 pub use frame::{FRAME, Frame, TICK};
 pub use leg::{CLIPS, Direction, Ingress, IngressCounts, Leg, LegConfig, LegStats, MediaConfig};
 pub use port::{Audience, Command, Digits, DigitsError, Report, Seat};

@@ -90,7 +90,9 @@ pub enum Command<IO> {
         /// What; it comes back as [`Report::ClipEnded`].
         clip: Clip,
     },
-    /// From now on a leg is heard only by a few: a coach by the one he coaches. It hears what it heard before.
+    /// From now on a leg is heard only by a few: a coach by the one he coaches. It hears what it heard before. At most
+    /// [`crate::CONFIDANTS`] legs of a conference can have that at the same time; for one more it is
+    /// [`Report::AudienceRefused`].
     Audience {
         /// Who is heard by a few only.
         leg: LegId,
@@ -178,6 +180,13 @@ pub enum Report<IO> {
         delay: Duration,
         /// True at its begin.
         on: bool,
+    },
+    /// A leg cannot have its audience: [`crate::CONFIDANTS`] others of its conference have one. After [`Command::Audience`] it is
+    /// heard by whom it was heard before; after a move to this conference by nobody, since what was meant for a few must not
+    /// reach all. Take the audience from another leg and ask again, or set it to none.
+    AudienceRefused {
+        /// Who.
+        leg: LegId,
     },
     /// All digits of [`Command::SendDigits`] so far have been sent.
     DigitsSent {

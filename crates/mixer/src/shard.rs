@@ -151,8 +151,14 @@ impl<IO> Shard<IO> {
             Command::Whisper { leg, clip } => self.play(leg, clip, false, true),
             Command::Audience { leg, audience } => {
                 let place = self.places.get(&leg).copied().and_then(|id| self.conference(id));
-                let set = place.is_some_and(|conference| conference.set_audience(leg, audience));
+                let (set, refused) = match place {
+                    Some(conference) => {
+                        (conference.set_audience(leg, audience), conference.poll_refused_audience())
+                    }
+                    None => (false, None),
+                };
                 self.stray_commands += u64::from(!set);
+                self.reports.extend(refused.map(|leg| Report::AudienceRefused { leg }));
             }
             Command::Stop { leg } => self.with(leg, |seat| seat.leg.stop_clips()),
             Command::PlayAll { conference, clip, except } => {
@@ -305,6 +311,8 @@ impl<IO> Shard<IO> {
         if let Some(&Room { phase, place }) = room {
             let group = &mut self.groups[phase];
             group.conferences[place].join(seat);
+            let refused = group.conferences[place].poll_refused_audience();
+            self.reports.extend(refused.map(|leg| Report::AudienceRefused { leg }));
             group.legs += 1;
             self.places.insert(leg, id);
             let room = (self.places.len() + 8) * REPORTS_PER_SEAT;

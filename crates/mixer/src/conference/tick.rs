@@ -34,19 +34,9 @@ impl<IO> Conference<IO> {
             let leg = &mut seat.leg;
             let may_be_heard = leg.begin_tick(now);
             let was_heard = leg.voice.is_heard();
-            let mut apart = leg.has_clip() || spared == Some(leg.id());
-            let mut confides = false;
-            for confidant in &mut self.confidants {
-                apart |= confidant.audience.contains(leg.id());
-                if confidant.leg == leg.id() {
-                    confides = true;
-                    confidant.ssrc = leg.far_ssrc();
-                    confidant.sounding = may_be_heard || was_heard;
-                    leg.contribute(&mut confidant.pcm, self.rate);
-                    leg.shape(may_be_heard, self.config.agc, &mut confidant.pcm);
-                }
-            }
-            if apart {
+            let confides = leg.audience().is_some();
+            let spoken_to = self.confidants.listen(leg, may_be_heard, self.rate, self.config.agc);
+            if spoken_to || leg.has_clip() || spared == Some(leg.id()) {
                 self.fanout.lend(leg.stream, &mut leg.own);
             }
             let weight = leg.voice.weight();
@@ -128,10 +118,7 @@ impl<IO> Conference<IO> {
                 if let Some(tone) = tone.filter(|tone| tone.except == Some(leg.id())) {
                     heard.subtract(tone.pcm);
                 }
-                let whispering = |confidant: &&super::Confidant| {
-                    confidant.sounding && confidant.audience.contains(leg.id())
-                };
-                for confidant in self.confidants.iter().filter(whispering) {
+                for confidant in self.confidants.speaking_to(leg.id()) {
                     heard.add(&confidant.pcm);
                     csrcs.push(confidant.ssrc);
                 }

@@ -1,7 +1,7 @@
 //! What only some hear: whispers to one leg, and legs that only a few hear; and what our packets say of how loud they are.
 
 use bytes::Bytes;
-use mixer::{Audience, Command, G711, LegId, Report, ShardConfig};
+use mixer::{Audience, CONFIDANTS, Command, ConferenceId, G711, LegId, Report, ShardConfig};
 use rtc_shared::marshal::Unmarshal as _;
 
 use crate::phone::{Phone, ROOM, World, seat, tone_clip};
@@ -75,6 +75,49 @@ fn an_audience_that_leaves_takes_its_coach_s_voice_to_nobody_else() {
     world.run(50);
     assert_eq!(hearers(&world, TONES[0]), [0; 0]);
     assert_eq!(hearers(&world, TONES[2]), [0, 3]);
+}
+
+#[test]
+fn so_many_may_have_an_audience_and_one_more_is_refused_and_never_heard_by_all_for_it() {
+    let mut world = four();
+    let audience = Audience::new(&[LegId(1)]);
+    let refused = |world: &mut World| {
+        let of = |report: Report<()>| match report {
+            Report::AudienceRefused { leg } => Some(leg.0),
+            _ => None,
+        };
+        world.reports.drain(..).filter_map(of).collect::<Vec<_>>()
+    };
+    // As many others as may, silent ones.
+    for leg in 10..10 + CONFIDANTS as u64 {
+        world.join(Phone::new(leg, G711::Pcmu));
+        world.apply(Command::Audience { leg: LegId(leg), audience });
+    }
+    world.run(1);
+    assert_eq!(refused(&mut world), [0; 0]);
+    world.apply(Command::Audience { leg: LegId(0), audience });
+    world.run(50);
+    assert_eq!(refused(&mut world), [0]);
+    assert_eq!(hearers(&world, TONES[0]).len(), 3 + CONFIDANTS, "it is heard as before: by all");
+    // One who comes with an audience from elsewhere.
+    let lobby = ConferenceId(2);
+    world.apply(Command::Open { conference: lobby, seats: 1 });
+    world.apply(Command::Move { leg: LegId(2), to: lobby });
+    world.apply(Command::Audience { leg: LegId(2), audience });
+    world.run(10);
+    world.apply(Command::Move { leg: LegId(2), to: ROOM });
+    world.run(50);
+    assert_eq!(refused(&mut world), [2]);
+    assert_eq!(hearers(&world, TONES[2]), [0; 0], "what was meant for one reaches nobody");
+    // Where another makes room it may have its own.
+    world.apply(Command::Audience { leg: LegId(10), audience: None });
+    world.apply(Command::Audience { leg: LegId(2), audience });
+    world.run(50);
+    assert_eq!((refused(&mut world), hearers(&world, TONES[2])), (vec![], vec![1]));
+    world.apply(Command::Audience { leg: LegId(2), audience: None });
+    world.run(50);
+    assert_eq!(hearers(&world, TONES[2]).len(), 3 + CONFIDANTS);
+    assert_eq!(world.shard.stray_commands(), 0);
 }
 
 /// The element of RFC 6464 in each packet that leaves, as another implementation reads it: voice, decibels below full scale.

@@ -208,6 +208,7 @@ impl<D: Door> Control<D> {
             | Report::SrtpRetired { .. }
             | Report::ConferenceClipEnded { .. }
             | Report::MediaResumed { .. }
+            | Report::AudienceRefused { .. } // nobody asks for audiences yet
             | Report::DigitsSent { .. } => {}
         }
     }
