@@ -107,6 +107,12 @@ kind = "operator"
 peers = [{ address = "198.51.100.9" }]
 
 [[trunk]]
+id = "around-teams"
+kind = "operator"
+peers = [{ address = "52.1.1.1" }]
+sources = ["52.0.0.0/8"]
+
+[[trunk]]
 id = "teams-a"
 kind = "microsoft"
 fqdn = "a.example.net"
@@ -136,6 +142,7 @@ tls_names = ["*.gov.example"]
             ("198.51.100.9", "narrow"),
             ("198.51.100.1", "wide"),
             ("198.51.3.4", "wide"),
+            ("52.3.3.3", "around-teams"),
             ("::ffff:198.51.100.9", "narrow"),
             ("2001:db8::7", "wide"),
         ];
