@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sip::{Body, End, Event, Flow, InviteId, Message, NameAddr, OutgoingInvite, Transport, Uri};
+use sip::{Body, End, Event, Flow, InviteId, Message, NameAddr, OutgoingInvite, Terms, Transport, Uri};
 
 use crate::codec::Codec;
 use crate::ear::Ear;
@@ -68,6 +68,8 @@ pub struct Caller {
     pub deaf: bool,
     /// Over TCP.
     pub tcp: bool,
+    /// Session timers, PRACK.
+    pub terms: Terms,
 }
 
 impl Caller {
@@ -84,6 +86,7 @@ impl Caller {
             from: None,
             deaf: false,
             tcp: false,
+            terms: Terms::default(),
         }
     }
 
@@ -210,6 +213,7 @@ impl World {
             first_response_within: Duration::from_secs(32),
             provisional_within: Duration::from_mins(5),
             ring_for: Duration::from_mins(5),
+            terms: caller.terms,
         };
         let invite = site.endpoint.as_mut().expect("this site has an endpoint").invite(now, outgoing);
         site.calls.insert(invite, id);

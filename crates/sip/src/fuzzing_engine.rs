@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::endpoint::{
     Body, Credentials, End, Endpoint, EndpointConfig, Event, FailureKind, Flow, InviteId, OutgoingInvite,
-    OutgoingOptions, Readiness, Transport,
+    OutgoingOptions, Readiness, Reliable, SessionTimers, Terms, Transport,
 };
 use crate::wire::{NameAddr, Uri};
 
@@ -50,7 +50,12 @@ struct World {
 impl World {
     #[expect(clippy::disallowed_methods, reason = "a virtual clock needs one instant to count from")]
     fn new(transport: Transport) -> Self {
-        let config = EndpointConfig { max_transactions: 48, max_invites: 12, ..EndpointConfig::default() };
+        let config = EndpointConfig {
+            max_transactions: 48,
+            max_invites: 12,
+            terms: terms(0),
+            ..EndpointConfig::default()
+        };
         Self {
             now: Instant::now(),
             transport,
@@ -81,7 +86,10 @@ impl World {
                 let id = endpoint.invite(now, outgoing);
                 self.ids[side].insert(id, 0);
             }
-            2 => drop(endpoint.progress(now, id, 170 + u16::from(argument % 40), None)),
+            2 => {
+                let body = (argument & 64 == 0).then(|| Body::sdp(SDP));
+                let _ = endpoint.progress(now, id, 170 + u16::from(argument % 40), body);
+            }
             3 => drop(endpoint.accept(now, id, Body::sdp(SDP), &[])),
             4 => drop(endpoint.reject(now, id, 290 + 5 * u16::from(argument), None, &[])),
             5 => drop(endpoint.hangup(now, id, Some("Q.850;cause=16"))),
@@ -91,7 +99,15 @@ impl World {
             9 => drop(endpoint.acknowledge(now, id, Some(Body::sdp(SDP)))),
             10 => {
                 let OutgoingInvite { flow, request_uri, from, to, contact, .. } = outgoing(flow, 0);
-                let options = OutgoingOptions { flow, request_uri, from, to, contact, extra: Vec::new() };
+                let options = OutgoingOptions {
+                    flow,
+                    request_uri,
+                    from,
+                    to,
+                    contact,
+                    extra: Vec::new(),
+                    terms: Terms::default(),
+                };
                 endpoint.options(now, options);
             }
             11 => endpoint.handle_flow_failed(now, &flow, "unreachable"),
@@ -156,10 +172,16 @@ impl World {
 
     /// A message of before, with other words in it.
     fn corrupt(&mut self, pick: usize, argument: u8) {
-        const SWAPS: [(&str, &str); 12] = [
+        const SWAPS: [(&str, &str); 18] = [
             ("INVITE", "ACK"),
             ("INVITE", "CANCEL"),
             ("INVITE", "UPDATE"),
+            ("INVITE", "PRACK"),
+            ("RSeq: ", "RSeq: 1"),
+            ("RAck: ", "RAck: 1"),
+            ("SIP/2.0 200", "SIP/2.0 422"),
+            ("refresher=ua", "refresher=x"),
+            ("Supported: ", "Session-Expires: 90\r\nSupported: "),
             ("BYE", "INVITE"),
             ("SIP/2.0 200", "SIP/2.0 401"),
             ("SIP/2.0 200", "SIP/2.0 491"),
@@ -276,9 +298,20 @@ fn kind(event: &Event) -> &'static str {
         Event::Ended { end: End::Bye { .. }, .. } => "Bye",
         Event::Ended { end: End::AckTimeout, .. } => "AckTimeout",
         Event::Ended { end: End::Local, .. } => "Local",
+        Event::Ended { end: End::Expired, .. } => "Expired",
         Event::Ended { end: End::DialogGone(_), .. } => "DialogGone",
         Event::OptionsAnswered { .. } => "OptionsAnswered",
         Event::Discarded { .. } => "Discarded",
+    }
+}
+
+/// Everything that can be asked for, now and then.
+fn terms(argument: u8) -> Terms {
+    Terms {
+        session_timer: if argument & 8 == 0 { SessionTimers::Ask } else { SessionTimers::Accept },
+        session_expires: 90,
+        reliable: if argument & 16 == 0 { Reliable::Supported } else { Reliable::Required },
+        ..Terms::default()
     }
 }
 
@@ -297,6 +330,7 @@ fn outgoing(flow: Flow, argument: u8) -> OutgoingInvite {
         first_response_within: Duration::from_millis(3500),
         provisional_within: Duration::from_secs(10),
         ring_for: Duration::from_secs(30),
+        terms: terms(argument),
     }
 }
 
@@ -318,6 +352,6 @@ mod tests {
                 *news.entry(kind).or_default() += n;
             }
         }
-        assert_eq!(news.len(), 22, "some kind of event never came: {news:?}");
+        assert_eq!(news.len(), 23, "some kind of event never came: {news:?}");
     }
 }

@@ -13,7 +13,8 @@ pub mod wire;
 
 pub use endpoint::{
     Body, CommandError, Credentials, End, Endpoint, EndpointConfig, Event, Failure, FailureKind, Flow,
-    InviteId, OptionsId, OutgoingInvite, OutgoingOptions, Readiness, Transmit, Transport,
+    InviteId, OptionsId, OutgoingInvite, OutgoingOptions, Readiness, Reliable, SessionTimers, Terms,
+    Transmit, Transport,
 };
 pub use transaction::{TimerReason, Timers};
 pub use wire::{

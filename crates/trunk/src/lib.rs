@@ -10,6 +10,7 @@
 mod admission;
 mod check;
 mod dial_in;
+mod dialogs;
 mod failover;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -27,6 +28,7 @@ mod trunks;
 
 pub use admission::{Admission, Limit, LimitCause};
 pub use dial_in::{Caller, DialIn, Refusal, dial_in};
+pub use dialogs::{ReliableName, SessionTimerName};
 pub use failover::{Failure, Next, judge};
 pub use health::{Change, Monitor, PeerKey, PingOutcome, SendOptions, State, TimerReason};
 pub use identify::{Unknown, identify};

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use routing::{Provider, TrunkId, TrunkRef};
 use serde::Deserialize;
 use sip::sdp::{Capabilities, Codec, OpusParameters, Srtp, Suite};
-use sip::{Credentials, Host};
+use sip::{Credentials, Host, Terms};
 
 use crate::numbers::NumberPlan;
 
@@ -196,6 +196,8 @@ pub struct Profile {
     pub first_response_within: Duration,
     /// How long it may ring.
     pub ring_for: Duration,
+    /// How its dialogs are kept: session timers, reliable provisional responses.
+    pub terms: Terms,
     /// `MaxConcurrentSessions`: channels, both directions together; `None` is no limit.
     pub max_concurrent_sessions: Option<u32>,
     /// New legs per second, both directions together; `None` is no limit.

@@ -13,6 +13,7 @@ use thiserror::Error;
 use toml::Spanned;
 
 use crate::check::{self, Check};
+use crate::dialogs::{self, ReliableName, SessionTimerName};
 use crate::numbers::NumberFormat;
 use crate::profile::{CalledFrom, Kind, MediaSource, Options, Profile, Transport};
 use crate::{microsoft, operator};
@@ -61,6 +62,10 @@ pub struct ProfileSource {
     pub failover_time_seconds: Option<Spanned<u32>>,
     pub first_response_ms: Option<Spanned<u32>>,
     pub ring_seconds: Option<Spanned<u32>>,
+    pub session_timer: Option<SessionTimerName>,
+    pub session_expires_seconds: Option<Spanned<u32>>,
+    pub min_se_seconds: Option<Spanned<u32>>,
+    pub reliable_provisionals: Option<ReliableName>,
     pub max_concurrent_sessions: Option<Spanned<u32>>,
     pub calls_per_second: Option<Spanned<u32>>,
     pub credentials: Option<CredentialsSource>,
@@ -248,6 +253,7 @@ impl ProfileSource {
                     .unwrap_or(3500),
             )),
             ring_for: check.seconds("ring_seconds", self.ring_seconds.as_ref(), 5..=600, 60),
+            terms: dialogs::terms(self, &mut check),
             max_concurrent_sessions: check.number(
                 "max_concurrent_sessions",
                 self.max_concurrent_sessions.as_ref(),
@@ -269,6 +275,7 @@ mod tests {
 
     use routing::{OperatorId, Provider};
     use sip::sdp::{Codec, OpusParameters, Srtp, Suite};
+    use sip::{Reliable, SessionTimers};
 
     use crate::testing::{MICROSOFT, OPERATOR, profile, syntax_error, trunks};
     use crate::{MediaSource, NumberFormat, OpusSettings, ProfileError, Transport};
@@ -365,6 +372,10 @@ failover_response_codes = [480, 500]
 failover_time_seconds = 20
 first_response_ms = 1000
 ring_seconds = 90
+session_timer = "accept"
+session_expires_seconds = 900
+min_se_seconds = 120
+reliable_provisionals = "required"
 max_concurrent_sessions = 30
 calls_per_second = 3
 credentials = { username = "u", password = "secret", realm = "acme.example" }
@@ -393,6 +404,9 @@ credentials = { username = "u", password = "secret", realm = "acme.example" }
         assert_eq!(profile.failover_time, Duration::from_secs(20));
         assert_eq!(profile.first_response_within, Duration::from_secs(1));
         assert_eq!(profile.ring_for, Duration::from_secs(90));
+        let terms = profile.terms;
+        assert_eq!((terms.session_timer, terms.reliable), (SessionTimers::Accept, Reliable::Required));
+        assert_eq!((terms.session_expires, terms.min_se), (900, 120));
         assert_eq!((profile.max_concurrent_sessions, profile.calls_per_second), (Some(30), Some(3)));
         let credentials = profile.credentials.clone().unwrap();
         assert_eq!((credentials.username.as_str(), credentials.password.as_str()), ("u", "secret"));

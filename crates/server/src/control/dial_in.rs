@@ -141,6 +141,12 @@ impl<D: Door> Control<D> {
             sip_call_id: call_id,
         };
         self.tell_bridge(now, offered);
+        // Who insists on PRACK waits for something to acknowledge. Others hear nothing before the 200: a gateway that has
+        // heard a provisional response does not try another bridge (Microsoft's failover).
+        let insists = request.headers().has_token("Require", "100rel");
+        if offer.is_some() && (insists || profile.terms.reliable == sip::Reliable::Required) {
+            let _ = self.endpoint.progress(now.mono, id, 180, None);
+        }
         Ok(())
     }
 

@@ -108,6 +108,7 @@ impl<D: Door> Control<D> {
             first_response_within: profile.first_response_within,
             provisional_within: profile.failover_time,
             ring_for: profile.ring_for,
+            terms: profile.terms,
         };
         let id = self.endpoint.invite(now.mono, outgoing);
         self.metrics.calls.with_label_values(&["out", profile.id.as_str()]).inc();
@@ -186,7 +187,15 @@ impl<D: Door> Control<D> {
         self.tell_bridge(now, Event::LegProgress { leg, attempt, status });
     }
 
-    pub(super) fn dial_answered(&mut self, now: Now, id: InviteId, leg: LegId, body: Option<Bytes>) {
+    /// The callee answered. `settled`: an UPDATE in the early dialog has agreed on the media already.
+    pub(super) fn dial_answered(
+        &mut self,
+        now: Now,
+        id: InviteId,
+        leg: LegId,
+        body: Option<Bytes>,
+        settled: bool,
+    ) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let attempt = entry.attempt;
         let Some(media) = entry.media.as_mut() else { return };
@@ -194,11 +203,17 @@ impl<D: Door> Control<D> {
         let answer = body.unwrap_or_default();
         let trunks = Arc::clone(&self.trunks);
         let Some(profile) = trunks.get(&entry.trunk) else { return };
-        match sip::sdp::accept_answer(&media.sdp, &answer, &profile.capabilities())
-            .and_then(|found| foreign(&self.door, &self.locals, found))
-        {
-            Ok(negotiated) => {
-                media.agree(negotiated);
+        let agreed = if settled && media.settle_early() {
+            Ok(())
+        } else {
+            sip::sdp::accept_answer(&media.sdp, &answer, &profile.capabilities())
+                .and_then(|found| foreign(&self.door, &self.locals, found))
+                .map(|negotiated| {
+                    media.agree(negotiated);
+                })
+        };
+        match agreed {
+            Ok(()) => {
                 entry.answered = Some(now.mono);
                 let setup = now.mono.saturating_duration_since(entry.began).as_secs_f64();
                 self.metrics.call_setup.with_label_values(&["out"]).observe(setup);

@@ -63,9 +63,30 @@ pub(super) struct LegMedia<Io> {
     pub keyed: Option<Keyed>,
     /// Whether our 200 carried the offer, so that the ACK brings the answer.
     pub late_offer: bool,
+    /// What an UPDATE before the answer has agreed on; it holds if that early dialog is the one that answers.
+    pub early: Option<Box<EarlyMedia>>,
+}
+
+/// An agreement in an early dialog.
+pub(super) struct EarlyMedia {
+    /// How we described ourselves.
+    pub local: LocalMedia,
+    /// The description we sent.
+    pub sdp: Bytes,
+    /// What was agreed.
+    pub negotiated: Negotiated,
 }
 
 impl<Io> LegMedia<Io> {
+    /// Notes what an UPDATE before the answer has agreed on, now that its early dialog is the leg's. `false`: nothing.
+    pub(super) fn settle_early(&mut self) -> bool {
+        let Some(early) = self.early.take() else { return false };
+        let EarlyMedia { local, sdp, negotiated } = *early;
+        (self.local, self.sdp) = (local, sdp);
+        self.agree(negotiated);
+        true
+    }
+
     /// Notes what was agreed; what held before.
     pub(super) fn agree(&mut self, negotiated: Negotiated) -> Option<Negotiated> {
         self.keyed = Keyed::after(self.keyed.take(), &negotiated);

@@ -67,6 +67,7 @@ impl<D: Door> Control<D> {
                     local,
                     sdp,
                     late_offer: negotiated.is_none(),
+                    early: None,
                     negotiated: None,
                     keyed: None,
                 };
@@ -89,7 +90,7 @@ impl<D: Door> Control<D> {
         // The last peer has read the keys of its offer.
         media.local.keys = keys::fresh(&mut self.key_source, profile);
         media.sdp = sdp::offer(&media.local, &profile.capabilities());
-        (media.negotiated, media.keyed) = (None, None);
+        (media.negotiated, media.keyed, media.early) = (None, None, None);
         media
     }
 

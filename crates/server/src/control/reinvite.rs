@@ -9,7 +9,7 @@ use sip::{Body, InviteId};
 use trunk::Profile;
 
 use super::commands::reason_header;
-use super::leg::LegMedia;
+use super::leg::{EarlyMedia, LegMedia};
 use super::media::{foreign, peer_of, source_of};
 use super::seating::mixer_leg;
 use super::{Control, Door, Now, format, keys};
@@ -32,7 +32,7 @@ impl<D: Door> Control<D> {
             }
             return;
         };
-        let mut local = media.local.clone();
+        let mut local = media.early.as_ref().map_or(&media.local, |early| &early.local).clone();
         let capabilities = capabilities(profile, media);
         let described = sdp::answer(&offer, &local, &capabilities).and_then(|(sdp, negotiated)| {
             let negotiated = foreign(&self.door, &self.locals, negotiated)?;
@@ -45,6 +45,12 @@ impl<D: Door> Control<D> {
             sdp::answer(&offer, &local, &capabilities)
         });
         match described {
+            // Which early dialog becomes the leg is not known yet: our offer in the INVITE must not be forgotten.
+            Ok((sdp, negotiated)) if entry.answered.is_none() => {
+                if self.endpoint.accept_reinvite(now.mono, id, Body::sdp(sdp.clone())).is_ok() {
+                    media.early = Some(Box::new(EarlyMedia { local, sdp, negotiated }));
+                }
+            }
             Ok((sdp, negotiated)) => {
                 media.local = local;
                 media.sdp = sdp.clone();

@@ -32,9 +32,9 @@ impl<D: Door> Control<D> {
                     self.progress(now, leg, status);
                 }
             }
-            Event::Answered { id, body, .. } => {
+            Event::Answered { id, body, settled, .. } => {
                 if let Some(leg) = self.leg_of(id) {
-                    self.dial_answered(now, id, leg, body);
+                    self.dial_answered(now, id, leg, body, settled);
                 }
             }
             Event::Failed { id, failure } => {
@@ -94,6 +94,12 @@ impl<D: Door> Control<D> {
                 sip_status: *status,
                 q850: None,
                 reason: "dialog gone".to_owned(),
+            },
+            End::Expired => LegEnd {
+                by: EndedBy::DialogGone,
+                sip_status: 0,
+                q850: Some(102),
+                reason: "session timer expired".to_owned(),
             },
             // Our own hangup: the bridge gave the command and has forgotten the leg.
             End::Local => return,
@@ -263,7 +269,7 @@ fn q850_in(value: &str) -> Option<u16> {
 
 /// Method and class of a message, from its first line: names from a closed set, whatever a peer sends.
 fn label_of(bytes: &[u8]) -> (&'static str, &'static str) {
-    const METHODS: [&str; 6] = ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "UPDATE"];
+    const METHODS: [&str; 7] = ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "UPDATE", "PRACK"];
     if let Some(status) = bytes.strip_prefix(b"SIP/2.0 ") {
         let class = match status.first() {
             Some(b'1') => "1xx",

@@ -4,7 +4,7 @@
 //! transaction, no retransmission, so that a scanner costs little and learns nothing.
 
 use bytes::Bytes;
-use sip::{Flow, Framing, Message, Method, Transmit, Transport};
+use sip::{Flow, Framing, Message, Method, Terms, Transmit, Transport};
 
 use super::{Control, Door, Now, Output};
 
@@ -12,7 +12,8 @@ impl<D: Door> Control<D> {
     pub(super) fn sip_input(&mut self, now: Now, flow: Flow, bytes: Bytes) {
         self.count_received(&bytes);
         if self.is_peer(&flow) {
-            return self.endpoint.handle_input(now.mono, flow, bytes);
+            let terms = self.terms_for(&flow);
+            return self.endpoint.handle_input_under(now.mono, flow, bytes, terms);
         }
         let framing = if flow.transport == Transport::Udp { Framing::Datagram } else { Framing::Stream };
         let Ok(request) = Message::parse(bytes.clone(), framing) else {
@@ -46,6 +47,12 @@ impl<D: Door> Control<D> {
                 .profiles()
                 .iter()
                 .any(|profile| profile.peers.iter().any(|peer| peer.address.ip() == ip))
+    }
+
+    /// What the trunk behind a flow may ask of us.
+    fn terms_for(&self, flow: &Flow) -> Terms {
+        let known = self.trunks.identify(flow.remote, None).ok();
+        known.map_or_else(Terms::default, |profile| profile.terms)
     }
 
     fn note_stranger(&mut self, now: Now, flow: &Flow, what: &str) {

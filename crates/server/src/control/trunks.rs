@@ -37,6 +37,7 @@ impl<D: Door> Control<D> {
             to: shaped.to,
             contact: shaped.contact,
             extra: shaped.headers,
+            terms: profile.terms,
         };
         let id = self.endpoint.options(now.mono, outgoing);
         self.pings.insert(id, Ping { peer: key, ping });

@@ -151,6 +151,7 @@ impl Exchange {
             first_response_within: Duration::from_secs(5),
             provisional_within: Duration::from_secs(10),
             ring_for: PATIENCE,
+            terms: sip::Terms::default(),
         };
         let (taken, id) = oneshot::channel();
         let (news, events) = mpsc::unbounded_channel();

@@ -225,6 +225,7 @@ impl Caller {
             first_response_within: Duration::from_secs(10),
             provisional_within: Duration::from_secs(20),
             ring_for: PATIENCE,
+            terms: sip::Terms::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod digest;
 pub(crate) mod route;
+pub(crate) mod session_timer;
 
 use crate::endpoint::Flow;
 use crate::wire::{Message, Method, NameAddr, Uri};

@@ -9,6 +9,7 @@ use super::Endpoint;
 use super::event::{FailureKind, OptionsId};
 use super::farewell::Farewell;
 use super::flow::{Flow, Transmit};
+use super::inside::{Inside, Purpose};
 use super::reinvite::Ours;
 use super::uac::Attempt;
 use crate::transaction::client_invite::ClientInvite;
@@ -44,6 +45,8 @@ pub(super) enum User {
     Reinvite(Box<Ours>),
     /// A BYE; its dialog lives only here.
     Bye(Box<Farewell>),
+    /// A request inside of a dialog that neither begins nor ends anything.
+    Inside(Box<Inside>),
     /// A CANCEL: whatever comes back, the INVITE's own answer decides.
     Cancel,
     /// An OPTIONS, and when it was sent.
@@ -225,6 +228,7 @@ impl Endpoint {
             User::Invite(_) => self.invite_response(now, handle, response),
             User::Reinvite(_) => self.reinvite_response(now, handle, response),
             User::Bye(_) => self.bye_response(now, handle, response),
+            User::Inside(_) => self.inside_response(now, handle, response),
             User::Options(id, sent) => {
                 let (id, sent) = (*id, *sent);
                 self.options_response(now, id, sent, response);
@@ -238,17 +242,24 @@ impl Endpoint {
         match &client.user {
             User::Invite(attempt) => {
                 if let Some(id) = attempt.usage {
-                    self.outgoing_failed(id, kind, why);
+                    self.outgoing_failed(now, id, kind, why);
                 }
             }
             User::Reinvite(ours) => {
                 let id = ours.usage;
                 let status = if kind == FailureKind::Transport { 503 } else { 408 };
-                self.reinvite_refused(now, id, handle, status);
+                self.reinvite_refused(now, id, handle, status, None);
             }
             User::Options(id, sent) => {
                 let (id, sent) = (*id, *sent);
                 self.options_failed(now, id, sent, kind, why);
+            }
+            User::Inside(inside) => {
+                let id = inside.usage;
+                if matches!(inside.purpose, Purpose::Refresh) && self.is_refreshing(id, handle) {
+                    let status = if kind == FailureKind::Transport { 503 } else { 408 };
+                    self.refresh_failed(now, id, status);
+                }
             }
             // The dialog of a BYE is gone whatever happens to it (RFC 3261 section 15.1.1).
             User::Bye(_) | User::Cancel => {}

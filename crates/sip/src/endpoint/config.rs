@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::terms::Terms;
 use crate::transaction::Timers;
 
 /// The settings of an [`Endpoint`](super::Endpoint).
@@ -26,6 +27,8 @@ pub struct EndpointConfig {
     pub reinvite_within: Duration,
     /// Seconds in the Retry-After of a 503 for overload.
     pub overload_retry_after: u32,
+    /// How dialogs are kept with peers for whom nothing else is said.
+    pub terms: Terms,
 }
 
 impl Default for EndpointConfig {
@@ -40,6 +43,7 @@ impl Default for EndpointConfig {
             answer_within: Duration::from_mins(3),
             reinvite_within: Duration::from_secs(20),
             overload_retry_after: 10,
+            terms: Terms::default(),
         }
     }
 }

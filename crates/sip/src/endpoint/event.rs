@@ -61,6 +61,9 @@ pub enum Event {
         id: InviteId,
         /// The SDP in it, if any.
         body: Option<Bytes>,
+        /// An UPDATE in this early dialog has settled the media already, by the last
+        /// [`accept_reinvite`](super::Endpoint::accept_reinvite); `body` is then `None`.
+        settled: bool,
         /// The response as it arrived.
         response: Arc<Message>,
     },
@@ -71,7 +74,8 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
-    /// The peer wants to change the media: answer with `accept_reinvite` or `reject_reinvite`.
+    /// The peer wants to change the media, by a re-INVITE, or by an UPDATE, which may come before the answer too: answer with
+    /// `accept_reinvite` or `reject_reinvite`.
     ReinviteReceived {
         /// The usage.
         id: InviteId,
@@ -174,6 +178,8 @@ pub enum End {
     AckTimeout,
     /// Our own `hangup`; BYE has been sent.
     Local,
+    /// The session timer ran out without a refresh (RFC 4028 section 10); BYE has been sent.
+    Expired,
     /// The peer no longer knows the dialog: it answered a request in it with 481 or 408, or not at all.
     DialogGone(u16),
 }

@@ -7,6 +7,7 @@ use super::Endpoint;
 use super::clients::User;
 use super::event::{CommandError, End, FailureKind, InviteId};
 use super::flow::Flow;
+use super::ingress::dialog_key;
 use super::reply::{Refusal, reply_flow};
 use super::usage::{Leaving, Offering, Usage};
 use crate::dialog::Dialog;
@@ -144,11 +145,8 @@ impl Endpoint {
     /// Checks a request's place in the order of its dialog (section 12.2.2).
     pub(super) fn take_cseq(&mut self, id: InviteId, request: &Message) -> Result<(), Refusal> {
         let number = request.cseq().map_or(0, |cseq| cseq.number);
-        let dialog = match self.usages.get_mut(&id) {
-            Some(Usage::Offered(offered)) => &mut offered.dialog,
-            Some(Usage::Up(up)) => &mut up.dialog,
-            // Early dialogs of ours are not tracked request by request.
-            Some(Usage::Calling(_)) | None => return Ok(()),
+        let Some(dialog) = dialog_key(request).and_then(|key| self.dialog_mut(id, &key)) else {
+            return Ok(());
         };
         dialog
             .take_cseq(number)

@@ -6,14 +6,20 @@ use bytes::Bytes;
 
 use super::flow::Flow;
 use super::reply::{Refusal, is_served, reply_flow};
-use super::{ALLOW, Endpoint, Readiness};
+use super::{Endpoint, Readiness, Terms};
 use crate::dialog::DialogKey;
 use crate::transaction::key::{MergeKey, ServerKey};
 use crate::wire::{Framing, HeaderName, Message, Method};
 
 impl Endpoint {
-    /// Exactly one message: one datagram, or one as the stream framer cut it.
+    /// Exactly one message: one datagram, or one as the stream framer cut it. It is judged under the terms of the
+    /// configuration.
     pub fn handle_input(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
+        self.handle_input_under(now, flow, bytes, self.config.terms);
+    }
+
+    /// The same from a peer with terms of its own; dialogs that it begins stay under them.
+    pub fn handle_input_under(&mut self, now: Instant, flow: Flow, bytes: Bytes, terms: Terms) {
         if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
             return; // a keep-alive, not a message (RFC 5626 section 3.5.1)
         }
@@ -23,13 +29,13 @@ impl Endpoint {
         }
         let framing = if flow.transport.is_reliable() { Framing::Stream } else { Framing::Datagram };
         match Message::parse(bytes, framing) {
-            Ok(message) if message.is_request() => self.handle_request(now, flow, message),
+            Ok(message) if message.is_request() => self.handle_request(now, flow, message, &terms),
             Ok(message) => self.handle_response(now, flow, message),
             Err(malformed) => self.handle_malformed(flow, malformed),
         }
     }
 
-    fn handle_request(&mut self, now: Instant, flow: Flow, mut request: Message) {
+    fn handle_request(&mut self, now: Instant, flow: Flow, mut request: Message, terms: &Terms) {
         request.note_source(flow.remote);
         let method = request.method().clone();
         if method == Method::ACK {
@@ -41,26 +47,26 @@ impl Endpoint {
         if let Some(handle) = self.server_keys.get(&key).copied() {
             return self.server_retransmission(now, handle);
         }
-        if let Err(refusal) = self.examine(&request) {
+        if let Err(refusal) = self.examine(&request, terms) {
             return self.refuse(&request, flow, refusal);
         }
         if method == Method::CANCEL {
             return self.handle_cancel(now, flow, &request, key);
         }
         if request.to().is_some_and(|to| to.tag().is_some()) {
-            return self.handle_in_dialog(now, flow, request, key);
+            return self.handle_in_dialog(now, flow, request, key, terms);
         }
         if method == Method::INVITE {
-            self.handle_new_invite(now, flow, request, key);
+            self.handle_new_invite(now, flow, request, key, terms);
         } else if method == Method::OPTIONS {
-            self.answer_options(&request, flow, self.readiness);
+            self.answer_options(&request, flow, self.readiness, terms);
         } else {
             self.refuse(&request, flow, Refusal::new(481, format!("{method} outside of any dialog")));
         }
     }
 
     /// What RFC 3261 section 8.2 has a server inspect before it looks at the meaning of a request.
-    fn examine(&self, request: &Message) -> Result<(), Refusal> {
+    fn examine(&self, request: &Message, terms: &Terms) -> Result<(), Refusal> {
         let method = request.method();
         let in_dialog = request.to().is_some_and(|to| to.tag().is_some());
         let cancel = *method == Method::CANCEL;
@@ -72,7 +78,7 @@ impl Endpoint {
         }
         if !is_served(method) {
             let status = if matches!(method, Method::Known(_)) { 405 } else { 501 };
-            return Err(Refusal::new(status, format!("{method} is not served")).with("Allow", ALLOW));
+            return Err(Refusal::new(status, format!("{method} is not served")).with("Allow", terms.allow()));
         }
         if !request.uri().is_some_and(is_reachable) {
             return Err(Refusal::new(416, "Request-URI of a scheme that is not sip, sips or tel"));
@@ -86,16 +92,18 @@ impl Endpoint {
                 return Err(Refusal::new(483, "Max-Forwards is used up"));
             }
         }
-        // RFC 3261 section 8.2.2.3: CANCEL has no Require. We support no extension.
-        let required: Vec<&str> = request.headers().all(HeaderName::Require).collect();
-        if !cancel && !required.is_empty() {
-            let list = required.join(", ");
-            return Err(Refusal::new(420, format!("extension {list} is required")).with("Unsupported", list));
-        }
-        Ok(())
+        // RFC 3261 section 8.2.2.3: CANCEL has no Require.
+        if cancel { Ok(()) } else { terms.check_required(request) }
     }
 
-    fn handle_in_dialog(&mut self, now: Instant, flow: Flow, request: Message, key: ServerKey) {
+    fn handle_in_dialog(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: Message,
+        key: ServerKey,
+        terms: &Terms,
+    ) {
         let Some(id) = dialog_key(&request).and_then(|key| self.dialogs.get(&key).copied()) else {
             let why = format!("{} in a dialog that does not exist", request.method());
             return self.refuse(&request, flow, Refusal::new(481, why));
@@ -103,11 +111,13 @@ impl Endpoint {
         match *request.method() {
             Method::INVITE => self.handle_reinvite(now, flow, request, key, id),
             Method::BYE => self.handle_bye(now, flow, &request, key, id),
+            Method::PRACK => self.handle_prack(now, flow, request, key, id),
+            Method::UPDATE => self.handle_update(now, flow, request, key, id),
             // Inside of a dialog OPTIONS asks about the dialog, and that one is served: by a transaction, since a copy
             // would find its own CSeq used up.
             _ => match self.take_cseq(id, &request) {
                 Ok(()) => {
-                    let response = self.options_answer(&request, &flow, Readiness::Ready);
+                    let response = self.options_answer(&request, &flow, Readiness::Ready, terms);
                     let server = self.start_server(&request, key, reply_flow(&request, flow), None, "");
                     self.respond(now, server, &response);
                 }
@@ -163,7 +173,7 @@ fn is_about(cancel: &Message, invite: &Message) -> bool {
 }
 
 /// The dialog that a request of the peer's names: its To tag is ours.
-fn dialog_key(request: &Message) -> Option<DialogKey> {
+pub(super) fn dialog_key(request: &Message) -> Option<DialogKey> {
     Some(DialogKey {
         call_id: request.call_id()?.to_owned(),
         local_tag: request.to()?.tag()?.to_owned(),

@@ -68,6 +68,7 @@ impl Endpoint {
             return Err(CommandError::WrongState("acknowledged already"));
         };
         up.offering = Offering::Idle;
+        up.upkeep.sdp.clone_from(&body);
         let mut dialog = up.dialog.clone();
         let transmit = self.send_ack(&mut dialog, client, cseq, body);
         if let Some(attempt) = self.attempt_mut(client) {

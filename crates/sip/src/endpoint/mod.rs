@@ -34,15 +34,20 @@ mod event;
 mod farewell;
 mod flow;
 mod ingress;
+mod inside;
 mod midcall;
 mod options;
+mod prack;
+mod refresh;
 mod reinvite;
 mod reply;
 mod servers;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod uac;
 mod uas;
+mod update;
 mod usage;
 
 use std::collections::{HashMap, VecDeque};
@@ -66,10 +71,8 @@ pub use config::{EndpointConfig, Readiness};
 pub use event::{CommandError, End, Event, Failure, FailureKind, InviteId, OptionsId};
 pub use flow::{Flow, Transmit, Transport};
 pub use options::OutgoingOptions;
+pub use terms::{Reliable, SessionTimers, Terms};
 pub use uac::OutgoingInvite;
-
-/// The methods we serve, as our Allow says.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS";
 
 /// The SIP engine of one process. See the module for the order in which to call it.
 #[derive(Debug)]
@@ -89,6 +92,8 @@ pub struct Endpoint {
     merge_keys: HashMap<MergeKey, u64>,
     usages: HashMap<InviteId, Usage>,
     dialogs: HashMap<DialogKey, InviteId>,
+    /// Offers in an UPDATE or a PRACK of theirs that wait for the application.
+    updates: HashMap<InviteId, update::Update>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     overflowed: u64,
@@ -117,6 +122,7 @@ impl Endpoint {
             merge_keys: HashMap::new(),
             usages: HashMap::new(),
             dialogs: HashMap::new(),
+            updates: HashMap::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             overflowed: 0,
@@ -215,6 +221,7 @@ impl Endpoint {
             ("merge keys", self.merge_keys.is_empty()),
             ("usages", self.usages.is_empty()),
             ("dialogs", self.dialogs.is_empty()),
+            ("updates", self.updates.is_empty()),
         ];
         tables.into_iter().filter(|(_, empty)| !empty).map(|(name, _)| name).collect()
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::clients::User;
 use super::event::{Event, Failure, FailureKind, OptionsId};
 use super::flow::Flow;
-use super::{ALLOW, Endpoint, Readiness};
+use super::{Endpoint, Readiness, Terms};
 use crate::wire::{HeaderName, Message, Method, NameAddr, Uri};
 
 /// An OPTIONS to send, outside of any dialog.
@@ -24,13 +24,15 @@ pub struct OutgoingOptions {
     pub contact: NameAddr,
     /// Further headers, as name and value.
     pub extra: Vec<(String, String)>,
+    /// What the peer may ask of us, for Allow and Supported.
+    pub terms: Terms,
 }
 
 impl Endpoint {
     /// Sends OPTIONS; [`Event::OptionsAnswered`] follows within 64*T1 at the latest.
     pub fn options(&mut self, now: Instant, outgoing: OutgoingOptions) -> OptionsId {
         let id = OptionsId(self.fresh());
-        let OutgoingOptions { flow, request_uri, from, to, contact, extra } = outgoing;
+        let OutgoingOptions { flow, request_uri, from, to, contact, extra, terms } = outgoing;
         let (via, tag, call_id) = (self.new_via(&flow), self.token(), self.token());
         let mut request = Message::request(Method::OPTIONS, request_uri);
         let headers = request.headers_mut();
@@ -42,13 +44,13 @@ impl Endpoint {
         headers.push(HeaderName::CSeq, "1 OPTIONS");
         headers.push(HeaderName::Contact, contact);
         headers.push(HeaderName::Accept, "application/sdp");
-        headers.push(HeaderName::Allow, ALLOW);
         for (name, value) in &extra {
             headers.push(name.as_str(), value);
         }
         if !self.config.user_agent.is_empty() {
             headers.push(HeaderName::UserAgent, &self.config.user_agent);
         }
+        terms.describe(&mut request);
         self.start_client(now, request, flow, User::Options(id, now));
         id
     }
@@ -81,12 +83,24 @@ impl Endpoint {
 
     /// Answers theirs as an INVITE would be answered now (section 11.2): 200, or 503 while draining. Nothing is kept:
     /// a copy gets the same answer.
-    pub(super) fn answer_options(&mut self, request: &Message, flow: Flow, readiness: Readiness) {
-        let response = self.options_answer(request, &flow, readiness);
+    pub(super) fn answer_options(
+        &mut self,
+        request: &Message,
+        flow: Flow,
+        readiness: Readiness,
+        terms: &Terms,
+    ) {
+        let response = self.options_answer(request, &flow, readiness, terms);
         self.send_stateless(request, flow, &response);
     }
 
-    pub(super) fn options_answer(&self, request: &Message, flow: &Flow, readiness: Readiness) -> Message {
+    pub(super) fn options_answer(
+        &self,
+        request: &Message,
+        flow: &Flow,
+        readiness: Readiness,
+        terms: &Terms,
+    ) -> Message {
         let tag = self.stateless_tag(request);
         let (status, retry_after) = match readiness {
             Readiness::Ready => (200, None),
@@ -96,12 +110,12 @@ impl Endpoint {
         let mut response = self.response(request, status, None, &tag);
         let headers = response.headers_mut();
         headers.push(HeaderName::Contact, contact);
-        headers.push(HeaderName::Allow, ALLOW);
         headers.push(HeaderName::Accept, "application/sdp");
         headers.push(HeaderName::AcceptEncoding, "identity");
         if let Some(after) = retry_after {
             headers.push(HeaderName::RetryAfter, after);
         }
+        terms.describe(&mut response);
         response
     }
 }

@@ -9,12 +9,13 @@ use super::body::{Carried, carried};
 use super::clients::User;
 use super::event::{CommandError, End, Event, InviteId};
 use super::flow::{Flow, Transmit};
-use super::reply::{Refusal, describe, reply_flow};
-use super::uas::push_extra;
+use super::reply::{Refusal, reply_flow};
+use super::uas::{Accepting, push_extra};
 use super::usage::{Asked, Offering, Up, Usage};
 use super::{Body, Endpoint};
 use crate::dialog::Dialog;
 use crate::dialog::digest::Verdict;
+use crate::dialog::session_timer::SessionTimer;
 use crate::transaction::TimerReason;
 use crate::transaction::key::ServerKey;
 use crate::wire::{HeaderName, Message, Method};
@@ -31,6 +32,8 @@ pub(super) struct Ours {
     ack: Option<Transmit>,
     challenges: u8,
     glares: u8,
+    /// It only keeps the dialog alive: the application has not asked for it.
+    refresh: bool,
 }
 
 impl Endpoint {
@@ -38,23 +41,31 @@ impl Endpoint {
     /// retried by itself after the random time of section 14.1.
     pub fn reinvite(&mut self, now: Instant, id: InviteId, body: Body) -> Result<(), CommandError> {
         let up = self.up(id)?;
-        if up.unacked.is_some() || up.asked.is_some() || !matches!(up.offering, Offering::Idle) {
+        let busy = up.unacked.is_some() || up.asked.is_some() || !matches!(up.offering, Offering::Idle);
+        if busy || self.updates.contains_key(&id) {
             return Err(CommandError::OfferPending);
         }
-        self.send_reinvite(now, id, body, 0, 0);
+        self.send_reinvite(now, id, body, Again::default());
         Ok(())
     }
 
-    fn send_reinvite(&mut self, now: Instant, id: InviteId, body: Body, challenges: u8, glares: u8) {
+    /// A re-INVITE with the description that holds, so that the dialog lives on (RFC 4028 section 7.4).
+    pub(super) fn send_refreshing_invite(&mut self, now: Instant, id: InviteId, body: Body) {
+        self.send_reinvite(now, id, body, Again { refresh: true, ..Again::default() });
+    }
+
+    fn send_reinvite(&mut self, now: Instant, id: InviteId, body: Body, again: Again) {
         let Some(mut dialog) = self.up_mut(id).map(|up| up.dialog.clone()) else { return };
+        let Again { challenges, glares, refresh } = again;
         let (mut request, flow) = self.in_dialog_request(&mut dialog, Method::INVITE, None);
         request.headers_mut().push(HeaderName::Contact, &dialog.contact);
-        describe(&mut request, Some(body.clone()));
+        self.ask_to_live(id, &mut request);
+        request.set_body(&body.content_type, body.bytes.clone());
         if let Some(up) = self.up_mut(id) {
             up.dialog.local_cseq = dialog.local_cseq;
             up.dialog.authorizer.clone_from(&dialog.authorizer);
         }
-        let ours = Ours { usage: id, dialog, body, ack: None, challenges, glares };
+        let ours = Ours { usage: id, dialog, body, ack: None, challenges, glares, refresh };
         let client = self.start_client(now, request, flow, User::Reinvite(Box::new(ours)));
         if let Some(up) = self.up_mut(id) {
             up.offering = Offering::Sent { client };
@@ -74,27 +85,30 @@ impl Endpoint {
                 let patience = self.config.timers.whole();
                 self.arm_usage(id, TimerReason::Ring, now, patience);
             }
-            200..=299 => self.reinvite_accepted(handle, response),
-            401 | 407 => self.reinvite_challenged(now, id, handle, status, response),
-            300.. => self.reinvite_refused(now, id, handle, status),
+            200..=299 => self.reinvite_accepted(now, handle, response),
+            401 | 407 | 422 => self.reinvite_challenged(now, id, handle, status, response),
+            300.. => self.reinvite_refused(now, id, handle, status, Some(response)),
             _ => {}
         }
     }
 
-    fn reinvite_accepted(&mut self, handle: u64, response: &Arc<Message>) {
+    fn reinvite_accepted(&mut self, now: Instant, handle: u64, response: &Arc<Message>) {
         let Some(ours) = self.ours_mut(handle) else { return };
         if let Some(ack) = ours.ack.clone() {
             self.transmits.push_back(ack);
             return;
         }
         let (id, mut dialog, cseq) = (ours.usage, ours.dialog.clone(), ours.dialog.local_cseq);
+        let sent = ours.body.clone();
         dialog.refresh_target(response);
         let current = self.up_mut(id).filter(|up| is_sent(up, handle));
         let waited_for = current.is_some();
         if let Some(up) = current {
             up.dialog.refresh_target(response);
             up.offering = Offering::Idle;
+            up.upkeep.sdp = Some(sent);
             self.disarm_usage(id, TimerReason::Ring);
+            self.keep_alive_by(now, id, response);
         }
         // Acknowledged also when the leg has ended meanwhile: the peer would repeat its 2xx for 32 s otherwise.
         let transmit = self.send_ack(&mut dialog, handle, cseq, None);
@@ -115,23 +129,37 @@ impl Endpoint {
         response: &Arc<Message>,
     ) {
         let Some(ours) = self.ours_mut(handle) else { return };
-        let (body, challenges, glares) = (ours.body.clone(), ours.challenges, ours.glares);
+        let (body, mut again) = (ours.body.clone(), ours.again());
         let Some(up) = self.up_mut(id).filter(|up| is_sent(up, handle)) else { return };
-        let verdict = up.dialog.authorizer.as_mut().map(|found| found.consider(response, challenges));
-        if verdict == Some(Verdict::Retry) {
-            self.send_reinvite(now, id, body, challenges + 1, glares);
+        let retry = if status == 422 {
+            up.upkeep.raise(response)
         } else {
-            self.reinvite_refused(now, id, handle, status);
+            let authorizer = up.dialog.authorizer.as_mut();
+            authorizer.map(|found| found.consider(response, again.challenges)) == Some(Verdict::Retry)
+        };
+        if retry {
+            again.challenges += u8::from(status != 422);
+            self.send_reinvite(now, id, body, again);
+        } else {
+            self.reinvite_refused(now, id, handle, status, Some(response));
         }
     }
 
     /// Our re-INVITE came to nothing: 408 stands for no answer, 503 for the transport.
-    pub(super) fn reinvite_refused(&mut self, now: Instant, id: InviteId, handle: u64, status: u16) {
+    pub(super) fn reinvite_refused(
+        &mut self,
+        now: Instant,
+        id: InviteId,
+        handle: u64,
+        status: u16,
+        response: Option<&Message>,
+    ) {
         let Some(ours) = self.ours_mut(handle) else { return };
         let (body, glares, owner) = (ours.body.clone(), ours.glares, ours.dialog.owns_call_id);
+        let refresh = ours.refresh;
         let Some(up) = self.up_mut(id).filter(|up| is_sent(up, handle)) else { return };
         up.offering = if status == 491 && glares < MAX_GLARES {
-            Offering::Glare { body, tries: glares + 1 }
+            Offering::Glare { body, tries: glares + 1, refresh }
         } else {
             Offering::Idle
         };
@@ -146,6 +174,10 @@ impl Endpoint {
                     if owner { self.rng.random_range(210..=400) } else { self.rng.random_range(0..=200) };
                 self.arm_usage(id, TimerReason::GlareRetry, now, Duration::from_millis(10 * units));
             }
+            _ if refresh => match response {
+                Some(response) => self.refresh_later(now, id, status, response),
+                None => self.refresh_failed(now, id, 503),
+            },
             _ => self.emit(Event::ReinviteFailed { id, status }),
         }
     }
@@ -161,13 +193,13 @@ impl Endpoint {
 
     pub(super) fn retry_after_glare(&mut self, now: Instant, id: InviteId) {
         let Some(up) = self.up_mut(id) else { return };
-        let Offering::Glare { body, tries } = &up.offering else { return };
-        let (body, tries) = (body.clone(), *tries);
+        let Offering::Glare { body, tries, refresh } = &up.offering else { return };
+        let (body, again) = (body.clone(), Again { challenges: 0, glares: *tries, refresh: *refresh });
         if up.asked.is_some() || up.unacked.is_some() {
             // Theirs is still being answered; ours waits for its end.
             return self.arm_usage(id, TimerReason::GlareRetry, now, self.config.timers.t1);
         }
-        self.send_reinvite(now, id, body, 0, tries);
+        self.send_reinvite(now, id, body, again);
     }
 
     /// A re-INVITE of theirs (section 14.2).
@@ -179,15 +211,15 @@ impl Endpoint {
         key: ServerKey,
         id: InviteId,
     ) {
-        let offer = match self.admit_reinvite(id, &request) {
-            Ok(offer) => offer,
+        let (offer, timer) = match self.admit_reinvite(id, &request) {
+            Ok(admitted) => admitted,
             Err(refusal) => return self.refuse_in_dialog(now, &request, key, flow, refusal),
         };
         self.settle_accept(now, id, None);
         let server = self.start_server(&request, key, reply_flow(&request, flow), Some(id), "");
         let trying = self.response(&request, 100, None, "");
         self.respond(now, server, &trying);
-        let asked = Asked { server, request: Arc::new(request), late_offer: offer.is_none() };
+        let asked = Asked { server, request: Arc::new(request), late_offer: offer.is_none(), timer };
         if let Some(up) = self.up_mut(id) {
             up.asked = Some(asked);
             if flow.transport.is_reliable() {
@@ -198,7 +230,11 @@ impl Endpoint {
         self.emit(Event::ReinviteReceived { id, offer });
     }
 
-    fn admit_reinvite(&mut self, id: InviteId, request: &Message) -> Result<Option<bytes::Bytes>, Refusal> {
+    fn admit_reinvite(
+        &mut self,
+        id: InviteId,
+        request: &Message,
+    ) -> Result<(Option<bytes::Bytes>, Option<SessionTimer>), Refusal> {
         self.take_cseq(id, request)?;
         let seconds = self.rng.random_range(0..=10u32).to_string();
         let overlap = || Refusal::new(500, "an INVITE before the last one was answered");
@@ -208,9 +244,11 @@ impl Endpoint {
             _ => return Err(overlap().with("Retry-After", seconds)),
         }
         let Some(up) = self.up_mut(id) else { return Err(overlap().with("Retry-After", seconds)) };
-        if up.asked.is_some() {
+        let asked = up.asked.is_some();
+        if asked || self.updates.contains_key(&id) {
             return Err(overlap().with("Retry-After", seconds));
         }
+        let Some(up) = self.up_mut(id) else { return Err(overlap()) };
         // Ours is on its way, or the ACK that is not here yet carries their answer: they try again (RFC 5407 section
         // 3.1.5). If it carries nothing it is as good as here (section 3.1.4): some carriers re-INVITE at once.
         let ours = matches!(up.offering, Offering::Sent { .. } | Offering::AwaitingAnswer { .. });
@@ -222,25 +260,40 @@ impl Endpoint {
             Carried::Foreign => {
                 Err(Refusal::new(415, "a body that is not SDP").with("Accept", "application/sdp"))
             }
-            found => Ok(found.sdp()),
+            found => Ok((found.sdp(), self.grant(id, request)?)),
         }
     }
 
-    /// Answers a re-INVITE with 200 and our SDP: the answer, or the offer if theirs had none (then
+    /// Answers a re-INVITE or an UPDATE with 200 and our SDP: the answer, or the offer if theirs had none (then
     /// [`Event::ReinviteAnswered`] brings the answer from the ACK).
     pub fn accept_reinvite(&mut self, now: Instant, id: InviteId, body: Body) -> Result<(), CommandError> {
-        let Asked { server, request, late_offer } = self.take_asked(id)?;
+        if let Some(update) = self.updates.remove(&id) {
+            self.accept_update(now, id, &update, body);
+            return Ok(());
+        }
+        let Asked { server, request, late_offer, timer } = self.take_asked(id)?;
         let Some(up) = self.up_mut(id) else { return Err(CommandError::Gone) };
         up.dialog.refresh_target(&request);
-        let dialog = up.dialog.clone();
-        let unacked = self.send_accept(now, id, &dialog, server, &request, body, &[], false, late_offer);
+        up.upkeep.sdp = Some(body.clone());
+        let (dialog, terms) = (up.dialog.clone(), up.upkeep.terms);
+        let reply = Accepting {
+            server,
+            request: &request,
+            body,
+            extra: &[],
+            first: false,
+            offered: late_offer,
+            timer,
+        };
+        let unacked = self.send_accept(now, id, &dialog, &terms, reply);
         if let Some(up) = self.up_mut(id) {
             up.unacked = unacked;
         }
+        self.keep_alive(now, id, timer);
         Ok(())
     }
 
-    /// Refuses a re-INVITE, 300 to 699 (488 where the media does not fit); everything stays as it was.
+    /// Refuses a re-INVITE or an UPDATE, 300 to 699 (488 where the media does not fit); everything stays as it was.
     pub fn reject_reinvite(
         &mut self,
         now: Instant,
@@ -250,6 +303,10 @@ impl Endpoint {
     ) -> Result<(), CommandError> {
         if !(300..=699).contains(&status) {
             return Err(CommandError::BadStatus(status));
+        }
+        if let Some(update) = self.updates.remove(&id) {
+            self.reject_update(now, id, &update, status, extra);
+            return Ok(());
         }
         let asked = self.take_asked(id)?;
         let mut response = self.response(&asked.request, status, None, "");
@@ -278,6 +335,20 @@ impl Endpoint {
             User::Reinvite(ours) => Some(ours),
             _ => None,
         }
+    }
+}
+
+/// How often a re-INVITE of ours was sent before, and why.
+#[derive(Debug, Clone, Copy, Default)]
+struct Again {
+    challenges: u8,
+    glares: u8,
+    refresh: bool,
+}
+
+impl Ours {
+    fn again(&self) -> Again {
+        Again { challenges: self.challenges, glares: self.glares, refresh: self.refresh }
     }
 }
 

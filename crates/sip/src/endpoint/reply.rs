@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::flow::{Flow, Transmit};
-use super::{ALLOW, Body, Endpoint};
+use super::{Body, Endpoint, Terms};
 use crate::transaction::key::ServerKey;
 use crate::wire::{HeaderName, Malformed, Message, Method};
 
@@ -127,10 +127,8 @@ impl Endpoint {
 }
 
 /// Adds what a response or request of ours that may make a dialog carries besides its Contact.
-pub(super) fn describe(message: &mut Message, body: Option<Body>) {
-    if !message.headers().contains(HeaderName::Allow) {
-        message.headers_mut().push(HeaderName::Allow, ALLOW);
-    }
+pub(super) fn describe(message: &mut Message, terms: &Terms, body: Option<Body>) {
+    terms.describe(message);
     if let Some(body) = body {
         message.set_body(&body.content_type, body.bytes);
     }
@@ -153,5 +151,14 @@ pub(super) fn reply_flow(request: &Message, flow: Flow) -> Flow {
 
 /// Whether we would serve the method if the rest of the request is right.
 pub(super) fn is_served(method: &Method) -> bool {
-    matches!(*method, Method::INVITE | Method::ACK | Method::CANCEL | Method::BYE | Method::OPTIONS)
+    matches!(
+        *method,
+        Method::INVITE
+            | Method::ACK
+            | Method::CANCEL
+            | Method::BYE
+            | Method::OPTIONS
+            | Method::PRACK
+            | Method::UPDATE
+    )
 }

@@ -13,16 +13,22 @@ use super::body::carried;
 use super::clients::User;
 use super::event::{Event, Failure, FailureKind, InviteId};
 use super::flow::{Flow, Transmit};
+use super::prack::rseq_of;
+use super::refresh::Upkeep;
 use super::reply::describe;
+use super::terms::Reliable;
 use super::usage::{Offering, Up, Usage};
-use super::{Body, Credentials, Endpoint};
+use super::{Body, Credentials, Endpoint, Terms};
 use crate::dialog::digest::{Authorizer, Verdict};
+use crate::dialog::session_timer::{SessionTimer, min_se_of};
 use crate::dialog::{Dialog, DialogKey};
 use crate::transaction::TimerReason;
 use crate::wire::{HeaderName, Message, Method, NameAddr, Uri};
 
 /// Forks of one INVITE that are told apart; a peer with more is not followed.
 const MAX_FORKS: usize = 16;
+/// How often an INVITE is sent again with a larger session interval.
+const MAX_RAISES: u8 = 3;
 
 /// An INVITE to send.
 #[derive(Debug, Clone)]
@@ -49,6 +55,8 @@ pub struct OutgoingInvite {
     pub provisional_within: Duration,
     /// No final response within this time after the first 101-199: `Failed` with `RingTimeout`.
     pub ring_for: Duration,
+    /// How the dialog is kept.
+    pub terms: Terms,
 }
 
 /// Stage: our INVITE has no final response yet.
@@ -63,15 +71,59 @@ pub(super) struct Calling {
     cseq: u32,
     authorizer: Option<Authorizer>,
     challenges: u8,
+    raises: u8,
+    /// The Min-SE of a 422, in seconds.
+    min_se: u32,
     ringing: bool,
+}
+
+impl Calling {
+    pub(super) fn terms(&self) -> Terms {
+        self.invite.terms
+    }
+
+    /// Whether the INVITE is to be sent again after a 401, 407 or 422; if not, why not.
+    fn reconsider(&mut self, status: u16, response: &Message) -> Result<(), &'static str> {
+        if status == 422 {
+            let least = min_se_of(response).filter(|least| *least > self.min_se && self.raises < MAX_RAISES);
+            self.min_se = least.ok_or("a session interval that we cannot grant")?;
+            self.raises += 1;
+            return Ok(());
+        }
+        let challenges = self.challenges;
+        match self.authorizer.as_mut().map(|found| found.consider(response, challenges)) {
+            Some(Verdict::Retry) => {
+                self.challenges += 1;
+                Ok(())
+            }
+            Some(Verdict::GiveUp(why)) => Err(why),
+            None => Err("no credentials are configured for this trunk"),
+        }
+    }
 }
 
 /// An early dialog of one fork.
 #[derive(Debug)]
 pub(super) struct Early {
-    pub(super) key: DialogKey,
+    pub(super) dialog: Dialog,
     /// The SDP of its provisional responses: the answer, if the 2xx comes without one (RFC 3261 section 13.2.1).
     sdp: Option<Bytes>,
+    /// The RSeq of its last reliable provisional response (RFC 3262 section 4).
+    rseq: Option<u32>,
+    /// Our answer to an UPDATE of the peer's, which is what holds then.
+    updated: Option<Body>,
+}
+
+impl Early {
+    /// Whether the first offer and answer are over, so that there may be another (RFC 3311 section 5.1): the answer came
+    /// reliably.
+    pub(super) fn is_settled(&self) -> bool {
+        self.updated.is_some() || (self.rseq.is_some() && self.sdp.is_some())
+    }
+
+    pub(super) fn note_update(&mut self, answer: Body) {
+        self.updated = Some(answer);
+    }
 }
 
 /// What an INVITE client transaction remembers for its user, and by itself once the user has left.
@@ -82,6 +134,8 @@ pub(super) struct Attempt {
     provisional: bool,
     abandoned: Option<Abandoned>,
     acks: Vec<(String, Option<Transmit>)>,
+    /// The highest CSeq used in any of its early dialogs.
+    spent: u32,
     authorizer: Option<Authorizer>,
 }
 
@@ -114,6 +168,8 @@ impl Endpoint {
             cseq: 0,
             authorizer: outgoing.credentials.clone().map(Authorizer::new),
             challenges: 0,
+            raises: 0,
+            min_se: 0,
             ringing: false,
             invite: outgoing,
         };
@@ -143,7 +199,15 @@ impl Endpoint {
         if !self.config.user_agent.is_empty() {
             headers.push(HeaderName::UserAgent, &self.config.user_agent);
         }
-        describe(&mut request, calling.invite.body.clone());
+        let terms = calling.invite.terms;
+        SessionTimer::write_ask(&terms, None, calling.min_se, request.headers_mut());
+        if terms.reliable == Reliable::Required && calling.invite.body.is_some() {
+            request.headers_mut().push(HeaderName::Require, "100rel");
+        }
+        // An offer in a reliable provisional response would want its answer in our PRACK: it is to come in the 2xx.
+        let offerless = calling.invite.body.is_none();
+        let shown = if offerless { Terms { reliable: Reliable::Off, ..terms } } else { terms };
+        describe(&mut request, &shown, calling.invite.body.clone());
         if let Some(authorizer) = &mut calling.authorizer {
             let cnonce = self.token();
             authorizer.sign(&mut request, &cnonce);
@@ -171,7 +235,7 @@ impl Endpoint {
                 attempt.provisional = true;
                 self.disarm_usage(id, TimerReason::FirstResponse);
                 if status > 100 {
-                    self.progressed(now, id, status, response);
+                    self.progressed(now, id, handle, status, response);
                 }
             }
             (200..=299, _) => self.invite_accepted(now, handle, usage, response),
@@ -180,24 +244,62 @@ impl Endpoint {
         }
     }
 
-    fn progressed(&mut self, now: Instant, id: InviteId, status: u16, response: &Arc<Message>) {
+    fn progressed(&mut self, now: Instant, id: InviteId, handle: u64, status: u16, response: &Arc<Message>) {
+        let Some(client) = self.clients.get(&handle) else { return };
+        let (flow, authorizer) = match &client.user {
+            User::Invite(attempt) => (client.flow, attempt.authorizer.clone()),
+            _ => return,
+        };
+        let made = early_key(response).and_then(|_| Dialog::from_response(&client.request, response, flow));
         let Some(Usage::Calling(calling)) = self.usages.get_mut(&id) else { return };
         let body = carried(response).sdp();
+        let rseq = rseq_of(response);
+        let mut prack = None;
+        if let Some(made) = made {
+            let at = calling.early.iter().position(|early| early.dialog.key == made.key);
+            let at = match at {
+                Some(at) => at,
+                None if calling.early.len() < MAX_FORKS => {
+                    self.dialogs.insert(made.key.clone(), id);
+                    let dialog = Dialog { authorizer, ..made };
+                    calling.early.push(Early { dialog, sdp: None, rseq: None, updated: None });
+                    calling.early.len() - 1
+                }
+                None => return self.discard(flow, "a provisional response from one fork too many", None),
+            };
+            let early = &mut calling.early[at];
+            // RFC 3262 section 4: a copy is no news, and what comes out of order is not acknowledged, so that it comes again.
+            if let (Some(rseq), Some(last)) = (rseq, early.rseq)
+                && last.checked_add(1) != Some(rseq)
+            {
+                return;
+            }
+            if let Some(rseq) = rseq {
+                early.rseq = Some(rseq);
+                prack = Some((early.dialog.key.clone(), rseq, calling.cseq));
+            }
+            early.sdp = body.clone().or(early.sdp.take());
+        }
         let ring_for = (!calling.ringing).then_some(calling.invite.ring_for);
         calling.ringing = true;
-        if let Some(key) = early_key(response) {
-            if let Some(early) = calling.early.iter_mut().find(|early| early.key == key) {
-                early.sdp = body.clone().or(early.sdp.take());
-            } else if calling.early.len() < MAX_FORKS {
-                self.dialogs.insert(key.clone(), id);
-                calling.early.push(Early { key, sdp: body.clone() });
-            }
-        }
         self.disarm_usage(id, TimerReason::Provisional);
         if let Some(ring_for) = ring_for {
             self.arm_usage(id, TimerReason::Ring, now, ring_for);
         }
+        if let Some((key, rseq, cseq)) = prack {
+            self.send_prack(now, id, &key, rseq, cseq);
+        }
         self.emit(Event::Progress { id, status, body, response: Arc::clone(response) });
+    }
+
+    /// A request went out in an early dialog: whatever fork answers, its CSeq is used up.
+    pub(super) fn note_spent(&mut self, id: InviteId, cseq: u32) {
+        if let Some(Usage::Calling(calling)) = self.usages.get(&id) {
+            let client = calling.client;
+            if let Some(attempt) = self.attempt_mut(client) {
+                attempt.spent = attempt.spent.max(cseq);
+            }
+        }
     }
 
     /// A 2xx (RFC 3261 section 13.2.2.4): the first makes the leg, a copy gets its ACK again, and one from another
@@ -226,6 +328,7 @@ impl Endpoint {
             return self.discard(flow, "a 2xx from one fork too many", None);
         }
         dialog.authorizer.clone_from(&attempt.authorizer);
+        dialog.local_cseq = dialog.local_cseq.max(attempt.spent);
         let tag = dialog.key.remote_tag.clone();
         let Some(id) = usage else {
             let transmit = self.send_ack(&mut dialog, handle, cseq, None);
@@ -239,9 +342,16 @@ impl Endpoint {
         if late_offer {
             attempt.acks.push((tag.clone(), None));
         }
-        let Some(Usage::Calling(calling)) = self.take_usage(id) else { return };
+        let Some(Usage::Calling(mut calling)) = self.take_usage(now, id) else { return };
+        let same = calling.early.iter_mut().find(|early| early.dialog.key == dialog.key);
+        let updated = same.and_then(|early| {
+            dialog.remote_cseq = early.dialog.remote_cseq;
+            dialog.authorizer.clone_from(&early.dialog.authorizer);
+            early.updated.take()
+        });
         let early = || early_answer(&calling.early, &tag).filter(|_| !offerless);
-        let body = carried(response).sdp().or_else(early);
+        let settled = updated.is_some();
+        let body = if settled { None } else { carried(response).sdp().or_else(early) };
         if !late_offer {
             let transmit = self.send_ack(&mut dialog, handle, cseq, None);
             if let Some(attempt) = self.attempt_mut(handle) {
@@ -249,42 +359,42 @@ impl Endpoint {
             }
         }
         self.dialogs.insert(dialog.key.clone(), id);
-        let mut up = Up::new(dialog);
+        let terms = calling.invite.terms;
+        let sdp = updated.or(calling.invite.body);
+        let mut up = Up::new(dialog, Upkeep::new(terms, response, sdp, calling.min_se));
         if late_offer {
             up.offering = Offering::AwaitingAnswer { client: handle, cseq };
         }
         self.usages.insert(id, Usage::Up(Box::new(up)));
-        self.emit(Event::Answered { id, body, response: Arc::clone(response) });
+        self.keep_alive_by(now, id, response);
+        self.emit(Event::Answered { id, body, settled, response: Arc::clone(response) });
     }
 
     fn invite_refused(&mut self, now: Instant, id: InviteId, status: u16, response: &Arc<Message>) {
         let mut why = None;
-        if matches!(status, 401 | 407)
+        if matches!(status, 401 | 407 | 422)
             && let Some(Usage::Calling(mut calling)) = self.usages.remove(&id)
         {
-            let challenges = calling.challenges;
-            let verdict = calling.authorizer.as_mut().map(|found| found.consider(response, challenges));
-            let retry = verdict == Some(Verdict::Retry);
-            if retry {
-                calling.challenges += 1;
+            let verdict = calling.reconsider(status, response);
+            if verdict.is_ok() {
                 if let Some(client) = self.clients.get(&calling.client) {
                     calling.invite.flow = client.flow; // with the number of the connection, if it has one now
                 }
                 if let Some(attempt) = self.attempt_mut(calling.client) {
                     attempt.usage = None;
                 }
+                for early in calling.early.drain(..) {
+                    self.dialogs.remove(&early.dialog.key); // a final response ends them all
+                }
                 self.send_invite(now, id, &mut calling);
             }
             self.usages.insert(id, Usage::Calling(calling));
-            if retry {
-                return;
+            match verdict {
+                Ok(()) => return,
+                Err(words) => why = Some(words.to_owned()),
             }
-            why = match verdict {
-                Some(Verdict::GiveUp(why)) => Some(why.to_owned()),
-                _ => Some("no credentials are configured for this trunk".to_owned()),
-            };
         }
-        if self.take_usage(id).is_none() {
+        if self.take_usage(now, id).is_none() {
             return;
         }
         let failure = Failure {
@@ -298,8 +408,8 @@ impl Endpoint {
     }
 
     /// The transaction of an outgoing INVITE ended without a response.
-    pub(super) fn outgoing_failed(&mut self, id: InviteId, kind: FailureKind, why: &str) {
-        if self.take_usage(id).is_some() {
+    pub(super) fn outgoing_failed(&mut self, now: Instant, id: InviteId, kind: FailureKind, why: &str) {
+        if self.take_usage(now, id).is_some() {
             let status = if kind == FailureKind::Transport { 503 } else { 408 };
             self.fail(id, kind, status, why);
         }
@@ -318,7 +428,7 @@ impl Endpoint {
         if !matches!(self.usages.get(&id), Some(Usage::Calling(_))) {
             return;
         }
-        let Some(Usage::Calling(calling)) = self.take_usage(id) else { return };
+        let Some(Usage::Calling(calling)) = self.take_usage(now, id) else { return };
         if let Some(attempt) = self.attempt_mut(calling.client) {
             attempt.usage = None;
             attempt.abandoned = Some(Abandoned { reason, canceled: false });
@@ -352,12 +462,13 @@ fn early_key(response: &Message) -> Option<DialogKey> {
 /// The SDP of an earlier provisional response: that of the same fork, or, where the answering fork sent none, the
 /// last one heard (telekom.de sends SDP in its 183 and none in the 200).
 fn early_answer(early: &[Early], tag: &str) -> Option<Bytes> {
-    let same = early.iter().find(|early| early.key.remote_tag == tag).and_then(|early| early.sdp.clone());
+    let same =
+        early.iter().find(|early| early.dialog.key.remote_tag == tag).and_then(|early| early.sdp.clone());
     same.or_else(|| early.iter().rev().find_map(|early| early.sdp.clone()))
 }
 
 /// `Retry-After: 18000;duration=3600 (in a meeting)`: the number.
-fn leading_number(value: &str) -> Option<u32> {
+pub(super) fn leading_number(value: &str) -> Option<u32> {
     let digits = value.trim().split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok()
 }

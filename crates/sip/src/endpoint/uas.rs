@@ -6,18 +6,30 @@ use std::time::{Duration, Instant};
 use super::body::{Carried, carried};
 use super::event::{CommandError, Event, FailureKind, InviteId};
 use super::flow::Flow;
+use super::prack::Provisionals;
+use super::refresh::Upkeep;
 use super::reply::{Refusal, describe, reply_flow};
+use super::terms::{Reliable, Terms, knows};
+use super::update::too_small;
 use super::usage::{Offered, Unacked, Up, Usage};
 use super::{Body, Endpoint, Readiness};
 use crate::dialog::Dialog;
+use crate::dialog::session_timer::SessionTimer;
 use crate::transaction::TimerReason;
 use crate::transaction::key::ServerKey;
 use crate::wire::{HeaderName, Message};
 
 impl Endpoint {
-    pub(super) fn handle_new_invite(&mut self, now: Instant, flow: Flow, request: Message, key: ServerKey) {
+    pub(super) fn handle_new_invite(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: Message,
+        key: ServerKey,
+        terms: &Terms,
+    ) {
         let (id, tag) = (InviteId(self.fresh()), self.token());
-        let (dialog, offer) = match self.admit(&request, flow, &tag) {
+        let (dialog, offer, timer) = match self.admit(&request, flow, &tag, terms) {
             Ok(found) => found,
             Err(refusal) => return self.refuse(&request, flow, refusal),
         };
@@ -27,7 +39,15 @@ impl Endpoint {
         let request = Arc::new(request);
         self.dialogs.insert(dialog.key.clone(), id);
         let late_offer = offer.is_none();
-        let offered = Offered { server, request: Arc::clone(&request), dialog, late_offer };
+        let offered = Offered {
+            server,
+            request: Arc::clone(&request),
+            dialog,
+            late_offer,
+            terms: *terms,
+            timer,
+            provisionals: Provisionals::default(),
+        };
         self.usages.insert(id, Usage::Offered(Box::new(offered)));
         let expires = request
             .expires()
@@ -44,7 +64,8 @@ impl Endpoint {
         request: &Message,
         flow: Flow,
         tag: &str,
-    ) -> Result<(Dialog, Option<bytes::Bytes>), Refusal> {
+        terms: &Terms,
+    ) -> Result<(Dialog, Option<bytes::Bytes>, Option<SessionTimer>), Refusal> {
         if let Readiness::Draining { retry_after } = self.readiness {
             return Err(
                 Refusal::new(503, "draining: no new calls").with("Retry-After", retry_after.to_string())
@@ -57,6 +78,11 @@ impl Endpoint {
         if !accepts_sdp(request) {
             return Err(Refusal::new(406, "the caller takes no SDP, and we have nothing else"));
         }
+        if terms.reliable == Reliable::Required && !knows(request, "100rel") {
+            let why = "the trunk is to acknowledge provisional responses";
+            return Err(Refusal::new(421, why).with("Require", "100rel"));
+        }
+        let timer = SessionTimer::grant(terms, request, None).map_err(too_small)?;
         let offer = match carried(request) {
             Carried::Foreign => {
                 return Err(Refusal::new(415, "a body that is not SDP")
@@ -66,34 +92,14 @@ impl Endpoint {
             found => found.sdp(),
         };
         let contact = self.default_contact(request, &flow);
-        Dialog::from_invite(request, tag, contact, flow).map(|dialog| (dialog, offer)).ok_or_else(|| {
-            Refusal::new(400, "an INVITE needs one readable Contact and readable Record-Routes")
-        })
-    }
-
-    /// Sends a provisional response, 101 to 199, with our tag and Contact, so that it makes an early dialog.
-    pub fn progress(
-        &mut self,
-        now: Instant,
-        id: InviteId,
-        status: u16,
-        body: Option<Body>,
-    ) -> Result<(), CommandError> {
-        let offered = self.offered(id)?;
-        if !(101..=199).contains(&status) {
-            return Err(CommandError::BadStatus(status));
-        }
-        let (server, request) = (offered.server, Arc::clone(&offered.request));
-        let (tag, contact) = (offered.dialog.key.local_tag.clone(), offered.dialog.contact.clone());
-        let mut response = self.response(&request, status, None, &tag);
-        response.headers_mut().push(HeaderName::Contact, contact);
-        describe(&mut response, body);
-        self.respond(now, server, &response);
-        Ok(())
+        Dialog::from_invite(request, tag, contact, flow).map(|dialog| (dialog, offer, timer)).ok_or_else(
+            || Refusal::new(400, "an INVITE needs one readable Contact and readable Record-Routes"),
+        )
     }
 
     /// Answers with 200, which is repeated until its ACK arrives ([`Event::Established`]); without one in 64*T1 the
-    /// leg ends with BYE. A `Contact` among `extra` replaces the one we would make up.
+    /// leg ends with BYE. A `Contact` among `extra` replaces the one we would make up. Where a provisional response with SDP
+    /// still waits for its PRACK, the 200 follows that.
     pub fn accept(
         &mut self,
         now: Instant,
@@ -101,40 +107,51 @@ impl Endpoint {
         body: Body,
         extra: &[(String, String)],
     ) -> Result<(), CommandError> {
-        self.offered(id)?;
+        let offered = self.offered_mut(id)?;
+        if offered.provisionals.is_held() {
+            return Err(CommandError::WrongState("answered already"));
+        }
+        if offered.provisionals.hold(&body, extra) {
+            return Ok(());
+        }
         let Some(Usage::Offered(offered)) = self.usages.remove(&id) else { return Err(CommandError::Gone) };
-        let Offered { server, request, mut dialog, late_offer } = *offered;
+        let Offered { server, request, mut dialog, late_offer, terms, timer, provisionals } = *offered;
         if let Some((_, contact)) = extra.iter().find(|(name, _)| name.eq_ignore_ascii_case("contact")) {
             dialog.contact.clone_from(contact);
         }
-        self.disarm_usage(id, TimerReason::AnswerDue);
-        let mut up = Up::new(dialog);
-        up.unacked = self.send_accept(now, id, &up.dialog, server, &request, body, extra, true, late_offer);
+        for reason in [TimerReason::AnswerDue, TimerReason::ProvisionalRetransmit, TimerReason::PrackMissing]
+        {
+            self.disarm_usage(id, reason);
+        }
+        let upkeep = Upkeep::new(terms, &request, Some(body.clone()), 0);
+        let mut up = Up::new(dialog, upkeep);
+        let cseq = request.cseq().map_or(0, |cseq| cseq.number);
+        up.reliable = (provisionals.rseq != 0).then_some((provisionals.rseq, cseq));
+        let reply =
+            Accepting { server, request: &request, body, extra, first: true, offered: late_offer, timer };
+        up.unacked = self.send_accept(now, id, &up.dialog, &terms, reply);
         self.usages.insert(id, Usage::Up(Box::new(up)));
+        self.keep_alive(now, id, timer);
         Ok(())
     }
 
     /// Builds and sends a 2xx to an INVITE or re-INVITE and starts its two timers.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one 2xx; a struct would be named once and read once"
-    )]
     pub(super) fn send_accept(
         &mut self,
         now: Instant,
         id: InviteId,
         dialog: &Dialog,
-        server: u64,
-        request: &Message,
-        body: Body,
-        extra: &[(String, String)],
-        first: bool,
-        offered: bool,
+        terms: &Terms,
+        reply: Accepting<'_>,
     ) -> Option<Unacked> {
+        let Accepting { server, request, body, extra, first, offered, timer } = reply;
         let mut response = self.response(request, 200, None, &dialog.key.local_tag);
         response.headers_mut().push(HeaderName::Contact, &dialog.contact);
+        if let Some(timer) = timer {
+            timer.write_grant(request, response.headers_mut());
+        }
         push_extra(&mut response, extra);
-        describe(&mut response, Some(body));
+        describe(&mut response, terms, Some(body));
         let cseq = request.cseq()?.number;
         if !self.respond(now, server, &response) {
             return None;
@@ -172,7 +189,7 @@ impl Endpoint {
         reason: Option<&str>,
         extra: &[(String, String)],
     ) {
-        let Some(Usage::Offered(offered)) = self.take_usage(id) else { return };
+        let Some(Usage::Offered(offered)) = self.take_usage(now, id) else { return };
         let mut response = self.response(&offered.request, status, reason, &offered.dialog.key.local_tag);
         push_extra(&mut response, extra);
         self.respond(now, offered.server, &response);
@@ -220,13 +237,39 @@ impl Endpoint {
         }
     }
 
-    fn offered(&self, id: InviteId) -> Result<&Offered, CommandError> {
+    pub(super) fn offered(&self, id: InviteId) -> Result<&Offered, CommandError> {
         match self.usages.get(&id) {
             Some(Usage::Offered(offered)) => Ok(offered),
-            Some(Usage::Calling(_)) => Err(CommandError::WrongState("an INVITE of our own")),
-            Some(Usage::Up(_)) => Err(CommandError::WrongState("answered already")),
-            None => Err(CommandError::Gone),
+            other => Err(not_offered(other)),
         }
+    }
+
+    pub(super) fn offered_mut(&mut self, id: InviteId) -> Result<&mut Offered, CommandError> {
+        match self.usages.get_mut(&id) {
+            Some(Usage::Offered(offered)) => Ok(offered),
+            other => Err(not_offered(other.map(|other| &*other))),
+        }
+    }
+}
+
+/// What a 2xx to an INVITE or a re-INVITE is made of.
+pub(super) struct Accepting<'a> {
+    pub(super) server: u64,
+    pub(super) request: &'a Message,
+    pub(super) body: Body,
+    pub(super) extra: &'a [(String, String)],
+    /// It begins the dialog.
+    pub(super) first: bool,
+    /// The body is our offer.
+    pub(super) offered: bool,
+    pub(super) timer: Option<SessionTimer>,
+}
+
+fn not_offered(usage: Option<&Usage>) -> CommandError {
+    match usage {
+        Some(Usage::Calling(_)) => CommandError::WrongState("an INVITE of our own"),
+        Some(_) => CommandError::WrongState("answered already"),
+        None => CommandError::Gone,
     }
 }
 

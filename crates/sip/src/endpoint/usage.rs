@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 use super::clients::later;
 use super::event::{End, Event, Failure, FailureKind, InviteId};
 use super::flow::Flow;
+use super::prack::Provisionals;
+use super::refresh::Upkeep;
 use super::uac::Calling;
-use super::{Endpoint, same_way};
+use super::{Endpoint, Terms, same_way};
 use crate::dialog::Dialog;
+use crate::dialog::session_timer::SessionTimer;
 use crate::transaction::TimerReason;
 use crate::transaction::queue::TimerOwner;
 use crate::wire::Message;
@@ -31,6 +34,10 @@ pub(super) struct Offered {
     pub(super) dialog: Dialog,
     /// The INVITE had no SDP, so that our 200 carries the offer.
     pub(super) late_offer: bool,
+    pub(super) terms: Terms,
+    /// What is granted of the session timer that it asks for.
+    pub(super) timer: Option<SessionTimer>,
+    pub(super) provisionals: Provisionals,
 }
 
 /// Stage: the dialog is confirmed, or our 2xx waits for its ACK.
@@ -45,6 +52,9 @@ pub(super) struct Up {
     pub(super) asked: Option<Asked>,
     /// `hangup` was called before the ACK came: BYE follows it (RFC 3261 section 15).
     pub(super) leaving: Option<Leaving>,
+    pub(super) upkeep: Upkeep,
+    /// RSeq and CSeq of a provisional response of ours whose PRACK may still come.
+    pub(super) reliable: Option<(u32, u32)>,
 }
 
 /// A 2xx that is repeated until its ACK (RFC 3261 section 13.3.1.4).
@@ -69,7 +79,7 @@ pub(super) enum Offering {
     /// Our re-INVITE is on its way.
     Sent { client: u64 },
     /// It met theirs; it is sent again when the timer fires.
-    Glare { body: super::Body, tries: u8 },
+    Glare { body: super::Body, tries: u8, refresh: bool },
 }
 
 /// A re-INVITE of theirs.
@@ -78,6 +88,7 @@ pub(super) struct Asked {
     pub(super) server: u64,
     pub(super) request: std::sync::Arc<Message>,
     pub(super) late_offer: bool,
+    pub(super) timer: Option<SessionTimer>,
 }
 
 /// A BYE that waits for its moment.
@@ -87,21 +98,31 @@ pub(super) struct Leaving {
 }
 
 impl Up {
-    pub(super) fn new(dialog: Dialog) -> Self {
-        Self { dialog, unacked: None, offering: Offering::Idle, asked: None, leaving: None }
+    pub(super) fn new(dialog: Dialog, upkeep: Upkeep) -> Self {
+        Self {
+            dialog,
+            unacked: None,
+            offering: Offering::Idle,
+            asked: None,
+            leaving: None,
+            upkeep,
+            reliable: None,
+        }
     }
 }
 
 impl Usage {
     /// The connection is gone: what the dialog sends next needs a new one.
     pub(super) fn lose_connection(&mut self, flow: &Flow) {
-        let dialog = match self {
-            Self::Offered(offered) => &mut offered.dialog,
-            Self::Up(up) => &mut up.dialog,
-            Self::Calling(_) => return,
+        let lose = |dialog: &mut Dialog| {
+            if same_way(&dialog.flow, flow) {
+                dialog.flow.connection = 0;
+            }
         };
-        if same_way(&dialog.flow, flow) {
-            dialog.flow.connection = 0;
+        match self {
+            Self::Offered(offered) => lose(&mut offered.dialog),
+            Self::Up(up) => lose(&mut up.dialog),
+            Self::Calling(calling) => calling.early.iter_mut().for_each(|early| lose(&mut early.dialog)),
         }
     }
 }
@@ -135,7 +156,8 @@ impl Endpoint {
     }
 
     /// Takes a usage out of every table.
-    pub(super) fn take_usage(&mut self, id: InviteId) -> Option<Usage> {
+    pub(super) fn take_usage(&mut self, now: Instant, id: InviteId) -> Option<Usage> {
+        self.drop_update(now, id);
         let usage = self.usages.remove(&id)?;
         self.timers.forget(TimerOwner::Usage(id.0));
         match &usage {
@@ -147,7 +169,7 @@ impl Endpoint {
             }
             Usage::Calling(calling) => {
                 for early in &calling.early {
-                    self.dialogs.remove(&early.key);
+                    self.dialogs.remove(&early.dialog.key);
                 }
             }
         }
@@ -163,7 +185,7 @@ impl Endpoint {
     /// Ends an answered leg without a BYE of ours. A re-INVITE that waits for an answer gets 487 (section 15.1.2).
     pub(super) fn end(&mut self, now: Instant, id: InviteId, end: End) -> Option<Dialog> {
         self.up_mut(id)?;
-        let Some(Usage::Up(up)) = self.take_usage(id) else { return None };
+        let Some(Usage::Up(up)) = self.take_usage(now, id) else { return None };
         if let Offering::Sent { client } = up.offering {
             // Our re-INVITE outlives its leg only for as long as a final response may still come.
             self.limit_client(now, client);
@@ -194,6 +216,11 @@ impl Endpoint {
             ),
             TimerReason::AnswerDue => self.answer_is_due(now, id),
             TimerReason::GlareRetry => self.retry_after_glare(now, id),
+            TimerReason::UpdateDue => drop(self.update_is_due(now, id)),
+            TimerReason::ProvisionalRetransmit => self.repeat_provisional(now, id),
+            TimerReason::PrackMissing => self.prack_is_missing(now, id),
+            TimerReason::SessionRefresh => self.refresh(now, id),
+            TimerReason::SessionOver => self.session_over(now, id),
             TimerReason::FirstResponse => {
                 self.give_up_calling(now, id, FailureKind::NoResponse, 408, "nothing came back", None);
             }

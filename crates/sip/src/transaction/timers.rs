@@ -80,6 +80,8 @@ pub enum TimerReason {
     AckMissing,
     /// The application has not answered an INVITE or a re-INVITE in time.
     AnswerDue,
+    /// The same for an offer in an UPDATE or a PRACK.
+    UpdateDue,
     /// Nothing at all came back for our INVITE.
     FirstResponse,
     /// No 101-199 came back for our INVITE (FailoverTimeSeconds).
@@ -90,4 +92,12 @@ pub enum TimerReason {
     CancelUnanswered,
     /// Our re-INVITE met theirs (491): try again (RFC 3261 section 14.1).
     GlareRetry,
+    /// Retransmission of a reliable provisional response until its PRACK (RFC 3262 section 3).
+    ProvisionalRetransmit,
+    /// No PRACK after 64*T1: the INVITE is refused (RFC 3262 section 3).
+    PrackMissing,
+    /// Half of the session interval is over: we refresh the dialog (RFC 4028 section 7.2).
+    SessionRefresh,
+    /// The session interval is over and nobody has refreshed the dialog (RFC 4028 section 10).
+    SessionOver,
 }

@@ -100,6 +100,7 @@ fn options_is_answered_200_and_503_while_draining() {
         to: outgoing.to,
         contact: outgoing.contact,
         extra: Vec::new(),
+        terms: Terms::default(),
     };
     pair.a.options(pair.now, options.clone());
     pair.run_ms(50);

@@ -53,7 +53,7 @@ fn the_contact_and_the_names_are_echoed_as_they_were_written() {
     peer.us.accept(peer.now, id, Body::sdp(ANSWER), &extra).expect("accepted");
     let accepted = peer.sent_one();
     assert_eq!(accepted.headers().lines("Contact").collect::<Vec<_>>(), [extra[0].1.as_str()]);
-    assert_eq!(header(&accepted, "Allow"), "INVITE, ACK, CANCEL, BYE, OPTIONS");
+    assert_eq!(header(&accepted, "Allow"), "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE");
     let tag = tag_of(&accepted);
     peer.ack(1, &tag, b"");
     peer.us.reinvite(peer.now, id, Body::sdp(OFFER)).expect("sent");

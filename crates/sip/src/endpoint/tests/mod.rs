@@ -8,5 +8,8 @@ mod lossy;
 mod midcall;
 mod pair;
 mod peer;
+mod prack;
 mod refusals;
+mod session_timer;
 mod timers;
+mod update;

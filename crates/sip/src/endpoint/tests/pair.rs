@@ -98,6 +98,7 @@ impl Pair {
             first_response_within: Duration::from_millis(3500),
             provisional_within: Duration::from_secs(10),
             ring_for: Duration::from_mins(1),
+            terms: Terms::default(),
         }
     }
 

@@ -166,6 +166,7 @@ impl Peer {
             first_response_within: Duration::from_millis(3500),
             provisional_within: Duration::from_secs(10),
             ring_for: Duration::from_mins(1),
+            terms: Terms::default(),
         }
     }
 

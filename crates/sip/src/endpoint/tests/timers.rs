@@ -84,8 +84,18 @@ fn a_request_that_is_no_invite() {
     {
         let mut peer = on(transport);
         let OutgoingInvite { flow, request_uri, from, to, contact, .. } = peer.outgoing();
-        peer.us
-            .options(peer.now, OutgoingOptions { flow, request_uri, from, to, contact, extra: Vec::new() });
+        peer.us.options(
+            peer.now,
+            OutgoingOptions {
+                flow,
+                request_uri,
+                from,
+                to,
+                contact,
+                extra: Vec::new(),
+                terms: Terms::default(),
+            },
+        );
         let options = peer.sent_one();
         assert_eq!(schedule(&mut peer), expected);
         peer.take_events();
