@@ -268,10 +268,7 @@ fn a_caller_who_insists_on_prack_gets_a_ringing_to_acknowledge() {
     call.remote_tag = Some(tag_of(&ringing));
     let rack = format!("RAck: {} 1 INVITE\r\n", header(&ringing, "RSeq"));
     let answer = ask(&mut world, &call, "PRACK", 2, &rack, "");
-    assert_eq!(
-        (answer.status().map(sip::StatusCode::code), header(&answer, "CSeq")),
-        (Some(200), "2 PRACK")
-    );
+    assert_eq!((answer.status().map(sip::StatusCode::code), header(&answer, "CSeq")), (Some(200), "2 PRACK"));
     world.seconds(2);
     assert_eq!(got(&world, "SIP/2.0 180").len(), 1, "it is not repeated");
     world.send_raw(call.from, call.ack());
