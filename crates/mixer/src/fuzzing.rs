@@ -2,6 +2,8 @@
 //! Each takes arbitrary bytes and panics only if a promise of this crate is broken.
 
 mod codec;
+#[cfg(test)]
+mod seeds;
 mod srtp;
 
 use std::sync::Arc;
@@ -23,16 +25,22 @@ use crate::{
 pub use codec::codec;
 pub use srtp::srtp;
 
-/// Any bytes as RTP: no panic; where another implementation reads a packet too, both read the same; and as the datagrams of a
-/// leg in a conference, whose ticks never allocate and whose packets are always valid.
+/// Any bytes as RTP: no panic; where another implementation reads a packet too, both read the same; and as the datagrams of
+/// legs in a conference, one of each codec, whose ticks never allocate and whose packets are always valid.
 pub fn rtp(input: &[u8]) {
     compare(input);
     let mut now = epoch();
-    let mut shard = Shard::new(ShardConfig { seats: 2, ..ShardConfig::default() });
+    let mut shard = Shard::new(ShardConfig { seats: 3, ..ShardConfig::default() });
     let conference = ConferenceId(1);
-    shard.apply(now, Command::Open { conference, seats: 2 });
-    for id in 0..2 {
-        let seat = Box::new(Seat { leg: Leg::new(config(id)), io: () });
+    shard.apply(now, Command::Open { conference, seats: 3 });
+    // The one with Opus is not sent anything: what counts here is what arrives, and encoding takes its time.
+    let legs = [
+        config(0, Codec::Pcmu, 0, Direction::SendRecv),
+        config(1, Codec::G722, 9, Direction::SendRecv),
+        config(2, Codec::Opus(OpusFormat::speech(Rate::Wide)), 111, Direction::RecvOnly),
+    ];
+    for config in legs {
+        let seat = Box::new(Seat { leg: Leg::new(config), io: () });
         shard.apply(now, Command::Seat { conference, seat });
     }
     shard.apply(now, Command::SendDigits { leg: LegId(1), digits: Digits::parse("1").expect("a key") });
@@ -90,20 +98,24 @@ fn check(compound: Compound<'_>, datagram: &[u8]) {
     assert!(least > 0 && least <= datagram.len() && datagram.len().is_multiple_of(4));
 }
 
-/// Any operations on a jitter buffer: no panic and no allocation, and every tick gets 20 ms.
+/// The codecs of [`jitter_ops`], by their number.
+const CODECS: [Codec; 5] = [
+    Codec::G722,
+    Codec::Pcmu,
+    Codec::Opus(OpusFormat::speech(Rate::Wide)),
+    Codec::Pcma,
+    Codec::Opus(OpusFormat::speech(Rate::Full)),
+];
+
+/// Any operations on a jitter buffer: no panic and no allocation, and every tick gets 20 ms. An operation is 8 bytes: its kind,
+/// a number in three, and for a packet its last bytes: two make its content, of two the rests are its codec and length.
 pub fn jitter_ops(input: &[u8]) {
     let mut now = epoch();
-    let codecs = [
-        Codec::G722,
-        Codec::Pcmu,
-        Codec::Opus(OpusFormat::speech(Rate::Wide)),
-        Codec::Pcma,
-        Codec::Opus(OpusFormat::speech(Rate::Full)),
-    ];
     // From narrow to everything: what a re-INVITE may add.
-    let first = usize::from(input.first().copied().unwrap_or(0)) % codecs.len();
-    let mut playout = Playout::new(&codecs[first..=first]);
+    let first = usize::from(input.first().copied().unwrap_or(0)) % CODECS.len();
+    let mut playout = Playout::new(&CODECS[first..=first]);
     let mut payload = [0; 1_500];
+    let mut follows = (SeqNo::new(65_500), RtpTime::new(0xffff_0000));
     for operation in input.as_chunks::<8>().0 {
         let (kind, number) =
             (operation[0], u32::from_be_bytes([0, operation[1], operation[2], operation[3]]));
@@ -111,19 +123,31 @@ pub fn jitter_ops(input: &[u8]) {
         let sequence = SeqNo::new(if kind & 0x80 == 0 { number % 64 } else { number } as u16);
         match kind % 16 {
             0..8 => {
-                let timestamp = RtpTime::new(if kind & 0x40 == 0 { number % 64 * 80 } else { number << 8 });
                 let length =
                     usize::from(u16::from_be_bytes([operation[6], operation[7]])) % (payload.len() + 1);
-                payload[..length].fill(operation[4]);
+                for (n, byte) in payload[..length].iter_mut().enumerate() {
+                    *byte = operation[4].wrapping_add((n as u8).wrapping_mul(operation[5])); // as good as a tone
+                }
                 payload[0] = operation[5];
-                let codec = codecs[usize::from(operation[6]) % codecs.len()];
-                guard::armed(|| playout.push(sequence, timestamp, codec, &payload[..length], now));
+                let codec = CODECS[usize::from(operation[6]) % CODECS.len()];
+                let payload = &payload[..length];
+                let (sequence, timestamp) = if kind & 4 == 0 {
+                    (sequence, RtpTime::new(if kind & 0x40 == 0 { number % 64 * 80 } else { number << 8 }))
+                } else {
+                    follows
+                };
+                guard::armed(|| playout.push(sequence, timestamp, codec, payload, now));
+                // The next one of this stream, or a later one where packets get lost.
+                let (lost, step) = (number % 4, ticks(codec, payload));
+                let steps = (lost + 1).wrapping_mul(step);
+                follows =
+                    (SeqNo::new(sequence.to_wire().wrapping_add(lost as u16 + 1)), timestamp.plus(steps));
             }
             8 => now += Duration::from_micros(u64::from(number)),
             9 => playout.restart(),
             10 => playout.pause(sequence),
             11 => playout.comfort_noise(sequence, operation[4]),
-            12 => playout.admit(&codecs[usize::from(operation[4]) % codecs.len()..]),
+            12 => playout.admit(&CODECS[usize::from(operation[4]) % CODECS.len()..]),
             _ => {
                 let unheard_below = (kind & 0x40 != 0).then_some(u16::from(operation[4]));
                 guard::armed(|| playout.pull(now, unheard_below));
@@ -132,6 +156,12 @@ pub fn jitter_ops(input: &[u8]) {
             }
         }
     }
+}
+
+/// How long a payload is, in ticks of its RTP clock.
+fn ticks(codec: Codec, payload: &[u8]) -> u32 {
+    let samples = codec.duration(payload).unwrap_or_default() as u64;
+    (samples * u64::from(codec.clock_rate()) / u64::from(codec.rate().hz())) as u32
 }
 
 /// Reads the same packet with `rtc-rtp`, which knows more of header extensions and refuses some that we pass over.
@@ -161,18 +191,18 @@ fn records(mut input: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn config(id: u64) -> LegConfig {
+fn config(id: u64, codec: Codec, audio_pt: u8, direction: Direction) -> LegConfig {
     LegConfig {
         id: LegId(id),
         media: MediaConfig {
-            codec: Codec::Pcmu,
-            audio_pt: PayloadType::PCMU,
+            codec,
+            audio_pt: PayloadType::new(audio_pt),
             event_pt: Some(PayloadType::new(101)),
-            event_clock_rate: 8_000,
+            event_clock_rate: codec.clock_rate(),
             ptime: Ptime::Ms20,
             audio_level: Some(1),
         },
-        direction: Direction::SendRecv,
+        direction,
         ssrc: Ssrc::new(id as u32),
         first_sequence: SeqNo::new(0),
         first_timestamp: RtpTime::new(0),
@@ -216,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bodies_run_over_seeds() {
+    fn the_bodies_run_over_arbitrary_bytes() {
         for seed in [vec![], vec![0], vec![0x80; 12], vec![0xff; 64]].into_iter().chain(seeds()) {
             for skip in [0, 1] {
                 let bytes = &seed[skip.min(seed.len())..];
