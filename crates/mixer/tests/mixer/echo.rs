@@ -2,17 +2,26 @@
 
 use std::time::{Duration, Instant};
 
-use mixer::{Command, G711, LegId, MixConfig, Rate, Report, Shard, ShardConfig, TICK};
+use mixer::codec::MAX_PAYLOAD;
+use mixer::{
+    Codec, Command, Decoder, Encoder, Leg, LegId, MixConfig, OpusFormat, PayloadType, Rate, Report, Shard,
+    ShardConfig, TICK,
+};
 
-use crate::phone::{ROOM, Seeded, epoch, rtp, seat};
+use crate::phone::{ROOM, Seeded, TestSeat, config, epoch, rtp};
 use crate::speech::speech;
 
 const FRAME: usize = 160;
+/// The payload type of everybody's codec.
+const AUDIO: u8 = 96;
 const SECOND: usize = 50;
 
 /// A far end that says something and, if it echoes, what it heard.
 #[derive(Default)]
 struct Party {
+    /// `None`: one of the laws of G.711, in turn.
+    codec: Option<Codec>,
+    /// At 8 kHz.
     says: Vec<i16>,
     /// Samples later, and how much louder as a factor.
     echo: Option<(usize, f64)>,
@@ -20,6 +29,7 @@ struct Party {
     noise: f64,
     /// Packets of a thousand that get lost in each direction.
     lost: u64,
+    /// At the codec's rate.
     heard: Vec<i16>,
 }
 
@@ -33,17 +43,18 @@ impl Party {
         Self { echo, noise: 4.0, lost: 10, ..Self::default() }
     }
 
-    fn frame(&self, tick: usize, random: &mut Seeded) -> Vec<i16> {
+    fn frame(&self, tick: usize, rate: Rate, random: &mut Seeded) -> Vec<i16> {
+        let times = rate.frame() / FRAME;
         let sample = |n: usize| {
-            let own = self.says.get(n).map_or(0.0, |sample| f64::from(*sample));
+            let own = self.says.get(n / times).map_or(0.0, |sample| f64::from(*sample));
             let back = self.echo.map_or(0.0, |(delay, gain)| {
-                let sent = n.checked_sub(delay).and_then(|n| self.heard.get(n));
+                let sent = n.checked_sub(delay * times).and_then(|n| self.heard.get(n));
                 sent.map_or(0.0, |sample| f64::from(*sample) * gain)
             });
             own + back
         };
         let mut noise = || (random.below(4_001) as f64 / 1_000.0 - 2.0) * self.noise;
-        (tick * FRAME..(tick + 1) * FRAME).map(|n| (sample(n) + noise()) as i16).collect()
+        (tick * rate.frame()..(tick + 1) * rate.frame()).map(|n| (sample(n) + noise()) as i16).collect()
     }
 }
 
@@ -53,6 +64,7 @@ struct Room {
     ticks: usize,
     shard: Shard<()>,
     parties: Vec<Party>,
+    codecs: Vec<(Encoder, Decoder)>,
     random: Seeded,
     reports: Vec<(usize, LegId, Duration, bool)>,
 }
@@ -62,32 +74,41 @@ impl Room {
         let start = epoch();
         let mut shard = Shard::new(ShardConfig { mix, ..ShardConfig::default() });
         shard.apply(start, Command::Open { conference: ROOM, seats: 8 });
-        for leg in 0..parties.len() {
-            shard.apply(start, Command::Seat { conference: ROOM, seat: seat(leg as u64, law(leg)) });
+        let codec = |(leg, party): (usize, &Party)| {
+            party.codec.unwrap_or(if leg.is_multiple_of(2) { Codec::Pcmu } else { Codec::Pcma })
+        };
+        let codecs: Vec<Codec> = parties.iter().enumerate().map(codec).collect();
+        for (leg, codec) in codecs.iter().enumerate() {
+            let mut config = config(leg as u64, mixer::G711::Pcmu);
+            config.media.codec = *codec;
+            config.media.audio_pt = PayloadType::new(AUDIO);
+            let seat = Box::new(TestSeat { leg: Leg::new(config), io: () });
+            shard.apply(start, Command::Seat { conference: ROOM, seat });
         }
-        Self { start, ticks: 0, shard, parties, random: Seeded(7), reports: Vec::new() }
+        let codecs = codecs.into_iter().map(|codec| (Encoder::new(codec), Decoder::new(codec))).collect();
+        Self { start, ticks: 0, shard, parties, codecs, random: Seeded(7), reports: Vec::new() }
     }
 
     fn run(&mut self, ticks: usize) {
         for _ in 0..ticks {
             let now = self.start + TICK * self.ticks as u32;
-            for (leg, party) in self.parties.iter().enumerate() {
-                let pcm = party.frame(self.ticks, &mut self.random);
-                let mut codes = [0; FRAME];
-                law(leg).encode(&pcm, &mut codes);
-                let stamp = self.ticks as u32 * FRAME as u32;
-                let kind = if law(leg) == G711::Pcmu { 0 } else { 8 };
-                let packet = rtp(kind, false, self.ticks as u16, stamp, 77 + leg as u32, &codes);
+            for (leg, (party, (encoder, _))) in self.parties.iter().zip(&mut self.codecs).enumerate() {
+                let codec = encoder.codec();
+                let pcm = party.frame(self.ticks, codec.rate(), &mut self.random);
+                let mut payload = [0; MAX_PAYLOAD];
+                let length = encoder.encode(&pcm, &mut payload);
+                let stamp = self.ticks as u32 * (codec.clock_rate() / 50);
+                let packet = rtp(AUDIO, false, self.ticks as u16, stamp, 77 + leg as u32, &payload[..length]);
                 if self.random.below(1_000) >= party.lost {
                     self.shard.seat_mut(LegId(leg as u64)).expect("seated").leg.ingress_rtp(now, &packet);
                 }
             }
             self.shard.tick(now + TICK);
-            for (leg, party) in self.parties.iter_mut().enumerate() {
+            for (leg, (party, (_, decoder))) in self.parties.iter_mut().zip(&mut self.codecs).enumerate() {
                 let seat = self.shard.seat_mut(LegId(leg as u64)).expect("seated");
                 let packet = mixer::rtp::Packet::parse(seat.leg.egress().expect("sends")).expect("ours");
-                let mut pcm = [0; FRAME];
-                law(leg).decode(packet.payload(), &mut pcm);
+                let mut pcm = vec![0; decoder.codec().rate().frame()];
+                decoder.decode(packet.payload(), &mut pcm).expect("ours can be decoded");
                 if self.random.below(1_000) < party.lost {
                     pcm.fill(0);
                 }
@@ -106,10 +127,6 @@ impl Room {
     fn energy(&self, leg: usize, from: usize, to: usize) -> f64 {
         self.parties[leg].heard[from * FRAME..to * FRAME].iter().map(|&s| f64::from(s).powi(2)).sum()
     }
-}
-
-fn law(leg: usize) -> G711 {
-    if leg.is_multiple_of(2) { G711::Pcmu } else { G711::Pcma }
 }
 
 /// Speech of a third of the demo's voices, and of the prompts' other voice.
@@ -152,6 +169,35 @@ fn an_echo_of_50_to_600_ms_and_6_to_30_db_is_found_within_6_seconds_and_not_hear
             let down = decibels(heard[1] / heard[0]);
             assert!(down >= 20.0, "{milliseconds} ms, {gain} dB: {down:.1} dB");
         }
+    }
+}
+
+#[test]
+fn an_echo_that_comes_back_in_g722_or_opus_is_found_within_8_seconds_and_not_heard_either() {
+    let opus = Codec::Opus(OpusFormat::speech(Rate::Wide));
+    for (codec, milliseconds, gain) in
+        [(Codec::G722, 100, -6.0), (Codec::G722, 400, -20.0), (opus, 100, -6.0), (opus, 400, -20.0)]
+    {
+        let energy = [true, false].map(|echo| {
+            let parties = vec![
+                Party::saying(sentences()),
+                Party { codec: Some(codec), ..Party::echoing(milliseconds, gain) },
+                Party { noise: 2.0, ..Party::default() },
+            ];
+            let mut room = Room::new(MixConfig { echo, ..MixConfig::default() }, parties);
+            room.run(18 * SECOND);
+            let about = format!("{}, {milliseconds} ms, {gain} dB: {:?}", codec.name(), room.reports);
+            if echo {
+                let [(tick, LegId(1), delay, true)] = room.reports[..] else { panic!("{about}") };
+                assert!(tick <= 8 * SECOND, "{about}");
+                // As with G.711, and what an encoder of Opus looks ahead.
+                let late = delay.as_millis() as i64 - milliseconds as i64;
+                assert!((-10..=80).contains(&late), "{about}");
+            }
+            room.energy(0, 8 * SECOND, 18 * SECOND)
+        });
+        let down = decibels(energy[1] / energy[0]);
+        assert!(down >= 20.0, "{}, {milliseconds} ms, {gain} dB: {down:.1} dB", codec.name());
     }
 }
 
