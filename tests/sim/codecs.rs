@@ -112,6 +112,91 @@ fn what_the_peer_wants_of_opus_is_what_it_gets() {
     world.close();
 }
 
+/// What RFC 7587 section 4.1 and RFC 3551 section 4.1 want of a stream that leaves silence out: its numbers go on, its timestamps
+/// go on with the clock, and a marker says where a talkspurt begins.
+#[test]
+fn a_peer_that_wants_no_silence_gets_none_and_the_first_word_after_it_is_whole_and_marked() {
+    for (wishes, spares) in [("usedtx=1", true), ("", false)] {
+        let mut world = World::new(Setup { operator_lines: "opus = { dtx = true }", ..wide() });
+        let other = join(&mut world, &Caller::to(MICROSOFT, MICROSOFT_NUMBER), SAM);
+        let quiet =
+            Caller { codecs: vec![Codec::Opus], opus: wishes, ..Caller::to(OPERATOR, OPERATOR_NUMBER) };
+        let phone = join(&mut world, &quiet, SAM);
+        world.seconds(3);
+        let settled = world.elapsed();
+        for _ in 0..2 {
+            let silence = listen(&mut world, Duration::from_secs(4));
+            let packets = world.phone(phone).ear.packets_in(&silence);
+            // libopus sends what the background is like at least every 400 ms.
+            assert_eq!(packets <= 4000 / 400 + 1, spares, "{wishes}: {packets} packets of silence");
+            world.phone_mut(other).mouth.sound = tests::Sound::Tone(2400);
+            let spoken = listen(&mut world, Duration::from_secs(1));
+            world.phone_mut(other).mouth.sound = tests::Sound::Silence;
+            world.seconds(2);
+            let ear = &world.phone(phone).ear;
+            let first = ear
+                .packets
+                .iter()
+                .find(|packet| spoken.contains(&packet.at) && tests::ear::has(packet, 2400, LOUD / 2.0));
+            let first = first.expect("the word is heard");
+            // A packet on its way, our jitter buffer, a tick, and the way back: as without DTX.
+            let late = first.at.saturating_sub(spoken.start);
+            assert!(late <= Duration::from_millis(70), "{wishes}: heard {late:?} after it was said");
+            let word: Vec<_> =
+                ear.packets.iter().filter(|packet| (first.at..spoken.end).contains(&packet.at)).collect();
+            assert!(word.windows(2).all(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) == 960));
+            assert!(word[5..].iter().all(|packet| tests::ear::has(packet, 2400, LOUD)));
+            let marked = word.iter().filter(|packet| packet.marker).count();
+            assert!(marked <= 1, "{marked} packets within one word are marked");
+        }
+        let ear = &world.phone(phone).ear;
+        let packets: Vec<_> = ear.packets.iter().filter(|packet| packet.at > settled).collect();
+        let begin = packets[0];
+        for (before, packet) in packets.iter().zip(&packets[1..]) {
+            let ticks = packet.timestamp.wrapping_sub(begin.timestamp);
+            let at = Duration::from_micros(u64::from(ticks) * 1000 / 48);
+            assert_eq!(at, packet.at.saturating_sub(begin.at), "the timestamp is the clock's");
+            let pause = packet.timestamp.wrapping_sub(before.timestamp) > 960;
+            assert_eq!(packet.marker, pause, "at {:?}: marked, or behind a pause", packet.at);
+        }
+        assert!(ear.is_gapless() && ear.streams().len() == 1);
+        world.close();
+    }
+}
+
+#[test]
+fn packets_of_40_and_60_ms_are_understood_and_sent_where_frames_can_be_put_together() {
+    for (codec, ptime, ours) in [
+        (Codec::A, 40, 2),
+        (Codec::A, 60, 3),
+        (Codec::G722, 40, 2),
+        (Codec::G722, 60, 3),
+        // Of Opus we send frames of 20 ms, one in a packet.
+        (Codec::Opus, 40, 1),
+        (Codec::Opus, 60, 1),
+    ] {
+        let mut world = World::new(wide());
+        let other = witness(&mut world);
+        let phone = join(&mut world, &Caller { ptime, ..caller(codec, 2100) }, SAM);
+        world.seconds(1);
+        let when = listen(&mut world, Duration::from_millis(90 * 20));
+        let share = world.phone(other).ear.share(2100, LOUD, &when);
+        assert!(share > 0.99, "{codec:?} in packets of {ptime} ms is heard {share} of the time");
+        let ear = &world.phone(phone).ear;
+        let share = ear.share(2400, LOUD, &when);
+        assert!(share > 0.99, "{codec:?} in packets of {ptime} ms hears {share} of the time");
+        assert!(ear.level(2100, &when) < QUIET, "{codec:?} hears itself");
+        let packets: Vec<_> = ear.packets.iter().filter(|packet| when.contains(&packet.at)).collect();
+        assert_eq!(packets.len(), 90 / ours, "{codec:?}, {ptime} ms");
+        assert!(packets.iter().all(|packet| packet.pieces().count() == ours));
+        let step = ours as u32 * codec.ticks();
+        assert!(packets.windows(2).all(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) == step));
+        let answer = &world.phone(phone).heard[0].text;
+        assert!(answer.contains(&format!("a=ptime:{}\r\n", 20 * ours)), "{answer}");
+        world.close();
+    }
+}
+
 #[test]
 fn keys_are_understood_beside_every_codec() {
     for codec in [Codec::G722, Codec::Opus] {

@@ -13,6 +13,7 @@ mod dial_out;
 mod dialogs;
 mod drain;
 mod early;
+mod echo;
 mod forgers;
 mod health;
 mod hostile;

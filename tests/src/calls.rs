@@ -58,6 +58,8 @@ pub struct Caller {
     pub codecs: Vec<Codec>,
     /// What he wants of Opus, as in fmtp.
     pub opus: &'static str,
+    /// Milliseconds in his packets, and in those that he wants: 20, 40 or 60.
+    pub ptime: u32,
     /// How he encrypts, if he does.
     pub security: Option<Security>,
     /// INVITE without SDP: the bridge offers, the ACK answers.
@@ -81,6 +83,7 @@ impl Caller {
             sound: Sound::Silence,
             codecs: vec![Codec::A, Codec::Mu],
             opus: "",
+            ptime: 20,
             security: None,
             late_offer: false,
             from: None,
@@ -125,6 +128,8 @@ pub struct Phone {
     pub codecs: Vec<Codec>,
     /// What it wants of Opus, as in fmtp.
     pub opus: &'static str,
+    /// Milliseconds in the packets that it wants.
+    pub ptime: u32,
     /// How it encrypts, if it does.
     pub security: Option<Security>,
     /// The keys in use.
@@ -145,6 +150,7 @@ impl Phone {
             codecs: &self.codecs,
             event_type: 101,
             opus: self.opus,
+            ptime: self.ptime,
             lines: &self.security.as_ref().map(Security::lines).unwrap_or_default(),
             direction,
             version: self.version,
@@ -192,6 +198,8 @@ impl World {
         let phone = &mut self.phones[id.0];
         phone.codecs.clone_from(&caller.codecs);
         phone.opus = caller.opus;
+        phone.ptime = caller.ptime;
+        phone.mouth.frames = caller.ptime as usize / 20;
         phone.security.clone_from(&caller.security);
         phone.ear.deaf = caller.deaf;
         let body = (!caller.late_offer).then(|| Body::sdp(phone.sdp("sendrecv")));
@@ -243,6 +251,7 @@ impl World {
             answered: None,
             codecs: vec![Codec::A, Codec::Mu],
             opus: "",
+            ptime: 20,
             security: None,
             keyed: None,
         });

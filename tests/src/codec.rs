@@ -1,6 +1,8 @@
-//! The phones' codecs. G.711 is their own; G.722 and Opus are the mixer's, which are held against other people's decoders in
-//! its own tests: what is on trial here is who hears whom.
+//! The phones' codecs. G.711 is their own, and they ask libopus themselves; G.722 and the decoders are the mixer's, which are
+//! held against other people's in its own tests: what is on trial here is who hears whom.
 
+use audiopus::coder::Encoder as LibOpus;
+use audiopus::{Application, Bitrate, Channels, SampleRate};
 use mixer::{Decoder, Encoder, OpusFormat, Rate};
 
 use crate::g711::Law;
@@ -85,34 +87,63 @@ impl Codec {
 
 /// What turns a phone's sound into payloads.
 #[derive(Debug)]
-pub struct Speech {
-    codec: Codec,
-    encoder: Option<Encoder>,
+pub enum Speech {
+    /// G.711.
+    Law(Law),
+    /// G.722.
+    Subbands(Box<Encoder>),
+    /// Opus at 48 kHz.
+    Opus(LibOpus),
 }
 
 impl Speech {
     /// The beginning of a stream.
     pub fn new(codec: Codec) -> Self {
-        let encoder = codec.law().is_none().then(|| Encoder::new(codec.of_the_mixer()));
-        Self { codec, encoder }
+        match codec {
+            Codec::Mu => Self::Law(Law::Mu),
+            Codec::A => Self::Law(Law::A),
+            Codec::G722 => Self::Subbands(Box::new(Encoder::new(mixer::Codec::G722))),
+            Codec::Opus => {
+                let works = "libopus takes what it documents";
+                let mut opus =
+                    LibOpus::new(SampleRate::Hz48000, Channels::Mono, Application::Voip).expect(works);
+                opus.set_bitrate(Bitrate::BitsPerSecond(40_000)).expect(works);
+                opus.set_inband_fec(true).expect(works);
+                opus.set_packet_loss_perc(5).expect(works);
+                Self::Opus(opus)
+            }
+        }
     }
 
     /// Its codec.
     pub fn codec(&self) -> Codec {
-        self.codec
+        match self {
+            Self::Law(Law::Mu) => Codec::Mu,
+            Self::Law(Law::A) => Codec::A,
+            Self::Subbands(_) => Codec::G722,
+            Self::Opus(_) => Codec::Opus,
+        }
     }
 
-    /// The payload of 20 ms.
+    /// The payload of 20, 40 or 60 ms.
     pub fn encode(&mut self, pcm: &[i16]) -> Vec<u8> {
-        match (&mut self.encoder, self.codec.law()) {
-            (Some(encoder), _) => {
-                let mut payload = vec![0; mixer::codec::MAX_PAYLOAD];
-                let length = encoder.encode(pcm, &mut payload);
-                payload.truncate(length);
-                payload
+        let mut room = vec![0; 1_500];
+        match self {
+            Self::Law(law) => pcm.iter().map(|&sample| law.encode(sample)).collect(),
+            Self::Subbands(encoder) => {
+                let frames = pcm.chunks(320);
+                let encoded = frames.map(|frame| {
+                    let length = encoder.encode(frame, &mut room);
+                    room[..length].to_vec()
+                });
+                encoded.collect::<Vec<_>>().concat()
             }
-            (None, Some(law)) => pcm.iter().map(|&sample| law.encode(sample)).collect(),
-            (None, None) => Vec::new(),
+            // One frame of so many milliseconds, as the table in RFC 6716 section 3.1 has them.
+            Self::Opus(opus) => {
+                let length = opus.encode(pcm, &mut room).expect("20, 40 or 60 ms are encoded");
+                room.truncate(length);
+                room
+            }
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::f64::consts::TAU;
+use std::path::Path;
+use std::sync::OnceLock;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -19,6 +21,10 @@ const HELD: u32 = 5;
 pub enum Sound {
     /// A sine of this frequency; multiples of 50 Hz can be told apart exactly.
     Tone(u32),
+    /// Sentences of the demo's Alice, again and again.
+    Sentences,
+    /// What it heard so many beats before, at half its loudness: a loudspeaker beside the microphone.
+    Echo(usize),
     /// Packets without sound.
     Silence,
     /// A comfort-noise packet now and then (RFC 3389): alive and quiet.
@@ -73,10 +79,16 @@ pub struct Mouth {
     pub codec: Codec,
     /// The payload type of telephone events.
     pub event_type: u8,
+    /// 20 ms go into a packet so many times: 1 to 3.
+    pub frames: usize,
     ssrc: u32,
     sequence: u16,
     timestamp: u32,
     speech: Speech,
+    /// What was heard and is still to be sent back, 20 ms each.
+    heard: VecDeque<Vec<i16>>,
+    /// Sound of a packet that is not full yet, and its timestamp.
+    begun: (Vec<i16>, u32),
     /// How long it has spoken, in 1/48000 s.
     spoken: u64,
     /// Keys to press, with a pause after each.
@@ -101,10 +113,13 @@ impl Mouth {
             keys: KeyStyle::Plain,
             codec: Codec::A,
             event_type: 101,
+            frames: 1,
             ssrc: seed.wrapping_mul(2_654_435_761) ^ 0x5151,
             sequence: seed as u16 ^ 0xFFF0,
             timestamp: seed.wrapping_mul(77_777),
             speech: Speech::new(Codec::A),
+            heard: VecDeque::new(),
+            begun: (Vec::new(), 0),
             spoken: 0,
             waiting: VecDeque::new(),
             pressed: None,
@@ -125,6 +140,16 @@ impl Mouth {
         self.timestamp = self.timestamp.wrapping_add(0x4000_0000);
     }
 
+    /// What the phone hears, at the rate of its codec.
+    pub(crate) fn hear(&mut self, pcm: &[i16]) {
+        if let Sound::Echo(beats) = self.sound {
+            while self.heard.len() < beats {
+                self.heard.push_back(Vec::new());
+            }
+            self.heard.extend(pcm.chunks(self.codec.rate() as usize / 50).map(<[i16]>::to_vec));
+        }
+    }
+
     /// Whether keys are still being sent.
     pub fn is_pressing(&self) -> bool {
         self.pressed.is_some() || !self.waiting.is_empty()
@@ -136,6 +161,7 @@ impl Mouth {
         self.beat += 1;
         if self.speech.codec() != self.codec {
             self.speech = Speech::new(self.codec);
+            self.begun.0.clear();
         }
         if self.pressed.is_none() && self.pause == 0 {
             self.pressed = self.waiting.pop_front().and_then(event_of).map(|event| Pressed {
@@ -148,6 +174,8 @@ impl Mouth {
         let key = self.pressed.take();
         if key.is_none() || self.keys == KeyStyle::AudioBeside {
             self.speak(&mut out);
+        } else {
+            self.begun.0.clear();
         }
         if let Some(mut key) = key {
             if self.hold(&mut key, &mut out) {
@@ -163,7 +191,6 @@ impl Mouth {
     }
 
     fn speak(&mut self, out: &mut Vec<Bytes>) {
-        let payload_type = self.codec.payload_type();
         let rate = u64::from(self.codec.rate());
         match self.sound {
             Sound::Tone(frequency) => {
@@ -174,18 +201,42 @@ impl Mouth {
                         (AMPLITUDE * angle.sin()) as i16
                     })
                     .collect();
-                let payload = self.speech.encode(&pcm);
-                out.push(self.packet(false, payload_type, self.timestamp, &payload));
+                out.extend(self.say(&pcm));
             }
-            Sound::Silence => {
-                let payload = self.speech.encode(&vec![0; rate as usize / 50]);
-                out.push(self.packet(false, payload_type, self.timestamp, &payload));
+            Sound::Sentences => {
+                let sentences = sentences();
+                let at = |n: u64| ((self.spoken + n * FINEST / rate) / (FINEST / 8000)) as usize;
+                let pcm: Vec<i16> = (0..rate / 50).map(|n| sentences[at(n) % sentences.len()]).collect();
+                out.extend(self.say(&pcm));
             }
+            Sound::Echo(_) => {
+                let mut pcm = self.heard.pop_front().unwrap_or_default();
+                for sample in &mut pcm {
+                    *sample /= 2;
+                }
+                pcm.resize(rate as usize / 50, 0);
+                out.extend(self.say(&pcm));
+            }
+            Sound::Silence => out.extend(self.say(&vec![0; rate as usize / 50])),
             Sound::ComfortNoise if self.beat.is_multiple_of(50) => {
                 out.push(self.packet(false, 13, self.timestamp, &[70]));
             }
             Sound::ComfortNoise | Sound::Nothing => {}
         }
+    }
+
+    /// 20 ms more; the packet, once it is full.
+    fn say(&mut self, pcm: &[i16]) -> Option<Bytes> {
+        if self.begun.0.is_empty() {
+            self.begun.1 = self.timestamp;
+        }
+        self.begun.0.extend(pcm);
+        if self.begun.0.len() < self.frames * pcm.len() {
+            return None;
+        }
+        let (pcm, began) = (std::mem::take(&mut self.begun.0), self.begun.1);
+        let payload = self.speech.encode(&pcm);
+        Some(self.packet(false, self.codec.payload_type(), began, &payload))
     }
 
     /// One more beat of a key; false when it has been released.
@@ -253,6 +304,17 @@ impl Mouth {
         self.sequence = self.sequence.wrapping_add(1);
         bytes.freeze()
     }
+}
+
+/// What Alice says, at 8 kHz.
+fn sentences() -> &'static [i16] {
+    static SENTENCES: OnceLock<Vec<i16>> = OnceLock::new();
+    SENTENCES.get_or_init(|| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/demo/voices/alice.wav");
+        let wav = hound::WavReader::open(file).expect("the demo's voices are here");
+        assert_eq!(wav.spec().sample_rate, 8000);
+        wav.into_samples().map(|sample| sample.expect("a sample")).collect()
+    })
 }
 
 /// RFC 4733 section 3.2.

@@ -41,6 +41,8 @@ pub struct Description<'a> {
     pub event_type: u8,
     /// What we want of Opus, as in fmtp.
     pub opus: &'a str,
+    /// Milliseconds in the packets that we want.
+    pub ptime: u32,
     /// Further lines.
     pub lines: &'a [String],
     /// `sendrecv`, `sendonly`, `recvonly` or `inactive`.
@@ -52,7 +54,7 @@ pub struct Description<'a> {
 impl Description<'_> {
     /// As text.
     pub fn write(&self) -> String {
-        let Self { rtp, protocol, codecs, event_type, opus, lines, direction, version } = self;
+        let Self { rtp, protocol, codecs, event_type, opus, ptime, lines, direction, version } = self;
         let (ip, port) = (rtp.ip(), rtp.port());
         let wide = codecs.contains(&Codec::Opus);
         let narrow = codecs.iter().any(|codec| *codec != Codec::Opus) || codecs.is_empty();
@@ -77,14 +79,15 @@ impl Description<'_> {
         for line in *lines {
             let _ = write!(text, "{line}\r\n");
         }
-        let _ = write!(text, "a=ptime:20\r\na={direction}\r\n");
+        let _ = write!(text, "a=ptime:{ptime}\r\na={direction}\r\n");
         text
     }
 }
 
 /// The offer or answer of a plain telephone.
 pub fn write(rtp: SocketAddr, codecs: &[Codec], event_type: u8, direction: &str, version: u32) -> String {
-    Description { rtp, protocol: "RTP/AVP", codecs, event_type, opus: "", lines: &[], direction, version }
+    let protocol = "RTP/AVP";
+    Description { rtp, protocol, codecs, event_type, opus: "", ptime: 20, lines: &[], direction, version }
         .write()
 }
 

@@ -348,7 +348,12 @@ impl World {
             Some(keyed) => keyed.open_rtcp(&bytes),
         };
         match opened {
-            Some(plain) if to == rtp => phone.ear.take_rtp(self.now, &plain),
+            Some(plain) if to == rtp => {
+                phone.ear.take_rtp(self.now, &plain);
+                if let Some(packet) = phone.ear.packets.last() {
+                    phone.mouth.hear(&packet.pcm);
+                }
+            }
             Some(plain) => phone.ear.take_rtcp(&plain),
             None => {}
         }
