@@ -54,6 +54,33 @@ async fn callers_of_two_conferences_and_a_probe_hear_whom_they_should() {
     assert!(report["server"]["rss_kib_after"].as_u64() > Some(0), "{said}");
 }
 
+/// What the callers of a small room speak, and how: they hear whom they should, and the report says how they spoke.
+async fn callers_hear_each_other(words: &[&str]) {
+    let (code, said, report) = load(&[&["--legs", "3", "--rooms", "1"], words].concat()).await;
+    assert_eq!(code, Some(0), "{words:?}: {said}");
+    assert_eq!(
+        (&report["mix"]["fewest"], &report["mix"]["most"]),
+        (&2.into(), &2.into()),
+        "{words:?}: {said}"
+    );
+    assert_eq!((&report["calls"]["placed"], &report["calls"]["dropped"]), (&6.into(), &0.into()), "{said}");
+}
+
+#[tokio::test]
+async fn callers_with_srtp_hear_each_other() {
+    callers_hear_each_other(&["--srtp", "sdes"]).await;
+}
+
+#[tokio::test]
+async fn callers_with_g722_hear_each_other() {
+    callers_hear_each_other(&["--codec", "g722"]).await;
+}
+
+#[tokio::test]
+async fn callers_with_opus_under_srtp_hear_each_other() {
+    callers_hear_each_other(&["--codec", "opus", "--srtp", "sdes"]).await;
+}
+
 #[tokio::test]
 async fn a_mix_that_is_broken_on_purpose_is_noticed() {
     let (code, said, report) =

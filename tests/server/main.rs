@@ -6,6 +6,7 @@ mod bridge;
 mod crash;
 mod disk;
 mod drain;
+mod echo;
 mod files;
 mod load;
 mod metrics;
