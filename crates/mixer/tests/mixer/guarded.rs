@@ -35,6 +35,7 @@ const PATHS: &[Path] = &[
     ("comfort noise", comfort_noise),
     ("another stream", another_stream),
     ("garbage", garbage),
+    ("RTCP", rtcp),
     ("keys pressed", keys_pressed),
     ("keys sent", keys_sent),
     ("a clip in place of the mix", clip),
@@ -167,6 +168,13 @@ fn garbage(stage: &mut Stage) -> bool {
     stage.run(10);
     let counts = stage.stats().ingress;
     counts.malformed >= 3 && counts.unknown_payload_type == 1 && counts.probation == 1
+}
+
+fn rtcp(stage: &mut Stage) -> bool {
+    stage.run(200);
+    let report = stage.leg(LISTENER).goodbye().expect("in the clear").to_vec();
+    stage.deliver(SUBJECT, &report);
+    stage.stats().ingress.rtcp == 1 && stage.stats().far_end.gone && stage.sent_reports > 3
 }
 
 fn keys_pressed(stage: &mut Stage) -> bool {

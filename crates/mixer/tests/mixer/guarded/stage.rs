@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::f64::consts::TAU;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use mixer::codec::{MAX_DECODED, MAX_PAYLOAD};
 use mixer::srtp::Srtp;
@@ -59,6 +59,7 @@ pub(super) struct Stage {
     pub(super) jitter: fn(usize) -> u64,
     pub(super) road: Vec<(usize, Vec<u8>)>,
     pub(super) taken: Vec<Ingress>,
+    pub(super) sent_reports: usize,
     pub(super) reports: Vec<Report<()>>,
 }
 
@@ -177,6 +178,7 @@ impl Stage {
             jitter: |_| 0,
             road: Vec::new(),
             taken: Vec::new(),
+            sent_reports: 0,
             reports: Vec::new(),
         };
         stage.apply(Command::Open { conference: ROOM, seats: 8 });
@@ -257,6 +259,9 @@ impl Stage {
             if let Some(packet) = seat.and_then(|seat| seat.leg.egress()) {
                 far.hear(packet);
             }
+        }
+        for seat in self.shard.seats_mut() {
+            self.sent_reports += usize::from(seat.leg.egress_rtcp(self.now, UNIX_EPOCH).is_some());
         }
         self.reports.extend(std::iter::from_fn(|| self.shard.poll_report()));
     }
