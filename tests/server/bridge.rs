@@ -40,6 +40,8 @@ pub(crate) struct House {
     folder: TempDir,
     /// The bridge's SIP address, UDP and TCP.
     pub(crate) sip: SocketAddr,
+    /// Its address for SIP over TLS, where the configuration has `@TLS@`.
+    pub(crate) tls: SocketAddr,
     /// Its HTTP address.
     pub(crate) http: SocketAddr,
     /// First of its media ports.
@@ -49,7 +51,7 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// Finds ports, opens the exchange, writes the configuration with `changes` (text to text) made to it.
+    /// Finds ports, opens the exchange, writes the configuration with `changes` (text to text) made to the template.
     pub(crate) async fn new(changes: &[(&str, &str)]) -> (Self, Doorbell) {
         let folder = tempfile::tempdir().expect("a folder");
         let ports = Ports { sip: free_port(), http: free_port(), ..Ports::find().expect("free ports") };
@@ -63,7 +65,9 @@ impl House {
             seed: u64::from(ports.sip),
         };
         let (exchange, doorbell) = Exchange::open(config).await.expect("the exchange");
+        let tls = free_port();
         let words = [
+            ("@TLS@", tls.to_string()),
             ("@SIP@", ports.sip.to_string()),
             ("@HTTP@", ports.http.to_string()),
             ("@MEDIA@", format!("{}-{}", ports.media, ports.media + 63)),
@@ -71,12 +75,12 @@ impl House {
             ("@PEER@", exchange.address().port().to_string()),
         ];
         let template = fs::read_to_string(root().join("tests/server/bridge.toml")).expect("bridge.toml");
-        let text = words.iter().fold(template, |text, (word, value)| text.replace(word, value));
-        let text = changes.iter().fold(text, |text, (from, to)| {
+        let text = changes.iter().fold(template, |text, (from, to)| {
             assert!(text.contains(from), "{from} is not in bridge.toml");
             text.replace(from, to)
         });
-        let house = Self { folder, sip: at(ports.sip), http: at(ports.http), media: ports.media, exchange };
+        let text = words.iter().fold(text, |text, (word, value)| text.replace(word, value));
+        let house = Self { folder, sip: at(ports.sip), tls: at(tls), http: at(ports.http), media: ports.media, exchange };
         house.write("token", TOKEN);
         house.write("partyline.toml", &text);
         (house, doorbell)
@@ -286,7 +290,7 @@ pub(crate) fn sample(page: &str, series: &str) -> f64 {
 }
 
 /// A port that is free over UDP and TCP, below those that sockets without a wish get, and no other test's.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 61;

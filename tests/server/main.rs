@@ -17,4 +17,6 @@ mod recording;
 mod secrecy;
 mod strangers;
 mod tcp;
+mod tls;
+mod tls_line;
 mod usage;

@@ -14,6 +14,7 @@ pub mod media;
 pub mod mouth;
 pub mod network;
 pub mod people;
+pub mod pki;
 pub mod prompts;
 pub mod raw;
 pub mod sdp;

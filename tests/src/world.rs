@@ -312,7 +312,7 @@ impl World {
         self.note(format!("{} -> {}  {}", self.name(from), self.name(to), first_line(&bytes)));
         if to == BRIDGE {
             self.spoken.push((from, bytes.clone()));
-            return self.feed(Input::Sip { flow: flow(lane, to, from), bytes });
+            return self.feed(Input::Sip { flow: flow(lane, to, from), bytes, peer: None });
         }
         let Some(number) = self.sites.iter().position(|site| site.address == to) else {
             assert!(!self.strict, "a SIP message to nobody, {to}: {}", first_line(&bytes));

@@ -24,3 +24,4 @@ pub mod recording;
 pub mod shell;
 pub mod sip_io;
 pub mod spool;
+pub mod tls;

@@ -21,7 +21,7 @@ use crate::media::thread::{ShardDoor, ThreadOptions};
 use crate::metrics::{Metrics, Sources};
 use crate::prompts::Prompts;
 use crate::recording::{Ended, Recorder, RecordingMetrics};
-use crate::sip_io::{Arrival, SipIo, TcpLimits};
+use crate::sip_io::{Arrival, Limits, Setup, SipIo};
 use crate::spool::{Spool, SpoolMetrics};
 
 /// Messages that may wait for control.
@@ -87,11 +87,12 @@ impl Shell {
         crate::descriptors::raise(u64::from(last.saturating_sub(first)) + 1);
         crate::media::arrival::check_receive_buffer(config.media.address);
         let trunks = Arc::clone(&config.trunks);
-        let limits = TcpLimits {
+        let limits = Limits {
             per_address: config.tcp_connections_per_address,
             listed: Box::new(move |address| trunks.lists(address)),
         };
-        let sip = SipIo::bind(&config.listeners, limits, arrivals_in).await.context("sip.listen")?;
+        let setup = Setup { limits, trunks: Arc::clone(&config.trunks), tls: config.tls.clone() };
+        let sip = SipIo::bind(&config.listeners, setup, arrivals_in).await.context("sip.listen")?;
         let sip = Arc::new(sip);
         let listener = http::bind(config.http_listen).await?;
         let (settled_in, settled) = mpsc::channel(ARRIVALS);
@@ -374,7 +375,7 @@ impl Shell {
 
 fn input_of(arrival: Arrival) -> ControlInput {
     match arrival {
-        Arrival::Message { flow, bytes } => Input::Sip { flow, bytes },
+        Arrival::Message { flow, bytes, peer } => Input::Sip { flow, bytes, peer },
         Arrival::Failed { flow, why } => Input::FlowFailed { flow, why },
     }
 }
@@ -398,10 +399,11 @@ fn start_spool(config: &Config, metrics: &Metrics, settled: mpsc::Sender<u64>) -
 
 /// What other threads count, for the metrics page.
 fn sources(shards: &[ShardDoor], sip: &Arc<SipIo>, spool: &Spool) -> Sources {
-    let (sip, oldest) = (Arc::clone(sip), spool.oldest());
+    let (sip, handshakes, oldest) = (Arc::clone(sip), Arc::clone(sip), spool.oldest());
     Sources {
         shards: shards.iter().map(|shard| Arc::clone(&shard.gauges)).collect(),
         sip_dropped: Box::new(move || sip.dropped()),
+        failed_handshakes: Box::new(move || handshakes.failed_handshakes()),
         oldest_record: Box::new(move || oldest.age()),
     }
 }

@@ -6,7 +6,8 @@
 //! beyond the limit, line ends that two readers could see differently), nobody knows where the next message starts:
 //! the error carries the head, so that it can be answered with 400, and the connection must be closed.
 
-use crate::wire::{limits, stream_length};
+use crate::endpoint::Transport;
+use crate::wire::{Framing, Message, limits, stream_length};
 use bytes::{Buf, Bytes, BytesMut};
 
 /// What came out of the stream.
@@ -138,10 +139,19 @@ impl StreamFramer {
     }
 }
 
+/// The port of its sender's address to which requests may be sent over the connection that this message came on: it is a
+/// request whose Via says `alias` (RFC 5923 section 5), for this transport.
+pub fn alias_port(message: &Bytes, transport: Transport) -> Option<u16> {
+    let request = Message::parse(message.clone(), Framing::Stream).ok().filter(Message::is_request)?;
+    let via = request.via_top()?;
+    let fits = via.transport().eq_ignore_ascii_case(transport.via_token());
+    via.params().get("alias").filter(|_| fits)?;
+    Some(via.sent_by().port.unwrap_or(transport.default_port())).filter(|port| *port != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Framing, Message};
 
     const BODY: &str = "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP c;branch=z9hG4bK1\r\nFrom: <sip:d@c>;tag=1\r\n\
         To: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nl: 4\r\n\r\nabcd";
@@ -235,5 +245,19 @@ mod tests {
             }
         };
         assert_eq!((error.status, error.head), (513, None));
+    }
+
+    #[test]
+    fn a_via_with_alias_names_the_port_whose_requests_may_come_back_on_the_connection() {
+        let tls = |via: &str| {
+            let text = BODY.replace("SIP/2.0/TCP c;branch=z9hG4bK1", via);
+            alias_port(&Bytes::from(text), Transport::Tls)
+        };
+        assert_eq!(tls("SIP/2.0/TLS c:5062;alias;branch=z9hG4bK1"), Some(5062));
+        assert_eq!(tls("SIP/2.0/TLS c;branch=z9hG4bK1;ALIAS"), Some(5061));
+        assert_eq!(tls("SIP/2.0/TLS c:5062;branch=z9hG4bK1"), None, "it was not offered");
+        assert_eq!(tls("SIP/2.0/TCP c:5062;alias;branch=z9hG4bK1"), None, "another transport");
+        assert_eq!(tls("SIP/2.0/TLS c:0;alias;branch=z9hG4bK1"), None);
+        assert_eq!(alias_port(&Bytes::from_static(b"SIP/2.0 200 OK\r\n\r\n"), Transport::Tls), None);
     }
 }

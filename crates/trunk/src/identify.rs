@@ -7,7 +7,19 @@ use std::net::{IpAddr, SocketAddr};
 use routing::TrunkId;
 use thiserror::Error;
 
-use crate::profile::Profile;
+use crate::profile::{Profile, Transport};
+use crate::tls::TlsPeer;
+
+/// How a request reached us.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// From where.
+    pub source: SocketAddr,
+    /// Over what.
+    pub transport: Transport,
+    /// Whose certificate was shown and verified, over TLS.
+    pub peer: Option<&'a TlsPeer>,
+}
 
 /// Nobody we know. The answer is 403 (or silence, as the shell likes); the text is for the log and says what to add.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -15,24 +27,40 @@ pub enum Unknown {
     /// No trunk lists the source address.
     #[error("no trunk lists the source {0}; if it is a peer, add it to `sources` of its [[trunk]]")]
     Source(IpAddr),
-    /// The address belongs to trunks that are known by certificate, and the connection showed none.
-    #[error(
-        "{source_ip} is trunk {trunk}, which must show a TLS name of its `tls_names`; it came without TLS"
-    )]
-    NoTlsName {
+    /// The address belongs to a trunk that is spoken with over TLS only.
+    #[error("{source_ip} is trunk {trunk}, which speaks TLS (its `peers` or `tls_names` say so); it came without")]
+    NoTls {
         /// Where it came from.
         source_ip: IpAddr,
         /// The trunk that lists the address.
         trunk: TrunkId,
     },
+    /// It came over TLS, and without a certificate.
+    #[error("{source_ip} is trunk {trunk}, which must show a certificate (see its `tls.require_certificate`)")]
+    NoCertificate {
+        /// Where it came from.
+        source_ip: IpAddr,
+        /// The trunk that lists the address.
+        trunk: TrunkId,
+    },
+    /// The address fits, the certificate was not issued by the roots of this trunk.
+    #[error("{source_ip} is trunk {trunk}, but {subject:?} was not issued by the roots of this trunk (`tls.roots`)")]
+    Roots {
+        /// Where it came from.
+        source_ip: IpAddr,
+        /// The trunk that lists the address.
+        trunk: TrunkId,
+        /// The subject of the certificate.
+        subject: String,
+    },
     /// The address fits, the certificate does not.
-    #[error("{source_ip} is trunk {trunk}, but its certificate names {found:?}, which is not in `tls_names`")]
+    #[error("{source_ip} is trunk {trunk}, but its certificate names {found:?}, none of which is in `tls_names`")]
     TlsName {
         /// Where it came from.
         source_ip: IpAddr,
         /// The trunk that lists the address.
         trunk: TrunkId,
-        /// The name in the certificate.
+        /// The names in the certificate.
         found: String,
     },
 }
@@ -44,14 +72,10 @@ impl Unknown {
     }
 }
 
-/// Finds the trunk behind a request by its source address (the longest prefix wins) and, where the trunk's profile
-/// asks for it, the TLS name the peer proved. An IPv4 source on a dual-stack socket counts as IPv4.
-pub fn identify<'a>(
-    profiles: &'a [Profile],
-    source: SocketAddr,
-    tls_name: Option<&str>,
-) -> Result<&'a Profile, Unknown> {
-    let ip = source.ip().to_canonical();
+/// Finds the trunk behind a request by its source address (the longest prefix wins) and by the TLS names the peer proved,
+/// which a trunk that speaks TLS always wants. An IPv4 source on a dual-stack socket counts as IPv4.
+pub fn identify<'a>(profiles: &'a [Profile], origin: &Origin<'_>) -> Result<&'a Profile, Unknown> {
+    let ip = origin.source.ip().to_canonical();
     let prefix = |profile: &Profile| {
         profile.sources.iter().filter(|net| net.contains(&ip)).map(ipnet::IpNet::prefix_len).max()
     };
@@ -59,38 +83,47 @@ pub fn identify<'a>(
         profiles.iter().filter_map(|profile| Some((prefix(profile)?, profile))).collect();
     // Longest prefix first; a stable sort keeps the order of the file among equals, which differ by TLS name.
     here.sort_by_key(|(prefix, _)| std::cmp::Reverse(*prefix));
-    let Some((_, nearest)) = here.first() else {
-        return Err(Unknown::Source(ip));
-    };
-    let fits = |profile: &Profile| {
-        profile.tls_names.is_empty()
-            || tls_name
-                .is_some_and(|name| profile.tls_names.iter().any(|pattern| matches_name(pattern, name)))
-    };
     // A wider network's trunk never answers for an address that a narrower one claims: only equals are alternatives.
     let longest = here.first().map_or(0, |(prefix, _)| *prefix);
-    if let Some((_, profile)) = here.iter().find(|(prefix, profile)| *prefix == longest && fits(profile)) {
-        return Ok(profile);
+    let mut nearest = None;
+    for (_, profile) in here.iter().filter(|(prefix, _)| *prefix == longest) {
+        match proven(profile, ip, origin) {
+            Ok(()) => return Ok(profile),
+            Err(why) => {
+                nearest.get_or_insert(why);
+            }
+        }
     }
-    let trunk = nearest.id.clone();
-    Err(match tls_name {
-        None => Unknown::NoTlsName { source_ip: ip, trunk },
-        Some(name) => Unknown::TlsName { source_ip: ip, trunk, found: name.chars().take(253).collect() },
-    })
+    Err(nearest.unwrap_or(Unknown::Source(ip)))
 }
 
-/// RFC 2818 section 3.1 (RFC 6125): case does not matter, `*` stands for exactly the leftmost label.
-fn matches_name(pattern: &str, name: &str) -> bool {
-    match pattern.strip_prefix("*.") {
-        None => pattern.eq_ignore_ascii_case(name),
-        Some(parent) => name
-            .split_once('.')
-            .is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(parent)),
+/// Whether what the origin proved is what this trunk has to prove.
+pub(crate) fn proven(profile: &Profile, source_ip: IpAddr, origin: &Origin<'_>) -> Result<(), Unknown> {
+    let trunk = profile.id.clone();
+    if origin.transport != Transport::Tls {
+        return if profile.tls.only { Err(Unknown::NoTls { source_ip, trunk }) } else { Ok(()) };
     }
+    if !profile.tls.require_certificate {
+        return Ok(());
+    }
+    let Some(peer) = origin.peer else {
+        return Err(Unknown::NoCertificate { source_ip, trunk });
+    };
+    if !peer.vouched_by.contains(&profile.tls.roots) {
+        return Err(Unknown::Roots { source_ip, trunk, subject: peer.subject.clone() });
+    }
+    // A trunk without a TLS peer and without `tls_names` has no name to prove: its roots are all there is.
+    if profile.tls_names.is_empty() || peer.has_name(&profile.tls_names) {
+        return Ok(());
+    }
+    Err(Unknown::TlsName { source_ip, trunk, found: peer.names.join(" ").chars().take(253).collect() })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+    use std::time::UNIX_EPOCH;
+
     use super::*;
     use crate::testing::trunks;
 
@@ -129,10 +162,26 @@ sources = ["52.112.0.0/14"]
 tls_names = ["*.gov.example"]
 "#;
 
-    fn who(source: &str, tls_name: Option<&str>) -> Result<String, Unknown> {
-        let trunks = trunks(TRUNKS).unwrap();
+    fn certificate(names: &[&str], roots: Option<&str>) -> TlsPeer {
+        TlsPeer {
+            names: names.iter().map(|name| name.to_string()).collect(),
+            subject: "CN=somebody".to_owned(),
+            not_after: UNIX_EPOCH,
+            vouched_by: vec![roots.map(PathBuf::from)],
+        }
+    }
+
+    fn ask(text: &str, source: &str, transport: Transport, peer: Option<&TlsPeer>) -> Result<String, Unknown> {
+        let trunks = trunks(text).unwrap();
         let source = SocketAddr::new(source.parse().unwrap(), 5060);
-        trunks.identify(source, tls_name).map(|profile| profile.id.to_string())
+        trunks.identify(&Origin { source, transport, peer }).map(|profile| profile.id.to_string())
+    }
+
+    /// By UDP without a name, by TLS with one.
+    fn who(source: &str, tls_name: Option<&str>) -> Result<String, Unknown> {
+        let peer = tls_name.map(|name| certificate(&["first.example", name], None));
+        let transport = if peer.is_some() { Transport::Tls } else { Transport::Udp };
+        ask(TRUNKS, source, transport, peer.as_ref())
     }
 
     #[test]
@@ -158,6 +207,8 @@ tls_names = ["*.gov.example"]
             ("sip.pstnhub.microsoft.com", Some("teams-a")),
             ("SIP.PSTNHUB.MICROSOFT.COM", Some("teams-a")),
             ("one.gov.example", Some("teams-b")),
+            ("*.gov.example", Some("teams-b")),
+            ("*.pstnhub.microsoft.com", Some("teams-a")),
             ("one.two.gov.example", None),
             ("gov.example", None),
             (".gov.example", None),
@@ -177,13 +228,63 @@ tls_names = ["*.gov.example"]
     fn a_refusal_is_403_and_says_what_to_add() {
         let cases = [
             (who("203.0.113.1", None), "add it to `sources`"),
-            (who("52.113.0.1", None), "must show a TLS name"),
-            (who("52.113.0.1", Some("other.example")), "not in `tls_names`"),
+            (who("52.113.0.1", None), "it came without"),
+            (who("52.113.0.1", Some("other.example")), "none of which is in `tls_names`"),
+            (ask(TRUNKS, "52.113.0.1", Transport::Tls, None), "must show a certificate"),
         ];
         for (refused, advice) in cases {
             let refused = refused.unwrap_err();
             assert_eq!(refused.status(), 403);
             assert!(refused.to_string().contains(advice), "{refused}");
         }
+    }
+
+    const TLS: &str = r#"
+[[trunk]]
+id = "acme"
+kind = "operator"
+peers = [{ address = "203.0.113.10", transport = "tls", host = "sbc.acme.example" }]
+tls = { roots = "acme.pem" }
+
+[[trunk]]
+id = "mixed"
+kind = "operator"
+peers = [
+  { address = "203.0.113.20", transport = "tls", host = "sbc.mixed.example" },
+  { address = "203.0.113.20", transport = "udp" },
+]
+
+[[trunk]]
+id = "bare"
+kind = "operator"
+peers = [{ address = "203.0.113.30", transport = "tls", host = "sbc.bare.example" }]
+tls = { require_certificate = false }
+"#;
+
+    #[test]
+    fn a_trunk_that_is_called_over_tls_is_nobody_over_anything_else() {
+        for transport in [Transport::Udp, Transport::Tcp] {
+            assert!(matches!(ask(TLS, "203.0.113.10", transport, None), Err(Unknown::NoTls { .. })));
+            assert!(matches!(ask(TLS, "203.0.113.30", transport, None), Err(Unknown::NoTls { .. })));
+            assert_eq!(ask(TLS, "203.0.113.20", transport, None).as_deref(), Ok("mixed"));
+        }
+    }
+
+    #[test]
+    fn over_tls_a_trunk_proves_the_name_that_it_is_called_by() {
+        let over_tls = |source, peer| ask(TLS, source, Transport::Tls, peer);
+        let acme = certificate(&["sbc.acme.example"], Some("acme.pem"));
+        assert_eq!(over_tls("203.0.113.10", Some(&acme)).as_deref(), Ok("acme"));
+        let other = certificate(&["sbc.mixed.example"], Some("acme.pem"));
+        assert!(matches!(over_tls("203.0.113.10", Some(&other)), Err(Unknown::TlsName { .. })));
+        assert!(matches!(over_tls("203.0.113.20", None), Err(Unknown::NoCertificate { .. })));
+        assert_eq!(over_tls("203.0.113.30", None).as_deref(), Ok("bare"), "it need not show one");
+    }
+
+    #[test]
+    fn a_right_name_under_another_trunks_roots_is_refused() {
+        let acme = certificate(&["sbc.acme.example"], None);
+        let refused = ask(TLS, "203.0.113.10", Transport::Tls, Some(&acme));
+        assert!(matches!(refused, Err(Unknown::Roots { .. })), "{refused:?}");
     }
 }

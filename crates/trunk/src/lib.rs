@@ -24,6 +24,7 @@ mod shape;
 mod source;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod trunks;
 
 pub use admission::{Admission, Limit, LimitCause};
@@ -31,7 +32,7 @@ pub use dial_in::{Caller, DialIn, Refusal, dial_in};
 pub use dialogs::{ReliableName, SessionTimerName};
 pub use failover::{Failure, Next, judge};
 pub use health::{Change, Monitor, PeerKey, PingOutcome, SendOptions, State, TimerReason};
-pub use identify::{Unknown, identify};
+pub use identify::{Origin, Unknown, identify};
 pub use numbers::{NumberFormat, NumberPlan};
 pub use profile::{
     AcceptedCodes, CalledFrom, Kind, MediaSource, Options, OpusSettings, Peer, Profile, Transport,
@@ -41,4 +42,5 @@ pub use source::{
     CodeSource, CodecName, CredentialsSource, OpusSource, PeerSource, ProfileError, ProfileSource, SrtpName,
     SuiteName,
 };
+pub use tls::{TlsPeer, TlsSettings, TlsSource, TlsTarget, matches_name};
 pub use trunks::Trunks;

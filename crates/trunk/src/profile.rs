@@ -15,6 +15,7 @@ use sip::sdp::{Capabilities, Codec, OpusParameters, Srtp, Suite};
 use sip::{Credentials, Host, Terms};
 
 use crate::numbers::NumberPlan;
+use crate::tls::TlsSettings;
 
 /// The dialect a peer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -157,9 +158,11 @@ pub struct Profile {
     pub peers: Vec<Peer>,
     /// The networks its requests come from.
     pub sources: Vec<IpNet>,
-    /// Names of its TLS certificate, lower case; `*.` stands for one label. Not empty: a connection without one of
-    /// these names is not this trunk.
+    /// Names of its TLS certificates, lower case; `*.` stands for one label. A TLS connection without one of these names is
+    /// not this trunk.
     pub tls_names: Vec<String>,
+    /// Certificates towards this trunk, and what is expected of its own.
+    pub tls: TlsSettings,
     /// Audio codecs, in order of preference; at least one.
     pub codecs: Vec<Codec>,
     /// How Opus is spoken, where it is one of them.

@@ -16,6 +16,7 @@ use crate::check::{self, Check};
 use crate::dialogs::{self, ReliableName, SessionTimerName};
 use crate::numbers::NumberFormat;
 use crate::profile::{CalledFrom, Kind, MediaSource, Options, Profile, Transport};
+use crate::tls::TlsSource;
 use crate::{microsoft, operator};
 
 /// One `[[trunk]]` table. Every key but `id`, `kind` and `peers` has a default; an unknown key is refused.
@@ -35,6 +36,7 @@ pub struct ProfileSource {
     pub sources: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default)]
     pub tls_names: Vec<Spanned<String>>,
+    pub tls: Option<TlsSource>,
     pub codecs: Option<Spanned<Vec<CodecName>>>,
     pub opus: Option<OpusSource>,
     pub audio_level: Option<bool>,
@@ -207,6 +209,7 @@ impl ProfileSource {
             Kind::Microsoft => &microsoft::DEFAULTS,
         };
         let peers = check.peers(&self.peers, defaults.transport);
+        let tls = check.tls(self, &peers);
         let profile = Profile {
             id: check.id(&self.id),
             kind: self.kind,
@@ -214,8 +217,9 @@ impl ProfileSource {
             enabled: self.enabled.unwrap_or(true),
             fqdn: check.host_name("fqdn", self.fqdn.as_ref()),
             sources: check.sources(self.sources.as_ref(), &peers),
+            tls_names: check.tls_names(self, &tls, &peers),
+            tls,
             peers,
-            tls_names: self.tls_names.iter().filter_map(|name| check.tls_name(name)).collect(),
             codecs: check.codecs(self.codecs.as_ref(), defaults.codecs),
             opus: check.opus(self.opus.as_ref()),
             audio_level: self.audio_level.unwrap_or(defaults.audio_level),
@@ -347,6 +351,7 @@ peers = [
 ]
 sources = ["203.0.113.0/28", "198.51.100.7"]
 tls_names = ["SBC.acme.example", "*.acme.example"]
+tls = { certificate = "our.pem", key = "our.key", roots = "system", server_name = "Edge.acme.example" }
 codecs = ["opus", "g722", "pcma", "pcmu", "pcma"]
 opus = { bitrate = 24000, complexity = 10, fec = false, dtx = true, max_rate = 16000 }
 audio_level = false
@@ -387,6 +392,10 @@ credentials = { username = "u", password = "secret", realm = "acme.example" }
         assert_eq!(profile.peers.len(), 2);
         assert_eq!(profile.sources.len(), 2);
         assert_eq!(profile.tls_names, ["sbc.acme.example", "*.acme.example"]);
+        assert_eq!(profile.tls.identity, Some(("our.pem".into(), "our.key".into())));
+        assert_eq!(profile.tls.roots, Some("system".into()));
+        assert_eq!(profile.tls.server_name.as_deref(), Some("edge.acme.example"));
+        assert!(profile.tls.require_certificate && profile.tls.only);
         assert_eq!(profile.codecs, [Codec::Opus, Codec::G722, Codec::Pcma, Codec::Pcmu]);
         let opus = OpusSettings { bitrate: 24_000, complexity: 10, fec: false, dtx: true, max_rate: 16_000 };
         assert_eq!(profile.opus, opus);

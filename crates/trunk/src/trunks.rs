@@ -9,9 +9,10 @@ use sip::sdp::Srtp;
 use toml::Spanned;
 
 use crate::health::PeerKey;
-use crate::identify::{Unknown, identify};
+use crate::identify::{Origin, Unknown, identify, proven};
 use crate::profile::{Peer, Profile, Transport};
 use crate::source::{ProfileError, ProfileSource};
+use crate::tls::{TlsTarget, contradiction, matches_name};
 
 /// The profiles, by name and by source.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,7 @@ impl Trunks {
                 Ok(profile) => {
                     for (other, place) in profiles.iter().zip(&written) {
                         errors.extend(conflict(source, &profile, place, other));
+                        errors.extend(two_certificates(source, &profile, other));
                     }
                     profiles.push(profile);
                     written.push(source);
@@ -72,18 +74,22 @@ impl Trunks {
         errors
     }
 
-    /// Refuses SRTP whose keys could be read on the way: they stand in SDP (RFC 4568 section 7.1.1), and SIP has no TLS yet.
-    /// So all of a trunk with `srtp`, its peers, its sources and every listener of ours, must be on loopback. Tables that do
-    /// not build are left to [`Trunks::build`].
+    /// Refuses SRTP whose keys could be read on the way: they stand in SDP, so SIP must be encrypted (RFC 4568 section 7.1.1).
+    /// A trunk with `srtp` has TLS peers only, and then whatever comes in its name without TLS is refused ([`identify`]);
+    /// or, for tests, its peers, its sources and every listener of ours are on loopback. Tables that do not build are left to
+    /// [`Trunks::build`].
     pub fn keys_in_clear(sources: &[Spanned<ProfileSource>], listeners: &[SocketAddr]) -> Vec<ProfileError> {
         let mut errors = Vec::new();
         for table in sources.iter().map(Spanned::get_ref) {
             let (Some(written), Ok(profile)) = (&table.srtp, table.build()) else { continue };
+            if profile.srtp == Srtp::Off || profile.peers.iter().all(|peer| peer.transport == Transport::Tls) {
+                continue;
+            }
             let peers = profile.peers.iter().map(|peer| ("the peer", IpNet::from(peer.address.ip())));
             let networks = profile.sources.iter().map(|&net| ("the source", net));
             let listeners = listeners.iter().map(|own| ("the listener", IpNet::from(own.ip())));
             let outside = peers.chain(networks).chain(listeners).find(|(_, net)| !is_loopback(*net));
-            if let (Some((what, net)), true) = (outside, profile.srtp != Srtp::Off) {
+            if let Some((what, net)) = outside {
                 let place = if net.prefix_len() == net.max_prefix_len() {
                     net.addr().to_string()
                 } else {
@@ -93,9 +99,8 @@ impl Trunks {
                     span: Some(written.span()),
                     key: format!("trunk.{}.srtp", profile.id),
                     found: format!("{:?} while {what} {place} is not on loopback", written.get_ref().as_str()),
-                    expected: "\"off\": the keys would cross the network in clear SIP, which has no TLS here yet; until \
-                               then only a trunk whose peers and sources, and our sip.listen, are all in 127.0.0.0/8 or \
-                               ::1 may have SRTP"
+                    expected: "transport = \"tls\" for all of its `peers`, or srtp = \"off\": the keys stand in SDP, and without \
+                               TLS they cross the network in clear (on loopback alone, as in tests, they may)"
                         .to_owned(),
                 });
             }
@@ -128,16 +133,56 @@ impl Trunks {
     /// Whether any trunk lists this address, as a peer's or as a source. It may still have to show a TLS name: this says
     /// who gets more patience, [`Trunks::identify`] says who somebody is.
     pub fn lists(&self, address: IpAddr) -> bool {
+        self.at(address).next().is_some()
+    }
+
+    /// Who sent a request: see [`identify`].
+    pub fn identify(&self, origin: &Origin<'_>) -> Result<&Profile, Unknown> {
+        identify(&self.profiles, origin)
+    }
+
+    /// Whether a message may come from a trunk: as a request of its own ([`Trunks::identify`]), or as an answer from an address
+    /// where our requests go.
+    pub fn knows(&self, origin: &Origin<'_>) -> bool {
+        let ip = origin.source.ip().to_canonical();
+        let called = |profile: &Profile| profile.peers.iter().any(|peer| peer.address.ip().to_canonical() == ip);
+        self.identify(origin).is_ok()
+            || self.profiles.iter().any(|profile| called(profile) && proven(profile, ip, origin).is_ok())
+    }
+
+    /// The trunks that a TLS connection from or to this address could be, in the order of the file.
+    pub fn at(&self, address: IpAddr) -> impl Iterator<Item = &Profile> {
         let address = address.to_canonical();
-        self.profiles().iter().any(|profile| {
+        self.profiles.iter().filter(move |profile| {
             profile.sources.iter().any(|net| net.contains(&address))
                 || profile.peers.iter().any(|peer| peer.address.ip().to_canonical() == address)
         })
     }
 
-    /// Who sent a request: see [`identify`].
-    pub fn identify(&self, source: SocketAddr, tls_name: Option<&str>) -> Result<&Profile, Unknown> {
-        identify(&self.profiles, source, tls_name)
+    /// Where somebody at this address is reached over this transport when the connection that he opened is gone: at the peer
+    /// with his address, else at the first of his trunk.
+    pub fn home(&self, transport: Transport, remote: SocketAddr) -> Option<SocketAddr> {
+        let ip = remote.ip().to_canonical();
+        let peers = || self.at(remote.ip()).flat_map(|profile| &profile.peers).filter(|peer| peer.transport == transport);
+        let same = peers().find(|peer| peer.address.ip().to_canonical() == ip);
+        same.or_else(|| peers().next()).map(|peer| peer.address)
+    }
+
+    /// How a TLS connection to this address is made; `None` when no trunk could be there.
+    pub fn tls_target(&self, remote: SocketAddr) -> Option<TlsTarget> {
+        let peer = |profile: &Profile| {
+            let peer = profile.peers.iter().find(|peer| {
+                peer.transport == Transport::Tls
+                    && peer.address.port() == remote.port()
+                    && peer.address.ip().to_canonical() == remote.ip().to_canonical()
+            })?;
+            Some(profile.tls_target(peer))
+        };
+        let speaks = |profile: &&Profile| profile.peers.iter().any(|peer| peer.transport == Transport::Tls);
+        self.profiles
+            .iter()
+            .find_map(peer)
+            .or_else(|| self.at(remote.ip()).find(speaks).map(Profile::tls_target_elsewhere))
     }
 }
 
@@ -164,9 +209,12 @@ fn conflict(
         });
     }
     let shared = profile.sources.iter().find(|net| other.sources.contains(net))?;
-    let told_apart = !profile.tls_names.is_empty()
-        && !other.tls_names.is_empty()
-        && !profile.tls_names.iter().any(|name| other.tls_names.contains(name));
+    let named = |profile: &Profile| {
+        profile.tls.only && profile.tls.require_certificate && !profile.tls_names.is_empty()
+    };
+    let told_apart = named(profile)
+        && named(other)
+        && !profile.tls_names.iter().any(|name| other.tls_names.iter().any(|other| matches_name(name, other)));
     if told_apart {
         return None;
     }
@@ -175,6 +223,21 @@ fn conflict(
         key: format!("trunk.{}.sources", profile.id),
         found: format!("{shared}, which trunk {first} has too"),
         expected: "each source network in one trunk, or different tls_names in both".to_owned(),
+    })
+}
+
+/// What makes the TLS connections of two trunks indistinguishable.
+fn two_certificates(
+    source: &Spanned<ProfileSource>,
+    profile: &Profile,
+    other: &Profile,
+) -> Option<ProfileError> {
+    let address = contradiction(profile, other)?;
+    Some(ProfileError {
+        span: Some(source.get_ref().peers.span()),
+        key: format!("trunk.{}.peers", profile.id),
+        found: format!("{address} over tls, which trunk {} calls with another `tls` or `host`", other.id),
+        expected: "the same `tls` and the same `host` in both: they share its connections".to_owned(),
     })
 }
 
@@ -291,6 +354,14 @@ mod tests {
             ("127.0.0.2", "", "mandatory", &here, None),
             ("::1", "sources = [\"127.0.0.0/8\", \"::1\"]", "optional", &here, None),
             ("203.0.113.10", "", "off", &all, None),
+            ("203.0.113.10\", transport = \"tls", "sources = [\"203.0.113.0/28\"]", "mandatory", &all, None),
+            (
+                "203.0.113.10\", transport = \"tls\" }, { address = \"203.0.113.10",
+                "",
+                "mandatory",
+                &all,
+                Some("the peer 203.0.113.10"),
+            ),
             ("203.0.113.10", "sources = [\"127.0.0.1\"]", "optional", &here, Some("the peer 203.0.113.10")),
             (
                 "127.0.0.2",
@@ -329,5 +400,48 @@ mod tests {
         ] {
             assert_eq!(trunks.lists(address.parse().unwrap()), listed, "{address}");
         }
+    }
+
+    #[test]
+    fn who_is_reached_over_tls_is_a_peer_or_somewhere_else_in_his_trunk() {
+        let trunks = trunks(&format!("{OPERATOR}{MICROSOFT}")).unwrap();
+        let target = |address: &str| trunks.tls_target(address.parse().unwrap());
+        let gateway = target("52.114.75.24:5061").expect("a peer");
+        assert_eq!(gateway.asked_for.as_deref(), Some("sip.pstnhub.microsoft.com"));
+        let elsewhere = target("52.113.1.1:5061").expect("an address of the trunk");
+        assert_eq!((elsewhere.names, elsewhere.asked_for.is_some()), (gateway.names, true));
+        assert_eq!(target("203.0.113.10:5061"), None, "a trunk that does not speak TLS");
+        assert_eq!(target("198.51.100.1:5061"), None, "nobody's address");
+    }
+
+    #[test]
+    fn who_had_connected_to_us_is_reached_at_the_peer_of_his_address_or_of_his_trunk() {
+        let trunks = trunks(MICROSOFT).unwrap();
+        let home = |address: &str| trunks.home(Transport::Tls, address.parse().unwrap());
+        let gateway = "52.114.75.24:5061".parse().ok();
+        assert_eq!(home("52.114.75.24:40000"), gateway);
+        assert_eq!(home("52.113.1.1:40000"), gateway);
+        assert_eq!(home("198.51.100.1:40000"), None);
+        assert_eq!(trunks.home(Transport::Tcp, "52.114.75.24:40000".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn an_answer_is_known_by_where_it_comes_from_and_by_its_certificate() {
+        let separate = MICROSOFT.replace("sources = [\"52.112.0.0/14\", \"52.122.0.0/15\"]", "sources = [\"192.0.2.1\"]");
+        let trunks = trunks(&separate).unwrap();
+        let peer = |name: &str| crate::TlsPeer {
+            names: vec![name.to_owned()],
+            subject: String::new(),
+            not_after: std::time::UNIX_EPOCH,
+            vouched_by: vec![None],
+        };
+        let knows = |source: &str, transport, peer: Option<&crate::TlsPeer>| {
+            trunks.knows(&Origin { source: source.parse().unwrap(), transport, peer })
+        };
+        let gateway = peer("sip.pstnhub.microsoft.com");
+        assert!(knows("52.114.75.24:5061", Transport::Tls, Some(&gateway)));
+        assert!(!knows("52.114.75.24:5061", Transport::Tls, Some(&peer("evil.example"))));
+        assert!(!knows("52.114.75.24:5060", Transport::Udp, None), "forged");
+        assert!(!knows("52.114.75.25:5061", Transport::Tls, Some(&gateway)), "not its address");
     }
 }

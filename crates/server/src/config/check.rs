@@ -37,8 +37,10 @@ impl<'a> Check<'a> {
         let token = self.token(document.http.token_file.as_deref());
         let bridge = self.bridge(&document);
         let trunks = self.trunks(&document.trunk, &listeners);
+        let trunks = trunks.map(Arc::new);
+        let tls = self.tls(&document, &listeners, trunks.as_ref());
         let tables = document.take_tables();
-        let (table, directory) = self.tables(tables, trunks.as_ref(), bridge.as_ref());
+        let (table, directory) = self.tables(tables, trunks.as_deref(), bridge.as_ref());
         let usage = &document.usage;
         let group = self.within("usage.group_milliseconds", &usage.group_milliseconds, 0..=1000);
         let megabytes = self.within("usage.file_megabytes", &usage.file_megabytes, 0..=1_000_000);
@@ -72,13 +74,14 @@ impl<'a> Check<'a> {
             bridge,
             confirm_dial_out: document.attendant.confirm_dial_out,
             drain_deadline: (drain > 0).then(|| Duration::from_secs(drain)),
-            trunks: Arc::new(trunks),
+            tls,
+            trunks,
             table: Arc::new(table),
             directory: Arc::new(directory),
         })
     }
 
-    fn problem(&mut self, span: std::ops::Range<usize>, key: &str, found: String, expected: &str) {
+    pub(super) fn problem(&mut self, span: std::ops::Range<usize>, key: &str, found: String, expected: &str) {
         // A default has no place in the file.
         let span = (span.end > span.start).then_some(span);
         self.problems.push(Problem::at_span(self.path, self.text, span, key, found, expected));
@@ -121,6 +124,7 @@ impl<'a> Check<'a> {
                 let transport = match scheme {
                     "udp" => sip::Transport::Udp,
                     "tcp" => sip::Transport::Tcp,
+                    "tls" => sip::Transport::Tls,
                     _ => return None,
                 };
                 address.parse().ok().map(|address| Listener { transport, address })
@@ -131,7 +135,7 @@ impl<'a> Check<'a> {
                     text.span(),
                     "sip.listen",
                     format!("`{written}` is not a listener"),
-                    "udp://ADDRESS:PORT or tcp://ADDRESS:PORT",
+                    "udp://ADDRESS:PORT, tcp://ADDRESS:PORT or tls://ADDRESS:PORT",
                 ),
             }
         }
@@ -348,9 +352,14 @@ impl<'a> Check<'a> {
         self.problems.push(Problem::at_span(self.path, self.text, span, key, found, expected));
     }
 
+    /// The folder of the file.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
     /// A path of the file, relative to the file's folder.
     fn resolve(&self, path: &Path) -> PathBuf {
-        self.path.parent().unwrap_or(Path::new("")).join(path)
+        self.folder().join(path)
     }
 }
 

@@ -108,14 +108,33 @@ pub enum LogFormat {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sip {
-    /// Listeners, `udp://ADDRESS:PORT` or `tcp://ADDRESS:PORT`.
+    /// Listeners, `udp://ADDRESS:PORT`, `tcp://ADDRESS:PORT` or `tls://ADDRESS:PORT`.
     pub listen: Vec<Spanned<String>>,
     /// The host that peers reach us at, in Contact and Via; default: the listener's address.
     pub advertise: Option<Spanned<String>>,
     /// `User-Agent` and `Server`.
     pub user_agent: String,
-    /// How many TCP connections one address may hold open.
+    /// How many TCP and TLS connections one address may hold open.
     pub tcp_connections_per_address: Spanned<usize>,
+    /// Certificates, needed where `listen` has a `tls://`.
+    pub tls: Option<SipTls>,
+}
+
+/// `tls` of `[sip]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SipTls {
+    /// Our certificate with its chain: PEM.
+    pub certificate: Spanned<PathBuf>,
+    /// The key of `certificate`: PEM.
+    pub key: Spanned<PathBuf>,
+    /// Who has issued the certificates of our peers: PEM, or `system`.
+    #[serde(default = "system")]
+    pub roots: Spanned<PathBuf>,
+}
+
+fn system() -> Spanned<PathBuf> {
+    Spanned::new(0..0, PathBuf::from("system"))
 }
 
 impl Default for Sip {
@@ -126,6 +145,7 @@ impl Default for Sip {
             advertise: None,
             user_agent: format!("partyline/{}", env!("CARGO_PKG_VERSION")),
             tcp_connections_per_address: Spanned::new(0..0, 50),
+            tls: None,
         }
     }
 }

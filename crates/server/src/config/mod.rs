@@ -3,6 +3,7 @@
 mod check;
 mod document;
 mod problem;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::control::LoadLimits;
 use crate::media::realtime::Scheduling;
 use crate::sip_io::Listener;
 use crate::spool::SpoolOptions;
+use crate::tls::Tls;
 
 /// A configuration that cannot be wrong.
 pub struct Config {
@@ -30,8 +32,10 @@ pub struct Config {
     pub advertise: Option<sip::Host>,
     /// `User-Agent` and `Server`.
     pub user_agent: String,
-    /// TCP connections one address may hold.
+    /// TCP and TLS connections one address may hold.
     pub tcp_connections_per_address: usize,
+    /// The certificates, where SIP is spoken over TLS.
+    pub tls: Option<Arc<Tls>>,
     /// Everything about media.
     pub media: Media,
     /// The HTTP port.
@@ -135,6 +139,15 @@ pub(crate) fn sip_transport(transport: trunk::Transport) -> sip::Transport {
     }
 }
 
+/// The signalling engine's word for a transport in the trunk layer's.
+pub(crate) fn trunk_transport(transport: sip::Transport) -> trunk::Transport {
+    match transport {
+        sip::Transport::Udp => trunk::Transport::Udp,
+        sip::Transport::Tcp => trunk::Transport::Tcp,
+        sip::Transport::Tls => trunk::Transport::Tls,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,10 +187,10 @@ mod tests {
 
     #[test]
     fn every_problem_of_a_file_is_said_at_once_in_file_order() {
-        let text = "[sip]\nlisten = [\"tls://127.0.0.1:5061\"]\n[media]\nports = \"9-8\"\n[attendant]\nconference_id_digits = 6\n";
+        let text = "[sip]\nlisten = [\"tls:127.0.0.1:5061\"]\n[media]\nports = \"9-8\"\n[attendant]\nconference_id_digits = 6\n";
         let found = problems(text);
         assert_eq!(found.len(), 3, "{found:#?}");
-        assert!(found[0].starts_with("p.toml:2:11: `sip.listen`: `tls://127.0.0.1:5061` is not a listener"));
+        assert!(found[0].starts_with("p.toml:2:11: `sip.listen`: `tls:127.0.0.1:5061` is not a listener"));
         assert!(found[1].starts_with("p.toml:4:9: `media.ports`"));
         assert!(found[2].starts_with("p.toml:6:24: `attendant.conference_id_digits`: 6; expected 7 to 12"));
     }

@@ -63,7 +63,7 @@ impl<D: Door> Control<D> {
         offer: Option<&Bytes>,
     ) -> Result<(), TurnedAway> {
         let trunks = Arc::clone(&self.trunks);
-        let profile = trunks.identify(flow.remote, None).map_err(|unknown| TurnedAway {
+        let profile = trunks.identify(&self.origin(&flow)).map_err(|unknown| TurnedAway {
             status: unknown.status(),
             why: unknown.to_string(),
             label: "no_trunk",

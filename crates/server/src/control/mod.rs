@@ -30,7 +30,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use routing::TrunkId;
 use sip::{Endpoint, EndpointConfig, Flow, InviteId, OptionsId, Readiness, Transmit};
-use trunk::{Admission, Monitor, Trunks};
+use trunk::{Admission, Monitor, TlsPeer, Trunks};
 
 pub use api::{Ask, Reply};
 pub use load::LoadLimits;
@@ -109,6 +109,8 @@ pub enum Input<Io> {
         flow: Flow,
         /// The message.
         bytes: Bytes,
+        /// Whose certificate was verified on its connection, over TLS.
+        peer: Option<Arc<TlsPeer>>,
     },
     /// Something could not be sent, or a connection ended.
     FlowFailed {
@@ -269,6 +271,8 @@ pub struct Control<D: Door> {
     prompts: Arc<Prompts>,
     metrics: Metrics,
     locals: Locals,
+    /// Whose certificate was verified for the message that is being handled.
+    speaking: Option<Arc<TlsPeer>>,
     /// Boxed: half of the table is empty.
     legs: HashMap<LegId, Box<Leg<D::Io>>>,
     by_invite: HashMap<InviteId, LegId>,
@@ -338,6 +342,7 @@ impl<D: Door> Control<D> {
             prompts: parts.prompts,
             metrics: parts.metrics,
             locals: parts.locals,
+            speaking: None,
             legs: HashMap::new(),
             by_invite: HashMap::new(),
             retiring: HashMap::new(),
@@ -408,7 +413,10 @@ impl<D: Door> Control<D> {
     /// Something happened.
     pub fn handle(&mut self, now: Now, input: Input<D::Io>) {
         match input {
-            Input::Sip { flow, bytes } => self.sip_input(now, flow, bytes),
+            Input::Sip { flow, bytes, peer } => {
+                self.speaking = peer;
+                self.sip_input(now, flow, bytes);
+            }
             Input::FlowFailed { flow, why } => self.endpoint.handle_flow_failed(now.mono, &flow, &why),
             Input::Report(report) => self.handle_report(now, report),
             Input::Load { shard, load } => return self.handle_load(shard, load),
@@ -422,6 +430,7 @@ impl<D: Door> Control<D> {
             }
         }
         self.turn(now);
+        self.speaking = None;
     }
 
     /// The time that [`Control::poll_timeout`] named has come.

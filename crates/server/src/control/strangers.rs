@@ -7,6 +7,7 @@ use bytes::Bytes;
 use sip::{Flow, Framing, Message, Method, Terms, Transmit, Transport};
 
 use super::{Control, Door, Now, Output};
+use crate::config::trunk_transport;
 
 impl<D: Door> Control<D> {
     pub(super) fn sip_input(&mut self, now: Now, flow: Flow, bytes: Bytes) {
@@ -38,15 +39,15 @@ impl<D: Door> Control<D> {
         }
     }
 
-    /// A trunk lists the source, or our own requests go there.
+    /// A trunk lists the source, or our own requests go there; and over TLS it has proven that it is that trunk.
     fn is_peer(&self, flow: &Flow) -> bool {
-        let ip = flow.remote.ip().to_canonical();
-        self.trunks.identify(flow.remote, None).is_ok()
-            || self
-                .trunks
-                .profiles()
-                .iter()
-                .any(|profile| profile.peers.iter().any(|peer| peer.address.ip() == ip))
+        self.trunks.knows(&self.origin(flow))
+    }
+
+    /// How the message that is being handled has reached us.
+    pub(super) fn origin(&self, flow: &Flow) -> trunk::Origin<'_> {
+        let transport = trunk_transport(flow.transport);
+        trunk::Origin { source: flow.remote, transport, peer: self.speaking.as_deref() }
     }
 
     /// What the trunk behind a flow may ask of us.
@@ -57,8 +58,14 @@ impl<D: Door> Control<D> {
 
     fn note_stranger(&mut self, now: Now, flow: &Flow, what: &str) {
         self.metrics.sip_rejected.with_label_values(&["no_trunk"]).inc();
-        if let Some(unsaid) = self.quiet.take(now.mono) {
-            tracing::warn!(peer = %flow.remote, what, unsaid, "SIP from an address that no trunk lists");
+        let Some(unsaid) = self.quiet.take(now.mono) else { return };
+        match self.trunks.identify(&self.origin(flow)) {
+            Ok(_) | Err(trunk::Unknown::Source(_)) => {
+                tracing::warn!(peer = %flow.remote, what, unsaid, "SIP from an address that no trunk lists");
+            }
+            Err(why) => {
+                tracing::warn!(peer = %flow.remote, %why, unsaid, "SIP from a peer that has not proven who it is");
+            }
         }
     }
 }

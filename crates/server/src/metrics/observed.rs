@@ -18,6 +18,8 @@ pub struct Sources {
     pub shards: Vec<Arc<CachePadded<ShardGauges>>>,
     /// SIP messages dropped, as the sockets count them.
     pub sip_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// TLS handshakes that failed, as the sockets count them.
+    pub failed_handshakes: Box<dyn Fn() -> u64 + Send + Sync>,
     /// How long the oldest usage record has waited for the disk.
     pub oldest_record: Box<dyn Fn() -> Duration + Send + Sync>,
 }
@@ -25,7 +27,12 @@ pub struct Sources {
 impl Sources {
     /// Nothing is running.
     pub fn none() -> Self {
-        Self { shards: Vec::new(), sip_dropped: Box::new(|| 0), oldest_record: Box::new(|| Duration::ZERO) }
+        Self {
+            shards: Vec::new(),
+            sip_dropped: Box::new(|| 0),
+            failed_handshakes: Box::new(|| 0),
+            oldest_record: Box::new(|| Duration::ZERO),
+        }
     }
 }
 
@@ -34,9 +41,12 @@ type Read = fn(&Sources) -> f64;
 /// Reads the buckets of a histogram, their bounds in microseconds, and the sum in nanoseconds.
 type ReadBuckets = fn(&Sources) -> (Vec<u64>, &'static [u64], u64);
 
-const COUNTERS: [(&str, &str, Read); 4] = [
+const COUNTERS: [(&str, &str, Read); 5] = [
     ("sip_dropped_total", "SIP messages dropped because control could not keep up.", |sources| {
         (sources.sip_dropped)() as f64
+    }),
+    ("tls_handshakes_failed_total", "TLS handshakes that failed, theirs and ours.", |sources| {
+        (sources.failed_handshakes)() as f64
     }),
     ("mixer_ticks_total", "Ticks done by all media threads.", |sources| sources.sum(|shard| &shard.ticks)),
     ("mixer_deadline_missed_total", "Ticks skipped because a media thread woke too late.", |sources| {

@@ -42,6 +42,10 @@ pub(crate) fn flow_to(next_hop: &Uri, base: &Flow) -> Flow {
         Some(name) if name.eq_ignore_ascii_case("tls") => Transport::Tls,
         _ => base.transport,
     };
+    // What began encrypted stays so, whatever a Contact says: SDP with SRTP keys travels here (RFC 4568 section 7.1.1).
+    if base.transport == Transport::Tls && transport != Transport::Tls {
+        return *base;
+    }
     let Some(ip) = next_hop.host().and_then(crate::wire::Host::ip) else { return *base };
     let port = next_hop.port().unwrap_or(transport.default_port());
     if ip.is_unspecified() || ip.is_multicast() || port == 0 || ip.is_ipv4() != base.local.is_ipv4() {
@@ -118,5 +122,14 @@ mod tests {
         let tcp = base(Transport::Tcp, 7);
         assert_eq!(flow_to(&uri("sip:192.0.2.9:5080"), &tcp), tcp);
         assert_eq!(flow_to(&uri("sip:192.0.2.8"), &tcp).connection, 0);
+    }
+
+    #[test]
+    fn a_dialog_that_began_over_tls_never_leaves_it() {
+        let tls = base(Transport::Tls, 7);
+        for hop in ["sip:192.0.2.8;transport=udp", "sip:192.0.2.8:5060;transport=tcp", "sip:192.0.2.9;transport=UDP"] {
+            assert_eq!(flow_to(&uri(hop), &tls), tls, "{hop}");
+        }
+        assert_eq!(flow_to(&uri("sip:192.0.2.8"), &tls).transport, Transport::Tls);
     }
 }

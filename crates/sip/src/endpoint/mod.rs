@@ -251,10 +251,12 @@ impl Endpoint {
         }
     }
 
-    /// A new Via with a fresh branch; `rport` asks for the answer to come back where the request left (RFC 3581).
+    /// A new Via with a fresh branch; `rport` asks for the answer to come back where the request left (RFC 3581), `alias`
+    /// lets the peer send its own requests over the connection that we opened (RFC 5923 section 5).
     fn new_via(&mut self, flow: &Flow) -> String {
+        let alias = if flow.transport.is_reliable() { ";alias" } else { "" };
         format!(
-            "SIP/2.0/{} {};branch={}{};rport",
+            "SIP/2.0/{} {};branch={}{};rport{alias}",
             flow.transport.via_token(),
             self.host(flow),
             Via::MAGIC_COOKIE,
