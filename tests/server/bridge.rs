@@ -80,7 +80,14 @@ impl House {
             text.replace(from, to)
         });
         let text = words.iter().fold(text, |text, (word, value)| text.replace(word, value));
-        let house = Self { folder, sip: at(ports.sip), tls: at(tls), http: at(ports.http), media: ports.media, exchange };
+        let house = Self {
+            folder,
+            sip: at(ports.sip),
+            tls: at(tls),
+            http: at(ports.http),
+            media: ports.media,
+            exchange,
+        };
         house.write("token", TOKEN);
         house.write("partyline.toml", &text);
         (house, doorbell)

@@ -64,11 +64,7 @@ async fn a_certificate_is_believed_by_its_issuer_its_dates_and_its_names() {
             authority.issue(&Wish { uris: &["sip:sbc.rhein.example"], ..Wish::default() }),
             Some(200),
         ),
-        (
-            "the common name alone",
-            authority.issue(&Wish { common_name: SBC, ..Wish::default() }),
-            Some(200),
-        ),
+        ("the common name alone", authority.issue(&Wish { common_name: SBC, ..Wish::default() }), Some(200)),
         (
             "for servers only, as public authorities issue",
             authority.issue(&Wish { dns: &[SBC], uses: &server_only, ..Wish::default() }),
@@ -153,7 +149,8 @@ async fn openssl(house: &House, arguments: &[&str]) -> String {
     let mut stdin = child.stdin.take().expect("its standard input");
     let _ = stdin.write_all(format!("{options}{last}").as_bytes()).await;
     let _ = stdin.flush().await;
-    let output = timeout(PATIENCE, child.wait_with_output()).await.expect("openssl ends").expect("its output");
+    let output =
+        timeout(PATIENCE, child.wait_with_output()).await.expect("openssl ends").expect("its output");
     drop(stdin);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     format!("{}{}", text(&output.stdout), text(&output.stderr))
@@ -181,7 +178,8 @@ async fn the_bridge_calls_over_tls_shows_its_certificate_and_asks_for_the_name()
     assert!(ack.starts_with("ACK "), "{ack}");
     // RFC 5923: the same connection carries the peer's own requests.
     let body = offer(40_000);
-    let answer = line.ask(&Request { method: "INVITE", call_id: "back", body: &body, ..Request::default() }).await;
+    let answer =
+        line.ask(&Request { method: "INVITE", call_id: "back", body: &body, ..Request::default() }).await;
     assert_eq!(status(&answer.expect("an answer")), 200, "{}", house.log());
 }
 

@@ -145,7 +145,10 @@ impl Line {
     /// The next bytes; or why the connection has ended.
     pub(crate) async fn more(&mut self) -> Result<Vec<u8>, String> {
         let mut buffer = vec![0; 8192];
-        match timeout(PATIENCE, self.stream.read(&mut buffer)).await.expect("bytes from the bridge, or an end") {
+        match timeout(PATIENCE, self.stream.read(&mut buffer))
+            .await
+            .expect("bytes from the bridge, or an end")
+        {
             Ok(0) => Err("closed".to_owned()),
             Ok(length) => Ok(buffer[..length].to_vec()),
             Err(error) => Err(error.to_string()),
@@ -197,9 +200,10 @@ impl Sbc {
 
 /// Whether openssl is here; panics under CI when not.
 pub(crate) fn openssl_is_here() -> bool {
-    let found = std::env::var("PATH").unwrap_or_default().split(':').any(|folder| {
-        std::path::Path::new(folder).join("openssl").exists()
-    });
+    let found = std::env::var("PATH")
+        .unwrap_or_default()
+        .split(':')
+        .any(|folder| std::path::Path::new(folder).join("openssl").exists());
     if !found {
         let advice = "openssl is not installed: run ./x setup, or apt-get install openssl";
         assert!(std::env::var_os("CI").is_none(), "{advice}");

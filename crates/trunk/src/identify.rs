@@ -28,7 +28,9 @@ pub enum Unknown {
     #[error("no trunk lists the source {0}; if it is a peer, add it to `sources` of its [[trunk]]")]
     Source(IpAddr),
     /// The address belongs to a trunk that is spoken with over TLS only.
-    #[error("{source_ip} is trunk {trunk}, which speaks TLS (its `peers` or `tls_names` say so); it came without")]
+    #[error(
+        "{source_ip} is trunk {trunk}, which speaks TLS (its `peers` or `tls_names` say so); it came without"
+    )]
     NoTls {
         /// Where it came from.
         source_ip: IpAddr,
@@ -36,7 +38,9 @@ pub enum Unknown {
         trunk: TrunkId,
     },
     /// It came over TLS, and without a certificate.
-    #[error("{source_ip} is trunk {trunk}, which must show a certificate (see its `tls.require_certificate`)")]
+    #[error(
+        "{source_ip} is trunk {trunk}, which must show a certificate (see its `tls.require_certificate`)"
+    )]
     NoCertificate {
         /// Where it came from.
         source_ip: IpAddr,
@@ -44,7 +48,9 @@ pub enum Unknown {
         trunk: TrunkId,
     },
     /// The address fits, the certificate was not issued by the roots of this trunk.
-    #[error("{source_ip} is trunk {trunk}, but {subject:?} was not issued by the roots of this trunk (`tls.roots`)")]
+    #[error(
+        "{source_ip} is trunk {trunk}, but {subject:?} was not issued by the roots of this trunk (`tls.roots`)"
+    )]
     Roots {
         /// Where it came from.
         source_ip: IpAddr,
@@ -54,7 +60,9 @@ pub enum Unknown {
         subject: String,
     },
     /// The address fits, the certificate does not.
-    #[error("{source_ip} is trunk {trunk}, but its certificate names {found:?}, none of which is in `tls_names`")]
+    #[error(
+        "{source_ip} is trunk {trunk}, but its certificate names {found:?}, none of which is in `tls_names`"
+    )]
     TlsName {
         /// Where it came from.
         source_ip: IpAddr,
@@ -164,14 +172,19 @@ tls_names = ["*.gov.example"]
 
     fn certificate(names: &[&str], roots: Option<&str>) -> TlsPeer {
         TlsPeer {
-            names: names.iter().map(|name| name.to_string()).collect(),
+            names: names.iter().copied().map(str::to_owned).collect(),
             subject: "CN=somebody".to_owned(),
             not_after: UNIX_EPOCH,
             vouched_by: vec![roots.map(PathBuf::from)],
         }
     }
 
-    fn ask(text: &str, source: &str, transport: Transport, peer: Option<&TlsPeer>) -> Result<String, Unknown> {
+    fn ask(
+        text: &str,
+        source: &str,
+        transport: Transport,
+        peer: Option<&TlsPeer>,
+    ) -> Result<String, Unknown> {
         let trunks = trunks(text).unwrap();
         let source = SocketAddr::new(source.parse().unwrap(), 5060);
         trunks.identify(&Origin { source, transport, peer }).map(|profile| profile.id.to_string())

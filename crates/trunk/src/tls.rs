@@ -110,12 +110,7 @@ impl Profile {
     fn target(&self, names: Vec<String>, name: Option<String>) -> TlsTarget {
         let is_one = |name: &String| !name.starts_with("*.") && name.parse::<IpAddr>().is_err();
         let asked_for = name.or_else(|| names.first().cloned()).filter(is_one);
-        TlsTarget {
-            identity: self.tls.identity.clone(),
-            roots: self.tls.roots.clone(),
-            names,
-            asked_for,
-        }
+        TlsTarget { identity: self.tls.identity.clone(), roots: self.tls.roots.clone(), names, asked_for }
     }
 }
 
@@ -170,7 +165,8 @@ impl Check<'_> {
         if !table.tls_names.is_empty() {
             let wanted = table.tls.as_ref().and_then(|tls| tls.require_certificate.as_ref());
             if let Some(wanted) = wanted.filter(|wanted| !wanted.get_ref()) {
-                let expected = "true while tls_names is there, or no tls_names: without a certificate there is no name";
+                let expected =
+                    "true while tls_names is there, or no tls_names: without a certificate there is no name";
                 self.refuse(Some(wanted.span()), "tls.require_certificate", "false", expected);
             }
             return table.tls_names.iter().filter_map(|name| self.tls_name(name)).collect();
@@ -297,10 +293,11 @@ mod tests {
     fn one_address_with_two_sets_of_certificates_is_refused() {
         let second = |lines: &str| {
             let again = tls(lines).replace("\"acme\"", "\"second\"");
-            trunks(&format!("{}{}", tls("sources = [\"192.0.2.1\"]"), again.replace(
-                "[[trunk]]",
-                "[[trunk]]\nsources = [\"192.0.2.2\"]",
-            )))
+            trunks(&format!(
+                "{}{}",
+                tls("sources = [\"192.0.2.1\"]"),
+                again.replace("[[trunk]]", "[[trunk]]\nsources = [\"192.0.2.2\"]",)
+            ))
         };
         assert!(second("").is_ok(), "the same certificates: one connection for both");
         let errors = second("tls = { roots = \"other.pem\" }").expect_err("other roots");

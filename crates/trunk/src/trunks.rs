@@ -82,7 +82,8 @@ impl Trunks {
         let mut errors = Vec::new();
         for table in sources.iter().map(Spanned::get_ref) {
             let (Some(written), Ok(profile)) = (&table.srtp, table.build()) else { continue };
-            if profile.srtp == Srtp::Off || profile.peers.iter().all(|peer| peer.transport == Transport::Tls) {
+            if profile.srtp == Srtp::Off || profile.peers.iter().all(|peer| peer.transport == Transport::Tls)
+            {
                 continue;
             }
             let peers = profile.peers.iter().map(|peer| ("the peer", IpNet::from(peer.address.ip())));
@@ -145,7 +146,8 @@ impl Trunks {
     /// where our requests go.
     pub fn knows(&self, origin: &Origin<'_>) -> bool {
         let ip = origin.source.ip().to_canonical();
-        let called = |profile: &Profile| profile.peers.iter().any(|peer| peer.address.ip().to_canonical() == ip);
+        let called =
+            |profile: &Profile| profile.peers.iter().any(|peer| peer.address.ip().to_canonical() == ip);
         self.identify(origin).is_ok()
             || self.profiles.iter().any(|profile| called(profile) && proven(profile, ip, origin).is_ok())
     }
@@ -163,7 +165,9 @@ impl Trunks {
     /// with his address, else at the first of his trunk.
     pub fn home(&self, transport: Transport, remote: SocketAddr) -> Option<SocketAddr> {
         let ip = remote.ip().to_canonical();
-        let peers = || self.at(remote.ip()).flat_map(|profile| &profile.peers).filter(|peer| peer.transport == transport);
+        let peers = || {
+            self.at(remote.ip()).flat_map(|profile| &profile.peers).filter(|peer| peer.transport == transport)
+        };
         let same = peers().find(|peer| peer.address.ip().to_canonical() == ip);
         same.or_else(|| peers().next()).map(|peer| peer.address)
     }
@@ -214,7 +218,10 @@ fn conflict(
     };
     let told_apart = named(profile)
         && named(other)
-        && !profile.tls_names.iter().any(|name| other.tls_names.iter().any(|other| matches_name(name, other)));
+        && !profile
+            .tls_names
+            .iter()
+            .any(|name| other.tls_names.iter().any(|other| matches_name(name, other)));
     if told_apart {
         return None;
     }
@@ -427,7 +434,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_known_by_where_it_comes_from_and_by_its_certificate() {
-        let separate = MICROSOFT.replace("sources = [\"52.112.0.0/14\", \"52.122.0.0/15\"]", "sources = [\"192.0.2.1\"]");
+        let separate = MICROSOFT
+            .replace("sources = [\"52.112.0.0/14\", \"52.122.0.0/15\"]", "sources = [\"192.0.2.1\"]");
         let trunks = trunks(&separate).unwrap();
         let peer = |name: &str| crate::TlsPeer {
             names: vec![name.to_owned()],

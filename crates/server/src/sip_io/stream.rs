@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nix::sys::socket::{setsockopt, sockopt};
-use sip::framing::{FramerEvent, StreamFramer, alias_port};
 use sip::Flow;
+use sip::framing::{FramerEvent, StreamFramer, alias_port};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;

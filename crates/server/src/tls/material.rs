@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::RootCertStore;
+use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::SignatureScheme;
 use trunk::matches_name;
 
 use super::certificate::peer_of;
@@ -89,10 +89,13 @@ impl ByName {
     }
 }
 
+/// A certificate's file and its key's, as written.
+type Pair = (PathBuf, PathBuf);
+
 /// Everything that was in the files at one moment.
 pub(super) struct Material {
     provider: Arc<CryptoProvider>,
-    identities: Vec<(Option<(PathBuf, PathBuf)>, Arc<Identity>)>,
+    identities: Vec<(Option<Pair>, Arc<Identity>)>,
     roots: Vec<Arc<Roots>>,
 }
 
@@ -130,7 +133,7 @@ impl Material {
     }
 
     /// The certificate that the configuration names so.
-    pub(super) fn identity(&self, written: Option<&(PathBuf, PathBuf)>) -> Option<Arc<Identity>> {
+    pub(super) fn identity(&self, written: Option<&Pair>) -> Option<Arc<Identity>> {
         let found = self.identities.iter().find(|(known, _)| known.as_ref() == written);
         found.map(|(_, identity)| Arc::clone(identity))
     }
@@ -159,7 +162,8 @@ impl Identity {
         key: &Path,
         provider: &CryptoProvider,
     ) -> Result<Self, (&'static str, String, &'static str)> {
-        const CHAIN: &str = "a PEM file with our certificate first and those of its issuers after it, without the root";
+        const CHAIN: &str =
+            "a PEM file with our certificate first and those of its issuers after it, without the root";
         const KEY: &str = "a PEM file with the key of the certificate, not encrypted";
         let chain = read_certificates(certificate)
             .map_err(|why| ("certificate", format!("{}: {why}", certificate.display()), CHAIN))?;

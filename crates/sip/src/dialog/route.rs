@@ -127,7 +127,9 @@ mod tests {
     #[test]
     fn a_dialog_that_began_over_tls_never_leaves_it() {
         let tls = base(Transport::Tls, 7);
-        for hop in ["sip:192.0.2.8;transport=udp", "sip:192.0.2.8:5060;transport=tcp", "sip:192.0.2.9;transport=UDP"] {
+        for hop in
+            ["sip:192.0.2.8;transport=udp", "sip:192.0.2.8:5060;transport=tcp", "sip:192.0.2.9;transport=UDP"]
+        {
             assert_eq!(flow_to(&uri(hop), &tls), tls, "{hop}");
         }
         assert_eq!(flow_to(&uri("sip:192.0.2.8"), &tls).transport, Transport::Tls);
