@@ -301,7 +301,7 @@ mod tests {
         };
         assert_eq!(problems(&trunk("127.0.0.2")), Vec::<String>::new());
         let found = problems(&trunk("192.0.2.10"));
-        let begin = "p.toml:7:8: `trunk.acme.srtp`: \"mandatory\" while the peer 192.0.2.10 is not on loopback; expected \"off\"";
+        let begin = "p.toml:7:8: `trunk.acme.srtp`: \"mandatory\" while the peer 192.0.2.10 is not on loopback; expected transport = \"tls\"";
         assert!(found.len() == 1 && found[0].starts_with(begin), "{found:#?}");
         let everywhere = trunk("127.0.0.2").replace("udp://127.0.0.1", "udp://192.0.2.9");
         let found = problems(&everywhere);
