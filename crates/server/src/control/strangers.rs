@@ -52,7 +52,7 @@ impl<D: Door> Control<D> {
 
     /// What the trunk behind a flow may ask of us.
     fn terms_for(&self, flow: &Flow) -> Terms {
-        let known = self.trunks.identify(flow.remote, None).ok();
+        let known = self.trunks.identify(&self.origin(flow)).ok();
         known.map_or_else(Terms::default, |profile| profile.terms)
     }
 
