@@ -5,10 +5,10 @@
 //! nobody was left on it, who comes back first brings its own along.
 
 use crate::codec::{Codec, Encoder, MAX_PAYLOAD};
-use crate::gain::bridge;
 use crate::limiter::Limiter;
 use crate::own::{Bench, Own};
 use crate::resample::Resampler;
+use crate::rest::Rest;
 use crate::rtp::MAX_CSRC;
 use crate::sum::Sum;
 use crate::talkers::Talker;
@@ -31,9 +31,9 @@ pub(crate) struct Fanout {
     pcm: Vec<i16>,
     /// The tick that it is of.
     limited: u64,
-    /// The last samples of it at each rate, and whether it goes on there through other filters.
-    last: [[i16; 2]; Rate::ALL.len()],
-    seams: [bool; Rate::ALL.len()],
+    /// What the filters of another rate still held, at the rate of each codec, and the tick in which it is heard.
+    rests: [Option<Box<Rest>>; Rate::ALL.len()],
+    seam: u64,
     /// The same at the other rates, where a codec needs one.
     converted: [Option<Box<Converted>>; Rate::ALL.len()],
     /// There is nothing in it.
@@ -84,24 +84,18 @@ pub(crate) struct Heard<'a> {
 }
 
 impl Converted {
-    /// The mix of a tick, converted once.
-    fn at(&mut self, tick: u64, mix: &[i16], last: &mut [i16; 2], seam: &mut bool) -> &[i16] {
+    /// The mix of a tick, converted once; under it, what other filters held.
+    fn at(&mut self, tick: u64, mix: &[i16], rest: Option<&Rest>) -> &[i16] {
         let pcm = &mut self.pcm[..self.resampler.to().frame()];
         if self.tick != tick {
             self.resampler.frame(mix, pcm);
             self.tick = tick;
-            go_on(last, seam, pcm);
+            if let Some(rest) = rest {
+                rest.add_to(pcm);
+            }
         }
         pcm
     }
-}
-
-/// Where filters have changed, without a step; and remembers the last samples.
-fn go_on(last: &mut [i16; 2], seam: &mut bool, pcm: &mut [i16]) {
-    if std::mem::take(seam) {
-        bridge(*last, pcm);
-    }
-    *last = [pcm[pcm.len() - 2], pcm[pcm.len() - 1]];
 }
 
 /// Contributing sources of a packet.
@@ -143,8 +137,8 @@ impl Fanout {
         Self {
             tick: 1,
             rate,
-            last: [[0; 2]; Rate::ALL.len()],
-            seams: [false; Rate::ALL.len()],
+            rests: [const { None }; Rate::ALL.len()],
+            seam: 0,
             converted: [const { None }; Rate::ALL.len()],
             limiter: Limiter::new(rate),
             pcm: vec![0; rate.frame()],
@@ -185,11 +179,8 @@ impl Fanout {
 
     /// From now on at another rate: what has not left fades out, and the next sum is to fade in. It allocates.
     pub(crate) fn change_rate(&mut self, rate: Rate) {
-        for other in Rate::ALL {
-            let converted = self.converted[other.index()].as_ref();
-            let heard =
-                other == self.rate || converted.is_some_and(|converted| converted.tick == self.limited);
-            self.seams[other.index()] = heard; // elsewhere nothing was heard that would have to go on
+        if self.seam <= self.tick {
+            self.drain();
         }
         self.rate = rate;
         self.limiter.change_rate(rate);
@@ -201,8 +192,25 @@ impl Fanout {
         }
     }
 
+    /// Keeps what the filters hold, at the rate of each codec that was heard in the last tick, for the next one.
+    fn drain(&mut self) {
+        for other in Rate::ALL {
+            let place = other.index();
+            let converted = self.converted[place].as_deref_mut();
+            let tick = converted.as_ref().map_or(self.limited, |converted| converted.tick);
+            if (tick, self.limited) == (self.tick, self.tick) && (converted.is_some() || other == self.rate) {
+                let rest = self.rests[place].get_or_insert_with(|| Box::new(Rest::nothing()));
+                rest.drain(&mut self.limiter.clone(), converted.map(|converted| &mut converted.resampler));
+            } else {
+                self.rests[place].as_deref_mut().into_iter().for_each(Rest::clear);
+            }
+        }
+        self.seam = self.tick + 1;
+    }
+
+    /// Where a rest is to be added, the mix at that rate is a copy: what is converted from it must not hold that.
     fn prepare(&mut self, to: Rate) {
-        if to != self.rate {
+        if to != self.rate || self.rests[to.index()].is_some() {
             self.converted[to.index()].get_or_insert_with(|| {
                 let resampler = Resampler::new(self.rate, to);
                 Box::new(Converted { resampler, pcm: [0; MAX_FRAME], tick: self.limited })
@@ -251,7 +259,9 @@ impl Fanout {
         }
         own.limiter.copy_from(&self.limiter);
         let rate = shared.encoder.codec().rate();
-        own.last = self.last[rate.index()];
+        if self.seam == self.tick {
+            own.share_rest(); // it sits where the filters have changed
+        }
         let converted = self.converted[rate.index()].as_deref();
         match converted {
             Some(converted) => own.converter.clone_from(&converted.resampler),
@@ -296,18 +306,14 @@ impl Fanout {
             self.quiet = sum.is_silent() && self.limiter.is_silent();
             self.limiter.run(sum.samples(), &mut self.pcm);
             self.limited = self.tick;
-            let place = self.rate.index();
-            go_on(&mut self.last[place], &mut self.seams[place], &mut self.pcm);
             self.hushed = if mean_abs(&self.pcm) <= QUIET { self.hushed.saturating_add(1) } else { 0 };
         }
         let shared = &mut self.streams[stream];
         if shared.encoded != self.tick {
             let rate = shared.encoder.codec().rate();
+            let rest = self.rests[rate.index()].as_deref().filter(|_| self.seam == self.tick);
             let pcm = match self.converted[rate.index()].as_deref_mut() {
-                Some(converted) => {
-                    let place = rate.index();
-                    converted.at(self.tick, &self.pcm, &mut self.last[place], &mut self.seams[place])
-                }
+                Some(converted) => converted.at(self.tick, &self.pcm, rest),
                 None => &self.pcm,
             };
             let silent = self.quiet
@@ -335,7 +341,8 @@ impl Fanout {
         csrcs: &'a Csrcs,
         with_level: bool,
     ) -> Heard<'a> {
-        let length = own.encode(&mut self.bench, clip);
+        let rest = self.rests[own.rate().index()].as_deref().filter(|_| self.seam == self.tick);
+        let length = own.encode(&mut self.bench, clip, rest);
         self.encodes += 1;
         let level = with_level.then(|| level(&self.bench.pcm));
         let pcm = own.encoded(&self.bench);

@@ -144,21 +144,6 @@ pub(crate) fn glide(samples: &mut [i16], from: f32, to: f32, over: usize) {
     }
 }
 
-/// Makes `samples` go on from the `last` two before them, where something else begins: the difference in value dies away within
-/// 2 ms. That in slope does so within 0.25 ms: for longer, the steep part of a wave would go on to a peak far above its own.
-pub(crate) fn bridge(last: [i16; 2], samples: &mut [i16]) {
-    let at = |sample: i16| f32::from(sample);
-    let over = samples.len() / 10;
-    let step = at(last[1]) - at(samples[0]);
-    let slope = (at(last[1]) - at(last[0])) - (at(samples[1]) - at(samples[0]));
-    for (n, sample) in samples.iter_mut().take(over).enumerate() {
-        let n = n as f32 + 1.0;
-        let left = |part: f32| (1.0 - n * part / over as f32).max(0.0).powi(2);
-        let moved = at(*sample) + step * left(1.0) + slope * n * left(8.0);
-        *sample = (moved.round_ties_even() as i32).clamp(-CEILING, CEILING) as i16;
-    }
-}
-
 #[expect(clippy::float_cmp, reason = "a gain of exactly 1 is a promise that no sample changes")]
 fn is_unity(gain: f32) -> bool {
     gain == 1.0

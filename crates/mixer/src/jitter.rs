@@ -3,6 +3,7 @@
 mod conceal;
 mod decoders;
 mod delay;
+mod handover;
 mod likeness;
 mod noise;
 mod playout;

@@ -395,12 +395,13 @@ impl Leg {
     /// What it says in this tick, at the rate of its conference.
     pub(crate) fn contribute(&mut self, pcm: &mut [i16], rate: Rate) {
         let (samples, from) = self.incoming.samples();
+        let known = (self.raised.from(), self.raised.to()) == (from, rate);
         if self.now.is_none() {
             pcm.fill(0);
-        } else if from == rate {
-            pcm.copy_from_slice(samples);
+        } else if !known && self.voice.is_heard() {
+            self.raised = self.raised.go_over(from, self.incoming.samples_before(), samples, pcm);
         } else {
-            if (self.raised.from(), self.raised.to()) != (from, rate) || !self.voice.is_heard() {
+            if !known || !self.voice.is_heard() {
                 self.raised = Resampler::new(from, rate); // the first 2 ms of a voice fade in anyway
             }
             self.raised.frame(samples, pcm);

@@ -24,6 +24,7 @@ mod leg;
 mod limiter;
 mod own;
 mod port;
+mod rest;
 mod select;
 mod shard;
 mod sound;

@@ -88,6 +88,12 @@ impl Limiter {
         }
     }
 
+    /// What has not left yet, fading out as it leaves, and silence behind it: 20 ms of it.
+    pub(crate) fn drain(&mut self, out: &mut [i16]) {
+        self.fade_out();
+        self.run(&[0; Rate::Full.frame()][..self.rate.frame()], out);
+    }
+
     /// Takes 20 ms of the sum and gives what leaves 2 ms later.
     ///
     /// # Panics

@@ -1,9 +1,10 @@
 //! A stream of one leg's own, for what nobody else hears: the mix without its own voice, a prompt, a whisper.
 
 use crate::codec::{Codec, Encoder, MAX_PAYLOAD};
-use crate::gain::bridge;
+use crate::gain::glide;
 use crate::limiter::Limiter;
 use crate::resample::Resampler;
+use crate::rest::Rest;
 use crate::sum::Sum;
 use crate::units::{MAX_FRAME, Rate};
 
@@ -38,12 +39,13 @@ pub(crate) struct Own {
     leaving: bool,
     /// What comes next does not continue what was heard before.
     fresh: bool,
-    /// It does so because the conference or its rate has changed: filters begin anew.
-    entered: bool,
+    /// The encoder is new: its stream begins.
+    begins: bool,
+    /// Other filters took the place of those that held this, or of the shared ones: it is heard under what comes next.
+    rest: Option<Box<Rest>>,
+    shares_rest: bool,
     /// It has not been needed since.
     arriving: bool,
-    /// The last samples that were encoded.
-    pub(super) last: [i16; 2],
     /// The kind of sound in the last tick: a clip, or the mix.
     clip: bool,
 }
@@ -86,9 +88,10 @@ impl Own {
             waited: 0,
             leaving: false,
             fresh: false,
-            entered: false,
+            begins: false,
+            rest: None,
+            shares_rest: false,
             arriving: false,
-            last: [0; 2],
             clip: false,
         }
     }
@@ -97,23 +100,29 @@ impl Own {
     pub(crate) fn change_codec(&mut self, codec: Codec) {
         if codec != self.encoder.codec() {
             self.encoder = Encoder::new(codec);
+            // Between the laws of G.711 the sound goes on: neither has a memory.
+            self.begins |= settling(codec) > 0 || self.converter.to() != codec.rate();
         }
     }
 
     /// The leg sits down in a conference of this rate, or that rate changes: what it heard before fades out, what it hears from
     /// now on fades in.
     pub(crate) fn enter(&mut self, rate: Rate) {
-        self.limiter.change_rate(rate);
         let to = self.encoder.codec().rate();
-        if (self.converter.from(), self.converter.to()) != (rate, to) {
+        if (self.limiter.rate(), self.converter.to()) == (rate, to) {
+            self.limiter.fade_out();
+        } else {
+            let rest = self.rest.get_or_insert_with(|| Box::new(Rest::nothing()));
+            if self.converter.to() != to || self.begins {
+                rest.clear();
+            } else if rest.is_empty() {
+                rest.drain(&mut self.limiter, Some(&mut self.converter));
+            }
+            self.limiter.change_rate(rate);
             self.converter = Resampler::new(rate, to);
         }
         self.fresh = true;
-        self.entered = true;
-        self.arriving = true;
-        self.on = true;
-        self.settle = 1 + settling(self.encoder.codec()); // at least the tick that fades
-        self.waited = 0;
+        self.settle();
     }
 
     /// The leg has another codec in the same conference: what it hears goes on through the same filters, where they fit.
@@ -125,17 +134,30 @@ impl Own {
         let to = self.encoder.codec().rate();
         if (self.converter.from(), self.converter.to()) != (rate, to) {
             self.converter = Resampler::new(rate, to);
-            self.entered = true;
         }
+        self.settle();
+    }
+
+    fn settle(&mut self) {
         self.arriving = true;
         self.on = true;
-        self.settle = 1 + settling(self.encoder.codec());
+        self.settle = 1 + settling(self.encoder.codec()); // at least the tick that fades
         self.waited = 0;
+    }
+
+    /// The shared filters, which it goes on with, took the place of others in this tick.
+    pub(super) fn share_rest(&mut self) {
+        self.shares_rest = true;
     }
 
     /// True when the far end's decoder builds on what this stream sent before. Who has just come does not wait for a pause.
     pub(super) fn has_memory(&self) -> bool {
         settling(self.encoder.codec()) > 0 && !self.arriving
+    }
+
+    /// The rate of what it encodes.
+    pub(super) fn rate(&self) -> Rate {
+        self.encoder.codec().rate()
     }
 
     /// True while the leg is on its own stream.
@@ -181,9 +203,9 @@ impl Own {
         self.on = false;
     }
 
-    /// Encodes what is in `bench.heard`; `clip` says whether that is a clip or the mix. Gives the bytes of the payload; 0 means that
-    /// nothing is to be sent.
-    pub(crate) fn encode(&mut self, bench: &mut Bench, clip: bool) -> usize {
+    /// Encodes what is in `bench.heard`; `clip` says whether that is a clip or the mix; `rest` is that of the shared filters. Gives
+    /// the bytes of the payload; 0 means that nothing is to be sent.
+    pub(crate) fn encode(&mut self, bench: &mut Bench, clip: bool, rest: Option<&Rest>) -> usize {
         if self.clip != clip {
             self.clip = clip;
             self.limiter.fade_out();
@@ -200,10 +222,17 @@ impl Own {
             self.converter.frame(&bench.pcm, converted);
             converted
         };
-        if std::mem::take(&mut self.entered) {
-            bridge(self.last, pcm);
+        if let Some(own) = &mut self.rest {
+            own.add_to(pcm);
+            own.clear();
         }
-        self.last = [pcm[pcm.len() - 2], pcm[pcm.len() - 1]];
+        if let Some(rest) = rest.filter(|_| std::mem::take(&mut self.shares_rest)) {
+            rest.add_to(pcm);
+        }
+        if std::mem::take(&mut self.begins) {
+            let over = pcm.len() / 4;
+            glide(pcm, 0.0, 1.0, over);
+        }
         self.encoder.encode(pcm, &mut bench.payload)
     }
 

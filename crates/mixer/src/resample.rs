@@ -74,6 +74,31 @@ impl Resampler {
         }
     }
 
+    /// The same sound comes at another rate from now on, `from`: this converts the first frame of it, and gives what converts the
+    /// next. `before` is what lies before `input`, converted by whoever has the sound; up to a frame of it counts.
+    ///
+    /// The delays of the two differ. So for 5 ms the new one's output is blended in over the same output where it would be with
+    /// the old one's delay.
+    pub(crate) fn go_over(&self, from: Rate, before: &[i16], input: &[i16], output: &mut [i16]) -> Self {
+        let mut next = Self::new(from, self.to);
+        let (frame, most) = (self.to.frame(), from.frame());
+        let mut line = [0; 2 * MAX_FRAME];
+        let mut past = [0; MAX_FRAME];
+        let kept = before.len().min(most);
+        past[most - kept..most].copy_from_slice(&before[before.len() - kept..]);
+        let (warm, now) = line[..2 * frame].split_at_mut(frame);
+        next.frame(&past[..most], warm);
+        next.frame(input, now);
+        let moved = frame + next.delay() - self.delay();
+        let over = frame / 4;
+        for (n, output) in output.iter_mut().enumerate() {
+            let (new, old) = (i32::from(line[frame + n]), i32::from(line[(moved + n).min(2 * frame - 1)]));
+            let part = n.min(over) as i32;
+            *output = ((old * (over as i32 - part) + new * part) / over as i32) as i16;
+        }
+        next
+    }
+
     /// `L` outputs per input: each from one row of taps and the newest `T` inputs.
     fn raise<const L: usize, const T: usize>(
         &mut self,

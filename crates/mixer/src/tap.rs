@@ -5,8 +5,8 @@ use std::time::Instant;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::frame::{Frame, TICK};
-use crate::gain::bridge;
 use crate::limiter::Limiter;
+use crate::rest::Rest;
 use crate::units::Rate;
 
 /// 20 ms of a conference's mix.
@@ -26,35 +26,27 @@ pub struct Tap {
     first: Option<Instant>,
     /// Those who listen to it later hear loud voices together as well as those who were there.
     limiter: Limiter,
-    rate: Rate,
-    /// The last samples, so that another rate goes on from them.
-    last: [i16; 2],
 }
 
 impl Tap {
     /// A tap with room for so many frames, and the other end.
     pub fn new(frames: usize) -> (Box<Self>, Consumer<Tapped>) {
         let (ring, other_end) = RingBuffer::new(frames);
-        let rate = Rate::default();
-        (Box::new(Self { ring, first: None, limiter: Limiter::new(rate), rate, last: [0; 2] }), other_end)
+        (Box::new(Self { ring, first: None, limiter: Limiter::new(Rate::default()) }), other_end)
     }
 
     /// The sum of the tick at `now`, at `rate`; dropped when the ring is full.
     pub(crate) fn take(&mut self, now: Instant, rate: Rate, sum: &[i32]) {
         let since = now.saturating_duration_since(*self.first.get_or_insert(now)) + TICK / 2;
         let number = (since.as_nanos() / TICK.as_nanos()) as u64;
-        let changed = rate != self.rate;
-        if changed {
+        let mut rest = Rest::nothing();
+        if rate != self.limiter.rate() {
+            rest.drain_at(&mut self.limiter, rate);
             self.limiter.change_rate(rate);
-            self.rate = rate;
         }
         let mut frame = Frame::silence(rate);
-        let pcm = frame.samples_mut();
-        self.limiter.run(sum, pcm);
-        if changed {
-            bridge(self.last, pcm);
-        }
-        self.last = [pcm[pcm.len() - 2], pcm[pcm.len() - 1]];
+        self.limiter.run(sum, frame.samples_mut());
+        rest.add_to(frame.samples_mut());
         if let Ok(place) = self.ring.write_chunk_uninit(1) {
             place.fill_from_iter([Tapped { number, frame }]);
         }
@@ -78,6 +70,29 @@ mod tests {
         }
         // 2 and 3 found no room; 4 and 5 never were.
         assert_eq!(numbers, [(0, 0), (1, 1), (6, 6)]);
+    }
+
+    #[test]
+    fn another_rate_goes_on_from_what_was_there() {
+        let start = crate::testing::epoch();
+        for (from, to) in [(Rate::Narrow, Rate::Wide), (Rate::Full, Rate::Narrow), (Rate::Wide, Rate::Full)] {
+            let (mut tap, mut other_end) = Tap::new(4);
+            tap.take(start, from, &vec![8_000; from.frame()]);
+            tap.take(start + TICK, to, &vec![0; to.frame()]);
+            let (before, after) = (other_end.pop().expect("one"), other_end.pop().expect("two"));
+            assert_eq!(before.frame.samples().last(), Some(&8_000));
+            let pcm = after.frame.samples();
+            // It fades out within 2 ms.
+            let step = 8_000 / i16::try_from(Limiter::delay(from.min(to))).expect("a few") + 1;
+            assert!(
+                8_000 - pcm[0] <= step && pcm[pcm.len() / 8..].iter().all(|sample| *sample == 0),
+                "{from:?} to {to:?}"
+            );
+            assert!(
+                pcm.windows(2).all(|pair| (0..=step).contains(&(pair[0] - pair[1]))),
+                "{from:?} to {to:?}"
+            );
+        }
     }
 
     #[test]

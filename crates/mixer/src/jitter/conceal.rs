@@ -6,9 +6,10 @@
 //! the last 10 ms, where it is what it will be; a packet's time is made of one period, and only longer gaps of more; and what
 //! has no pitch repeats its last 15 ms and not its last 45, which may be of another sound.
 
-use super::likeness;
+use super::likeness::{self, Match};
 use super::noise::Noise;
 use super::wave::{Wave, millisecond};
+use crate::units::Rate;
 
 /// Pitch periods looked for: 5 to 15 ms, 66 to 200 Hz (appendix I.2.2). A higher voice is found at a multiple of its period.
 const PERIODS_MS: (usize, usize) = (5, 15);
@@ -68,8 +69,14 @@ impl Conceal {
     /// What follows the end of `wave` will not continue it, though nothing is missing: it is to be blended.
     pub(super) fn splice(&mut self, wave: &Wave) {
         if self.gap.is_none_or(|gap| gap.blended > 0) {
-            self.gap = Some(Gap::begin(wave, self.pause));
+            self.gap = Some(Gap::begin(wave, self.pause, likeness::find));
         }
+    }
+
+    /// What comes next continues the end of `wave`, though what follows that is another sound: its pitch is looked for at any
+    /// height.
+    pub(super) fn go_on(&mut self, wave: &Wave) {
+        self.gap = Some(Gap::begin(wave, self.pause, likeness::find_exactly));
     }
 
     /// Appends `count` samples to `wave`, which has room for them.
@@ -113,13 +120,13 @@ impl Conceal {
 
 impl Gap {
     /// Looks for the pitch at the end of what is there.
-    fn begin(wave: &Wave, pause: bool) -> Self {
+    fn begin(wave: &Wave, pause: bool, find: fn(&[i16], &[i16], Rate) -> Match) -> Self {
         let millisecond = millisecond(wave.rate());
         let pcm = wave.all();
         let (least, most) = (PERIODS_MS.0 * millisecond, PERIODS_MS.1 * millisecond);
         let template = pcm.len().saturating_sub(TEMPLATE_MS * millisecond);
         let region = &pcm[template.saturating_sub(most)..pcm.len().saturating_sub(least)];
-        let found = likeness::find(&pcm[template..], region, wave.rate());
+        let found = find(&pcm[template..], region, wave.rate());
         let voiced = found.likeness >= VOICED;
         let period = if voiced { most.saturating_sub(found.offset).max(least) } else { most };
         Self { made: 0, blended: 0, blend: 0, period, millisecond, pause }
@@ -200,7 +207,6 @@ mod tests {
     use std::f64::consts::TAU;
 
     use super::*;
-    use crate::units::Rate;
 
     const RATES: [Rate; 2] = [Rate::Narrow, Rate::Wide];
 

@@ -28,8 +28,24 @@ pub(super) fn find(reference: &[i16], region: &[i16], rate: Rate) -> Match {
     };
     let coarse = coarse(reference, region, factor);
     let (from, to) = (coarse.saturating_sub(factor), (coarse + factor).min(last));
-    let stride = (factor / 4).max(1);
-    let mut best = Match { offset: coarse.min(last), likeness: -1.0 };
+    best(reference, region, (factor / 4).max(1), (from.min(last), to))
+}
+
+/// The same without a coarse search first, so that sounds above 2 kHz are found too; for what happens seldom: it takes as many
+/// steps as both have samples, at 16 kHz.
+pub(super) fn find_exactly(reference: &[i16], region: &[i16], rate: Rate) -> Match {
+    let room = ROOM * (rate.hz() / COARSE) as usize;
+    let (reference, region) = (&reference[..reference.len().min(room)], &region[..region.len().min(room)]);
+    let stride = (rate.hz() as usize / 16_000).max(1);
+    match region.len().checked_sub(reference.len()) {
+        Some(last) => best(reference, region, stride, (0, last)),
+        None => Match { offset: 0, likeness: 0.0 },
+    }
+}
+
+/// The best of the offsets from one to another.
+fn best(reference: &[i16], region: &[i16], stride: usize, (from, to): (usize, usize)) -> Match {
+    let mut best = Match { offset: from, likeness: -1.0 };
     for offset in from..=to {
         let likeness = likeness(reference, &region[offset..], stride);
         if likeness > best.likeness {

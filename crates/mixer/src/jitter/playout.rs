@@ -140,6 +140,13 @@ impl Playout {
         self.wave.played(self.wave.rate().frame())
     }
 
+    /// The 20 ms before those, at the same rate; less where there is no memory of them.
+    pub(crate) fn samples_before(&self) -> &[i16] {
+        let frame = self.wave.rate().frame();
+        let both = self.wave.played(2 * frame);
+        &both[..both.len().saturating_sub(frame)]
+    }
+
     /// Samples per second of what is played at present; it follows the codec that arrives.
     pub fn rate(&self) -> Rate {
         self.wave.rate()

@@ -3,6 +3,7 @@
 use super::Pull;
 use super::conceal::{self, Conceal};
 use super::decoders;
+use super::handover::{Handover, onset};
 use super::playout::{JUMP, Playout, STARVED, mean_abs};
 use super::store::Slot;
 use super::stretch;
@@ -103,12 +104,13 @@ impl Playout {
     /// Decodes the first packet that waits, or the part of it that fits; false when nothing fits.
     fn decode_packet(&mut self, first: &Slot, unheard_below: Option<u16>) -> bool {
         let codec = self.decoders.codec(first.codec);
-        if codec.rate() != self.wave.rate() {
-            self.wave.change_rate(codec.rate());
+        let differs = codec.rate() != self.wave.rate() || self.current != first.codec && onset(codec) > 0;
+        let handover = differs.then(|| {
+            let handover = Handover::begin(&mut self.wave, self.conceal, &mut self.noise, codec);
             self.sounding = if self.sounding > 0 { self.wave.ahead() } else { 0 };
             self.conceal = Conceal::default();
-            self.conceal.splice(&self.wave);
-        }
+            handover
+        });
         if first.begins() && self.next == first.start || self.current != first.codec {
             self.decoders.restart(first.codec);
             self.current = first.codec;
@@ -151,6 +153,9 @@ impl Playout {
         self.end_gap(false);
         if silent.is_none() {
             self.conceal.resume(&mut self.wave, samples, &mut self.noise);
+            if let Some(handover) = handover {
+                handover.blend(&mut self.wave, samples);
+            }
             self.sounding = self.wave.ahead();
         }
         true

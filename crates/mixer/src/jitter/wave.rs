@@ -129,8 +129,8 @@ impl Wave {
         true
     }
 
-    /// Converts everything to another rate, for a sender that changes its codec in mid-stream. Linear interpolation: it is about
-    /// a few milliseconds, once.
+    /// Converts everything to another rate, for a sender that changes its codec in mid-stream. Interpolation by a cubic through four
+    /// samples: it is about a few milliseconds, once.
     pub(super) fn change_rate(&mut self, rate: Rate) {
         let (old, new) = (millisecond(self.rate), millisecond(rate));
         if old == new {
@@ -146,10 +146,10 @@ impl Wave {
             let (whole, part) = (place.div_euclid(new as i64), place.rem_euclid(new as i64));
             let sample = |k: i64| {
                 let k = (self.at as i64 + k).clamp(0, self.end as i64 - 1);
-                i64::from(self.pcm[base + k as usize])
+                f32::from(self.pcm[(base + k as usize).max(n)]) // never one that was written already
             };
-            let (left, right) = (sample(whole), sample(whole + 1));
-            self.pcm[n] = (left + (right - left) * part / new as i64) as i16;
+            let four = [whole - 1, whole, whole + 1, whole + 2].map(sample);
+            self.pcm[n] = cubic(four, part as f32 / new as f32);
         }
         (self.rate, self.at, self.end) = (rate, history, history + ahead);
     }
@@ -165,6 +165,12 @@ impl Wave {
             self.end -= from;
         }
     }
+}
+
+/// The value `part` of the way from the second of four samples to the third (Catmull and Rom's spline).
+fn cubic([a, b, c, d]: [f32; 4], part: f32) -> i16 {
+    let curve = 2.0 * a - 5.0 * b + 4.0 * c - d + part * (3.0 * (b - c) + d - a);
+    (b + 0.5 * part * (c - a + part * curve)) as i16
 }
 
 /// Samples in a millisecond.

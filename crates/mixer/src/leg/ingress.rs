@@ -204,6 +204,11 @@ impl Incoming {
         (self.playout.samples(), self.playout.rate())
     }
 
+    /// What was pulled before that, at the same rate.
+    pub(super) fn samples_before(&self) -> &[i16] {
+        self.playout.samples_before()
+    }
+
     /// How loud it is: mean absolute sample value.
     pub(super) fn level(&self) -> u16 {
         self.playout.level()
