@@ -8,6 +8,7 @@ mod bridge;
 mod codecs;
 mod conference;
 mod dial_out;
+mod digest;
 mod ear;
 mod peers;
 mod program;

@@ -295,11 +295,16 @@ impl Sbc {
 
     /// Starts an SBC that lets calls to `number` through to `far_end`.
     pub(crate) async fn start(folder: &Path, far_end: &str, number: &str) -> Self {
+        Self::start_with(folder, far_end, number, &[]).await
+    }
+
+    /// The same with further options of `sbc.sh`.
+    pub(crate) async fn start_with(folder: &Path, far_end: &str, number: &str, options: &[&str]) -> Self {
         let (carrier, bridge) =
             (Ports::find().expect("free ports").sip, Ports::find().expect("free ports").sip);
         let script = root().join("tests/interop/peers/sbc.sh").display().to_string();
         let (carrier, bridge_port) = (carrier.to_string(), bridge.to_string());
-        let command = [
+        let mut command = vec![
             script.as_str(),
             "--dir",
             ".",
@@ -318,6 +323,7 @@ impl Sbc {
             "--password",
             "secret",
         ];
+        command.extend(options);
         let program = Program::start(&command, folder, "kamailio.log");
         until_it_answers(&format!("sip:127.0.0.1:{bridge_port}"), bridge, &program).await;
         Self { program, bridge_side: bridge }

@@ -44,6 +44,9 @@ fn accepted(message: &Message, bytes: &Bytes, framing: Framing) {
         message.expires(),
         message.content_type(),
     );
+    for name in [HeaderName::WwwAuthenticate, HeaderName::Authorization, HeaderName::ProxyAuthenticate] {
+        message.headers().all(name).for_each(crate::dialog::digest::fuzz);
+    }
     let _ = (message.via_top().expect("checked").received(), message.cseq().expect("checked"));
     if message.is_request() {
         responded(message, 200, "OK");

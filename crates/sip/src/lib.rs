@@ -12,9 +12,9 @@ pub mod transaction;
 pub mod wire;
 
 pub use endpoint::{
-    Body, CommandError, Credentials, End, Endpoint, EndpointConfig, Event, Failure, FailureKind, Flow,
-    InviteId, OptionsId, OutgoingInvite, OutgoingOptions, Readiness, Reliable, SessionTimers, Terms,
-    Transmit, Transport,
+    Algorithm, Body, Challenge, Challenger, CommandError, Credentials, End, Endpoint, EndpointConfig, Event,
+    Failure, FailureKind, Flow, InboundCredentials, InviteId, Neighbors, Network, OptionsId, OutgoingInvite,
+    OutgoingOptions, Readiness, Reliable, SessionTimers, Terms, Transmit, Transport,
 };
 pub use transaction::{TimerReason, Timers};
 pub use wire::{

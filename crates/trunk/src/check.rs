@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use routing::{DialPlan, OperatorId, Provider, TrunkId};
-use sip::{Credentials, Host};
+use sip::{Algorithm, Credentials, Host, InboundCredentials};
 use toml::Spanned;
 
 use crate::numbers::{NumberFormat, NumberPlan};
 use crate::profile::{AcceptedCodes, Kind, Peer, Transport};
-use crate::source::{CodeSource, CredentialsSource, PeerSource, ProfileError, ProfileSource};
+use crate::source::{
+    CodeSource, CredentialsSource, InboundCredentialsSource, PeerSource, ProfileError, ProfileSource,
+};
 
 /// Collects what is wrong with one table.
 pub(crate) struct Check<'a> {
@@ -318,16 +320,51 @@ impl Check<'_> {
         codes.iter().map(|code| *code.get_ref()).collect()
     }
 
+    /// A user name, a password or a realm. It is not shown.
+    fn secret(&mut self, key: &str, text: &Spanned<String>) {
+        if text.get_ref().is_empty() || text.get_ref().chars().any(char::is_control) {
+            self.refuse(Some(text.span()), key, "(not shown)", "text without control characters");
+        }
+    }
+
+    /// What the trunk's calls must prove; the realm defaults to our name.
+    pub(crate) fn inbound_credentials(
+        &mut self,
+        source: Option<&InboundCredentialsSource>,
+        fqdn: Option<&Spanned<String>>,
+    ) -> Option<InboundCredentials> {
+        let source = source?;
+        self.secret("inbound_credentials.username", &source.username);
+        self.secret("inbound_credentials.password", &source.password);
+        if let Some(realm) = &source.realm {
+            self.secret("inbound_credentials.realm", realm);
+        }
+        let algorithms = match &source.algorithms {
+            None => vec![Algorithm::Sha256, Algorithm::Md5],
+            Some(written) => {
+                let known: Vec<Algorithm> =
+                    written.get_ref().iter().filter_map(|name| Algorithm::of(name)).collect();
+                if known.is_empty() || known.len() != written.get_ref().len() {
+                    let expected = "one or more of \"SHA-512-256\", \"SHA-256\", \"MD5\"";
+                    let found = format!("{:?}", written.get_ref());
+                    self.refuse(Some(written.span()), "inbound_credentials.algorithms", &found, expected);
+                }
+                known
+            }
+        };
+        let realm = source.realm.as_ref().or(fqdn).map(|realm| realm.get_ref().clone());
+        Some(InboundCredentials {
+            username: source.username.get_ref().clone(),
+            password: source.password.get_ref().clone(),
+            realm: realm.unwrap_or_else(|| "partyline".to_owned()),
+            algorithms,
+        })
+    }
+
     pub(crate) fn credentials(&mut self, source: Option<&CredentialsSource>) -> Option<Credentials> {
         let source = source?;
-        for (key, text) in
-            [("credentials.username", &source.username), ("credentials.password", &source.password)]
-        {
-            if text.get_ref().is_empty() || text.get_ref().chars().any(char::is_control) {
-                let expected = "text without control characters";
-                self.refuse(Some(text.span()), key, "(not shown)", expected);
-            }
-        }
+        self.secret("credentials.username", &source.username);
+        self.secret("credentials.password", &source.password);
         Some(Credentials {
             username: source.username.get_ref().clone(),
             password: source.password.get_ref().clone(),

@@ -39,8 +39,8 @@ pub use profile::{
 };
 pub use shape::{DialOut, Local, Shaped, shape_contact, shape_invite, shape_options};
 pub use source::{
-    CodeSource, CodecName, CredentialsSource, OpusSource, PeerSource, ProfileError, ProfileSource, SrtpName,
-    SuiteName,
+    CodeSource, CodecName, CredentialsSource, InboundCredentialsSource, OpusSource, PeerSource, ProfileError,
+    ProfileSource, SrtpName, SuiteName,
 };
 pub use tls::{TlsPeer, TlsSettings, TlsSource, TlsTarget, matches_name};
 pub use trunks::Trunks;

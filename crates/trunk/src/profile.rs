@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use routing::{Provider, TrunkId, TrunkRef};
 use serde::Deserialize;
 use sip::sdp::{Capabilities, Codec, OpusParameters, Srtp, Suite};
-use sip::{Credentials, Host, Terms};
+use sip::{Credentials, Host, InboundCredentials, Terms};
 
 use crate::numbers::NumberPlan;
 use crate::tls::TlsSettings;
@@ -207,6 +207,8 @@ pub struct Profile {
     pub calls_per_second: Option<u32>,
     /// Digest credentials for our requests.
     pub credentials: Option<Credentials>,
+    /// What its calls must prove that they know (digest); `None` asks for nothing.
+    pub inbound_credentials: Option<InboundCredentials>,
 }
 
 impl Profile {

@@ -71,6 +71,7 @@ pub struct ProfileSource {
     pub max_concurrent_sessions: Option<Spanned<u32>>,
     pub calls_per_second: Option<Spanned<u32>>,
     pub credentials: Option<CredentialsSource>,
+    pub inbound_credentials: Option<InboundCredentialsSource>,
 }
 
 /// One entry of `peers`.
@@ -100,6 +101,28 @@ pub struct CredentialsSource {
 impl fmt::Debug for CredentialsSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CredentialsSource").field("username", self.username.get_ref()).finish_non_exhaustive()
+    }
+}
+
+/// The `inbound_credentials` table.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InboundCredentialsSource {
+    /// The user name.
+    pub username: Spanned<String>,
+    /// The password.
+    pub password: Spanned<String>,
+    /// The realm of our challenge; default: our name, or `partyline`.
+    pub realm: Option<Spanned<String>>,
+    /// `SHA-512-256`, `SHA-256`, `MD5` in the order of the challenges; default: SHA-256, then MD5.
+    pub algorithms: Option<Spanned<Vec<String>>>,
+}
+
+impl fmt::Debug for InboundCredentialsSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InboundCredentialsSource")
+            .field("username", &self.username.get_ref())
+            .finish_non_exhaustive()
     }
 }
 
@@ -265,6 +288,8 @@ impl ProfileSource {
             ),
             calls_per_second: check.number("calls_per_second", self.calls_per_second.as_ref(), 1..=10_000),
             credentials: check.credentials(self.credentials.as_ref()),
+            inbound_credentials: check
+                .inbound_credentials(self.inbound_credentials.as_ref(), self.fqdn.as_ref()),
         };
         if profile.kind == Kind::Microsoft {
             microsoft::check(self, &profile, &mut check);
@@ -278,6 +303,7 @@ mod tests {
     use std::time::Duration;
 
     use routing::{OperatorId, Provider};
+    use sip::Algorithm;
     use sip::sdp::{Codec, OpusParameters, Srtp, Suite};
     use sip::{Reliable, SessionTimers};
 
@@ -307,7 +333,7 @@ mod tests {
         assert_eq!(profile.first_response_within, Duration::from_millis(3500));
         assert_eq!(profile.ring_for, Duration::from_mins(1));
         assert_eq!((profile.max_concurrent_sessions, profile.calls_per_second), (None, None));
-        assert_eq!(profile.credentials, None);
+        assert_eq!((profile.credentials, profile.inbound_credentials), (None, None));
     }
 
     #[test]
@@ -384,6 +410,7 @@ reliable_provisionals = "required"
 max_concurrent_sessions = 30
 calls_per_second = 3
 credentials = { username = "u", password = "secret", realm = "acme.example" }
+inbound_credentials = { username = "they", password = "s3cret", algorithms = ["SHA-256"] }
 "#,
         );
         assert_eq!(profile.provider, Provider::Operator(OperatorId::new("Acme GmbH")));
@@ -417,6 +444,12 @@ credentials = { username = "u", password = "secret", realm = "acme.example" }
         assert_eq!((terms.session_timer, terms.reliable), (SessionTimers::Accept, Reliable::Required));
         assert_eq!((terms.session_expires, terms.min_se), (900, 120));
         assert_eq!((profile.max_concurrent_sessions, profile.calls_per_second), (Some(30), Some(3)));
+        let inbound = profile.inbound_credentials.clone().unwrap();
+        assert_eq!((inbound.username.as_str(), inbound.password.as_str()), ("they", "s3cret"));
+        assert_eq!(
+            (inbound.realm.as_str(), inbound.algorithms),
+            ("conf.example.net", vec![Algorithm::Sha256])
+        );
         let credentials = profile.credentials.clone().unwrap();
         assert_eq!((credentials.username.as_str(), credentials.password.as_str()), ("u", "secret"));
         assert!(!format!("{profile:?}").contains("secret"), "a password is never shown");
@@ -481,6 +514,16 @@ credentials = { username = "u", password = "secret", realm = "acme.example" }
         ("calls_per_second = 0", "calls_per_second", "1 to 10000"),
         ("credentials = { username = \"\", password = \"x\" }", "credentials.username", "text"),
         ("credentials = { username = \"u\", password = \"a\\nb\" }", "credentials.password", "control"),
+        (
+            "inbound_credentials = { username = \"u\", password = \"\" }",
+            "inbound_credentials.password",
+            "text",
+        ),
+        (
+            "inbound_credentials = { username = \"u\", password = \"p\", algorithms = [\"SHA-1\"] }",
+            "inbound_credentials.algorithms",
+            "SHA-256",
+        ),
     ];
 
     #[test]

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use routing::{TrunkId, TrunkRef};
 use sip::sdp::Srtp;
+use sip::{Neighbors, Network};
 use toml::Spanned;
 
 use crate::health::PeerKey;
@@ -159,6 +160,16 @@ impl Trunks {
             profile.sources.iter().any(|net| net.contains(&address))
                 || profile.peers.iter().any(|peer| peer.address.ip().to_canonical() == address)
         })
+    }
+
+    /// Which addresses belong to one trunk: those of its peers and of its sources.
+    pub fn neighbors(&self) -> Neighbors {
+        let network = |net: &IpNet| Network { address: net.addr(), prefix: net.prefix_len() };
+        let group = |profile: &Profile| {
+            let peers = profile.peers.iter().map(|peer| network(&IpNet::from(peer.address.ip())));
+            peers.chain(profile.sources.iter().map(network)).collect()
+        };
+        Neighbors::new(self.profiles.iter().map(group).collect())
     }
 
     /// Where somebody at this address is reached over this transport when the connection that he opened is gone: at the peer

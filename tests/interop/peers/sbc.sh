@@ -6,10 +6,10 @@
 #
 #   --carrier-port   where the carrier's calls arrive; they go to --bridge
 #   --bridge-port    where the bridge's calls arrive; after a digest challenge for --user and --password (realm operator.example),
-#                    a call to --number goes to --far-end, any other gets 404
+#                    (--algorithm MD5 or SHA-256), a call to --number goes to --far-end, any other gets 404
 set -euo pipefail
 
-dir='' carrier_port='' bridge_port='' bridge='' far_end=sip:127.0.0.1:9 number='' user=partyline password=secret
+dir='' carrier_port='' bridge_port='' bridge='' far_end=sip:127.0.0.1:9 number='' user=partyline password=secret algorithm=MD5
 while (($#)); do
   case $1 in
     --dir) dir=$2 ;;
@@ -20,6 +20,7 @@ while (($#)); do
     --number) number=$2 ;;
     --user) user=$2 ;;
     --password) password=$2 ;;
+    --algorithm) algorithm=$2 ;;
     *) echo "sbc.sh: unknown option $1" >&2; exit 2 ;;
   esac
   shift 2
@@ -35,6 +36,7 @@ mkdir -p "$dir"
 dir=$(readlink -f "$dir")
 sed -e "s#@CARRIER_PORT@#$carrier_port#g" -e "s#@BRIDGE_PORT@#$bridge_port#g" -e "s#@BRIDGE@#$bridge#g" \
   -e "s#@FAR_END@#$far_end#g" -e "s#@NUMBER@#$number#g" -e "s#@USER@#$user#g" -e "s#@PASSWORD@#$password#g" \
+  -e "s#@ALGORITHM@#$algorithm#g" \
   -e "s#@MODULES@#$modules/#g" "$(dirname "$(readlink -f "$0")")/sbc.cfg" > "$dir/sbc.cfg"
 # -DD: in the foreground, with the children that serve the sockets; -E: log to standard error
 exec "$kamailio" -DD -E -P "$dir/pid" -Y "$dir" -f "$dir/sbc.cfg" -m 32 -M 4

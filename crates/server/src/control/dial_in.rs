@@ -23,6 +23,8 @@ struct TurnedAway {
     label: &'static str,
     /// Seconds after which it may be tried again.
     retry_after: Option<u32>,
+    /// The challenge of a 401; `None` for every other status.
+    challenge: Option<sip::Challenge>,
 }
 
 impl<D: Door> Control<D> {
@@ -36,7 +38,9 @@ impl<D: Door> Control<D> {
     ) {
         if let Err(turned) = self.offer_leg(now, id, request, flow, offer) {
             self.metrics.sip_rejected.with_label_values(&[turned.label]).inc();
-            if let Some(unsaid) = self.quiet.take(now.mono) {
+            // The first challenge of a call is in good order.
+            let ordinary = turned.challenge.as_ref().is_some_and(|challenge| challenge.wrong.is_none());
+            if !ordinary && let Some(unsaid) = self.quiet.take(now.mono) {
                 tracing::warn!(
                     peer = %flow.remote, status = turned.status, why = ?turned.why, call_id = ?request.call_id(), unsaid,
                     "call turned away"
@@ -44,12 +48,13 @@ impl<D: Door> Control<D> {
             }
             // A stranger learns nothing of our configuration; a known peer's engineer learns what to change.
             let mut headers = Vec::new();
-            if turned.label != "no_trunk" {
+            if !matches!(turned.label, "no_trunk" | "unauthorized") {
                 headers.push(("Reason".to_owned(), reason_header("SIP", turned.status, &turned.why)));
             }
             if let Some(seconds) = turned.retry_after {
                 headers.push(("Retry-After".to_owned(), seconds.to_string()));
             }
+            headers.extend(turned.challenge.into_iter().flat_map(|challenge| challenge.headers));
             let _ = self.endpoint.reject(now.mono, id, turned.status, None, &headers);
         }
     }
@@ -68,12 +73,24 @@ impl<D: Door> Control<D> {
             why: unknown.to_string(),
             label: "no_trunk",
             retry_after: None,
+            challenge: None,
         })?;
+        if let Some(expected) = &profile.inbound_credentials {
+            let checked = self.challenger.check(now.mono, request, profile.id.as_str(), expected);
+            checked.map_err(|challenge| TurnedAway {
+                status: 401,
+                why: challenge.wrong.unwrap_or("credentials are asked for").to_owned(),
+                label: "unauthorized",
+                retry_after: None,
+                challenge: Some(challenge),
+            })?;
+        }
         let call = trunk::dial_in(profile, request).map_err(|refusal| TurnedAway {
             status: refusal.status,
             why: refusal.because,
             label: "no_number",
             retry_after: None,
+            challenge: None,
         })?;
         self.load.admit().map_err(|overload| {
             self.metrics.legs_refused.with_label_values(&["in", overload.label()]).inc();
@@ -82,6 +99,7 @@ impl<D: Door> Control<D> {
                 why: overload.to_string(),
                 label: "overload",
                 retry_after: Some(RETRY_AFTER),
+                challenge: None,
             }
         })?;
         self.admission.try_take(now.mono, &profile.id, LegDirection::DialIn).map_err(|limit| TurnedAway {
@@ -89,6 +107,7 @@ impl<D: Door> Control<D> {
             why: limit.to_string(),
             label: "overload",
             retry_after: Some(limit.retry_after),
+            challenge: None,
         })?;
         let leg = self.fresh_leg();
         let media = match self.open_media(now, profile, offer) {
@@ -101,6 +120,7 @@ impl<D: Door> Control<D> {
                     label: refused.label,
                     // A port is free again when somebody hangs up; what the SDP says stays wrong.
                     retry_after: (refused.status == 503).then_some(RETRY_AFTER),
+                    challenge: None,
                 });
             }
         };

@@ -29,7 +29,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use routing::TrunkId;
-use sip::{Endpoint, EndpointConfig, Flow, InviteId, OptionsId, Readiness, Transmit};
+use sip::{Challenger, Endpoint, EndpointConfig, Flow, InviteId, OptionsId, Readiness, Transmit};
 use trunk::{Admission, Monitor, TlsPeer, Trunks};
 
 pub use api::{Ask, Reply};
@@ -261,6 +261,7 @@ pub struct Control<D: Door> {
     endpoint: Endpoint,
     bridge: Bridge,
     trunks: Arc<Trunks>,
+    challenger: Challenger,
     monitor: Monitor,
     admission: Admission,
     table: Arc<routing::Table>,
@@ -310,7 +311,8 @@ impl<D: Door> Control<D> {
     /// Ready to take calls; the first pings leave with the first timeouts.
     pub fn new(now: Now, parts: Parts<D>) -> Self {
         let mut random = StdRng::from_seed(parts.seed);
-        let endpoint = Endpoint::new(parts.endpoint, random.random());
+        let mut endpoint = Endpoint::new(parts.endpoint, random.random());
+        endpoint.set_neighbors(parts.trunks.neighbors());
         let bridge = Bridge::new(
             parts.bridge,
             Arc::clone(&parts.directory),
@@ -319,6 +321,7 @@ impl<D: Door> Control<D> {
         );
         let mut monitor = Monitor::new(now.mono, parts.trunks.profiles(), random.random());
         let key_source = StdRng::from_seed(random.random());
+        let challenger = Challenger::new(now.mono, random.random());
         let admission = Admission::new(parts.trunks.profiles());
         monitor.handle_timeout(now.mono);
         parts.metrics.ready.set(1);
@@ -331,6 +334,7 @@ impl<D: Door> Control<D> {
         Self {
             endpoint,
             bridge,
+            challenger,
             monitor,
             admission,
             trunks: parts.trunks,

@@ -4,7 +4,7 @@ pub(crate) mod digest;
 pub(crate) mod route;
 pub(crate) mod session_timer;
 
-use crate::endpoint::Flow;
+use crate::endpoint::{Flow, Neighbors};
 use crate::wire::{Message, Method, NameAddr, Uri};
 use digest::Authorizer;
 
@@ -103,15 +103,20 @@ impl Dialog {
     }
 
     /// The next request in this dialog and the flow for it. `via` writes the Via for that flow; `ack_of` is the
-    /// number of the INVITE for an ACK, which has none of its own.
+    /// number of the INVITE for an ACK, which has none of its own. Where a Contact or Record-Route leads to an address that is
+    /// not the peer's own, the message goes to the peer itself, as to an outbound proxy: nobody is called on by us because
+    /// a peer says so.
     pub(crate) fn request(
         &mut self,
         method: Method,
         ack_of: Option<u32>,
+        neighbors: &Neighbors,
         via: impl FnOnce(&Flow) -> String,
     ) -> (Message, Flow) {
         let target = route::target(&self.remote_target, &self.route_set);
-        let flow = route::flow_to(&target.next_hop, &self.flow);
+        let led = route::flow_to(&target.next_hop, &self.flow);
+        let home = self.flow.remote.ip();
+        let flow = if neighbors.may_lead(home, led.remote.ip()) { led } else { self.flow };
         let number = ack_of.unwrap_or_else(|| {
             self.local_cseq = self.local_cseq.saturating_add(1);
             self.local_cseq

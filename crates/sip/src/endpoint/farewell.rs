@@ -76,11 +76,12 @@ impl Endpoint {
         method: Method,
         ack_of: Option<u32>,
     ) -> (Message, Flow) {
-        let (mut request, flow) = dialog.request(method, ack_of, |flow| self.new_via(flow));
+        let neighbors = self.neighbors.clone();
+        let (mut request, flow) = dialog.request(method, ack_of, &neighbors, |flow| self.new_via(flow));
         let authorizer = dialog.authorizer.as_mut().filter(|_| ack_of.is_none());
         if let Some(authorizer) = authorizer {
             let cnonce = self.token();
-            authorizer.sign(&mut request, &cnonce);
+            authorizer.sign(&mut request, flow.remote.ip(), &neighbors, &cnonce);
         }
         if !self.config.user_agent.is_empty() {
             request.headers_mut().push(HeaderName::UserAgent, &self.config.user_agent);

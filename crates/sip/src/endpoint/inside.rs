@@ -87,6 +87,10 @@ impl Endpoint {
                 return;
             }
         }
+        let dialog = self.dialog_mut(id, &key).filter(|_| status < 300);
+        if let Some(authorizer) = dialog.and_then(|dialog| dialog.authorizer.as_mut()) {
+            authorizer.learn(response);
+        }
         // The final response to the INVITE says whether a PRACK mattered.
         if current && matches!(purpose, Purpose::Refresh) {
             self.refresh_answered(now, id, status, response);

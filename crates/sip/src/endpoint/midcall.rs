@@ -87,7 +87,11 @@ impl Endpoint {
         body: Option<Body>,
     ) -> Transmit {
         let (mut ack, flow) = self.in_dialog_request(dialog, Method::ACK, Some(cseq));
-        if let Some(invite) = self.clients.get(&client).map(|client| &client.request) {
+        let asked = self
+            .clients
+            .get(&client)
+            .filter(|client| self.neighbors.are_one_trunk(client.flow.remote.ip(), flow.remote.ip()));
+        if let Some(invite) = asked.map(|client| &client.request) {
             ack.headers_mut().copy_from(invite.headers(), HeaderName::Authorization);
             ack.headers_mut().copy_from(invite.headers(), HeaderName::ProxyAuthorization);
         }

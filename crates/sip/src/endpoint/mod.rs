@@ -36,6 +36,7 @@ mod flow;
 mod ingress;
 mod inside;
 mod midcall;
+mod neighbors;
 mod options;
 mod prack;
 mod refresh;
@@ -65,11 +66,12 @@ use clients::Client;
 use servers::Server;
 use usage::Usage;
 
-pub use crate::dialog::digest::Credentials;
+pub use crate::dialog::digest::{Algorithm, Challenge, Challenger, Credentials, InboundCredentials};
 pub use body::Body;
 pub use config::{EndpointConfig, Readiness};
 pub use event::{CommandError, End, Event, Failure, FailureKind, InviteId, OptionsId};
 pub use flow::{Flow, Transmit, Transport};
+pub use neighbors::{Neighbors, Network};
 pub use options::OutgoingOptions;
 pub use terms::{Reliable, SessionTimers, Terms};
 pub use uac::OutgoingInvite;
@@ -79,6 +81,7 @@ pub use uac::OutgoingInvite;
 pub struct Endpoint {
     config: EndpointConfig,
     readiness: Readiness,
+    neighbors: Neighbors,
     rng: StdRng,
     /// Makes the To tags of stateless answers unguessable and yet the same for every copy of a request.
     secret: u64,
@@ -111,6 +114,7 @@ impl Endpoint {
         Self {
             config,
             readiness: Readiness::Ready,
+            neighbors: Neighbors::default(),
             rng,
             secret,
             last_handle: 0,
@@ -161,6 +165,12 @@ impl Endpoint {
     /// Says whether new calls are wanted. Running dialogs are not touched.
     pub fn set_readiness(&mut self, readiness: Readiness) {
         self.readiness = readiness;
+    }
+
+    /// Says which addresses belong to one trunk: requests inside of a dialog are led to those of its peer's only, and
+    /// credentials are shown to no other.
+    pub fn set_neighbors(&mut self, neighbors: Neighbors) {
+        self.neighbors = neighbors;
     }
 
     /// The next message to send.

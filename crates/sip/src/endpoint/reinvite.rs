@@ -105,6 +105,9 @@ impl Endpoint {
         let waited_for = current.is_some();
         if let Some(up) = current {
             up.dialog.refresh_target(response);
+            if let Some(authorizer) = &mut up.dialog.authorizer {
+                authorizer.learn(response);
+            }
             up.offering = Offering::Idle;
             up.upkeep.sdp = Some(sent);
             self.disarm_usage(id, TimerReason::Ring);

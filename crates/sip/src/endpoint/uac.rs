@@ -166,7 +166,10 @@ impl Endpoint {
             from,
             call_id: self.token(),
             cseq: 0,
-            authorizer: outgoing.credentials.clone().map(Authorizer::new),
+            authorizer: outgoing
+                .credentials
+                .clone()
+                .map(|credentials| Authorizer::new(credentials, outgoing.flow.remote.ip())),
             challenges: 0,
             raises: 0,
             min_se: 0,
@@ -210,7 +213,7 @@ impl Endpoint {
         describe(&mut request, &shown, calling.invite.body.clone());
         if let Some(authorizer) = &mut calling.authorizer {
             let cnonce = self.token();
-            authorizer.sign(&mut request, &cnonce);
+            authorizer.sign(&mut request, flow.remote.ip(), &self.neighbors, &cnonce);
         }
         let attempt =
             Attempt { usage: Some(id), authorizer: calling.authorizer.clone(), ..Attempt::default() };
@@ -349,6 +352,9 @@ impl Endpoint {
             dialog.authorizer.clone_from(&early.dialog.authorizer);
             early.updated.take()
         });
+        if let Some(authorizer) = &mut dialog.authorizer {
+            authorizer.learn(response);
+        }
         let early = || early_answer(&calling.early, &tag).filter(|_| !offerless);
         let settled = updated.is_some();
         let body = if settled { None } else { carried(response).sdp().or_else(early) };

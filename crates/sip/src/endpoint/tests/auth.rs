@@ -5,7 +5,7 @@ use super::peer::*;
 use crate::endpoint::*;
 
 const MD5: &str = "Digest realm=\"operator.example\", nonce=\"n1\", qop=\"auth\", algorithm=MD5";
-const SHA: &str = "Digest realm=\"operator.example\", nonce=\"s1\", qop=\"auth\", algorithm=SHA-256";
+const ODD: &str = "Digest realm=\"operator.example\", nonce=\"s1\", qop=\"auth\", algorithm=SHA-3";
 
 fn outgoing(peer: &Peer, realm: Option<&str>) -> OutgoingInvite {
     let credentials = Credentials {
@@ -27,7 +27,7 @@ fn a_407_is_answered_with_a_new_invite_and_the_dialog_stays_signed() {
     let id = peer.us.invite(peer.now, outgoing(&peer, Some("operator.example")));
     let first = peer.sent_one();
     assert!(!first.headers().contains("Proxy-Authorization"));
-    peer.answer(&first, 407, "proxy", &format!("Proxy-Authenticate: {SHA}\nProxy-Authenticate: {MD5}"), b"");
+    peer.answer(&first, 407, "proxy", &format!("Proxy-Authenticate: {ODD}\nProxy-Authenticate: {MD5}"), b"");
     let sent = peer.sent();
     assert_eq!(sent.iter().map(word).collect::<Vec<_>>(), ["ACK", "INVITE"]);
     let second = &sent[1];
@@ -156,4 +156,68 @@ fn a_challenged_reinvite_is_sent_again_signed() {
     assert!(again.headers().contains("Authorization"));
     peer.answer(&again, 200, "bob", "", ANSWER);
     assert!(matches!(peer.last(), Event::ReinviteAnswered { body: Some(_), .. }));
+}
+
+#[test]
+fn the_next_nonce_of_an_answer_signs_the_next_request() {
+    let mut peer = Peer::udp();
+    let id = peer.us.invite(peer.now, outgoing(&peer, None));
+    let invite = peer.sent_one();
+    let strong = MD5.replace("MD5", "SHA-256").replace("n1", "strong");
+    peer.answer(&invite, 401, "bob", &format!("WWW-Authenticate: {MD5}\nWWW-Authenticate: {strong}"), b"");
+    let invite = peer.sent().pop().expect("an INVITE");
+    assert_eq!(number(header(&invite, "Authorization"), "algorithm"), "SHA-256");
+    assert_eq!(number(header(&invite, "Authorization"), "response").len(), 64);
+    peer.answer(&invite, 200, "bob", "Authentication-Info: qop=auth, nextnonce=\"n9\"", ANSWER);
+    peer.sent();
+    peer.us.hangup(peer.now, id, None).expect("up");
+    let bye = peer.sent_one();
+    let credentials = header(&bye, "Authorization");
+    assert_eq!((number(credentials, "nonce"), number(credentials, "nc")), ("n9", "00000001"));
+    peer.answer(&bye, 200, "bob", "", b"");
+    peer.drain();
+}
+
+#[test]
+fn what_is_led_to_another_host_carries_no_credentials() {
+    let mut peer = Peer::udp();
+    let id = peer.us.invite(peer.now, outgoing(&peer, None));
+    let invite = peer.sent_one();
+    peer.answer(&invite, 401, "bob", &format!("WWW-Authenticate: {MD5}"), b"");
+    let invite = peer.sent().pop().expect("an INVITE");
+    peer.answer(&invite, 200, "bob", "Contact: <sip:bob@198.51.100.66>", ANSWER);
+    let ack = peer.sent_one();
+    assert_eq!(peer.flows[0].remote.to_string(), "198.51.100.66:5060", "no trunks are known here");
+    assert!(!ack.headers().contains("Authorization"), "{ack:?}");
+    peer.us.hangup(peer.now, id, None).expect("up");
+    let bye = peer.sent_one();
+    assert!(!bye.headers().contains("Authorization"), "{bye:?}");
+    peer.answer(&bye, 401, "bob", &format!("WWW-Authenticate: {MD5}, stale=true"), b"");
+    assert!(peer.sent().iter().all(|again| !again.headers().contains("Authorization")));
+    peer.drain();
+}
+
+#[test]
+fn requests_in_a_dialog_are_led_to_the_trunk_s_own_addresses_and_no_others() {
+    let network = |address: [u8; 4], prefix| Network { address: address.into(), prefix };
+    let trunk = vec![network([192, 0, 2, 9], 32), network([203, 0, 113, 0], 24)];
+    let other = vec![network([198, 51, 100, 66], 32)];
+    for (head, to) in [
+        ("Contact: <sip:bob@203.0.113.5:5070>", "203.0.113.5:5070"),
+        ("Contact: <sip:bob@198.51.100.66>", "192.0.2.9:5060"),
+        ("Contact: <sip:bob@192.0.2.9:5070>\nRecord-Route: <sip:198.51.100.66;lr>", "192.0.2.9:5060"),
+        ("Contact: <sip:bob@198.51.100.66>\nRecord-Route: <sip:203.0.113.6;lr>", "203.0.113.6:5060"),
+        ("Contact: <sip:bob@127.0.0.1:22;transport=tcp>", "192.0.2.9:5060"),
+    ] {
+        let mut peer = Peer::udp();
+        peer.us.set_neighbors(Neighbors::new(vec![trunk.clone(), other.clone()]));
+        let id = peer.us.invite(peer.now, outgoing(&peer, None));
+        let invite = peer.sent_one();
+        peer.answer(&invite, 200, "bob", head, ANSWER);
+        peer.us.hangup(peer.now, id, None).expect("up");
+        assert_eq!(peer.sent_words(), ["ACK", "BYE"], "{head}");
+        for flow in &peer.flows {
+            assert_eq!((flow.remote.to_string().as_str(), flow.transport), (to, Transport::Udp), "{head}");
+        }
+    }
 }
