@@ -269,7 +269,7 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            let now = Instant::now();
+            let now = crate::transaction::test_epoch();
             Self { challenger: Challenger::new(now, [7; 32]), now }
         }
 
