@@ -275,11 +275,11 @@ impl Fanout {
     }
 
     /// True when a leg that shares again would not hear it: nobody else shares, so that it brings its own states along; or the
-    /// limiters do not differ, and for a codec with memory it is quiet, which makes its states alike.
+    /// limiters do not differ, and for G.722 it is quiet, which makes its states alike.
     pub(crate) fn is_ready(&self, stream: usize, own: &Own) -> bool {
         let alone = self.streams[stream].encoded + 1 < self.tick && self.limited + 1 < self.tick;
         let alike = self.limiter.is_open() && own.limiter.is_open();
-        alone || alike && (!own.has_memory() || self.hushed >= HUSH)
+        alone || alike && (!own.waits_for_pause() || self.hushed >= HUSH)
     }
 
     /// A leg shares again in this tick. If nobody else does, the shared stream goes on where its own one is.
