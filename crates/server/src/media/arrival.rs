@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, SockaddrStorage, getsockopt, recvmsg, setsockopt, sockopt,
+    ControlMessageOwned, MsgFlags, SockaddrLike, SockaddrStorage, getsockopt, recvmsg, setsockopt, sockopt,
 };
 
 /// Room for what arrives while a phase is late: 128 KiB hold more than three seconds of a leg, and are below what an untuned
@@ -47,28 +47,40 @@ pub(crate) fn check_receive_buffer(address: IpAddr) {
     }
 }
 
-/// Reads one datagram without waiting.
+/// Reads one datagram without waiting, and asks who sent it.
 pub(super) fn receive(socket: &UdpSocket, clock: &StampClock, buffer: &mut [u8]) -> io::Result<Received> {
+    let (length, from, at) = read_message::<SockaddrStorage>(socket, clock, buffer)?;
+    let from = from.as_ref().and_then(to_socket_address).ok_or(io::ErrorKind::InvalidData)?;
+    Ok(Received { length, from, at })
+}
+
+/// Reads one datagram of a connected socket without waiting: its length, and when the kernel got it.
+pub(super) fn receive_connected(
+    socket: &UdpSocket,
+    clock: &StampClock,
+    buffer: &mut [u8],
+) -> io::Result<(usize, Instant)> {
+    let (length, _, at) = read_message::<()>(socket, clock, buffer)?;
+    Ok((length, at))
+}
+
+fn read_message<S: SockaddrLike>(
+    socket: &UdpSocket,
+    clock: &StampClock,
+    buffer: &mut [u8],
+) -> io::Result<(usize, Option<S>, Instant)> {
     let mut control = [0_u8; 64];
     let mut slices = [IoSliceMut::new(buffer)];
-    let message = recvmsg::<SockaddrStorage>(
-        socket.as_raw_fd(),
-        &mut slices,
-        Some(&mut control[..]),
-        MsgFlags::MSG_DONTWAIT,
-    )?;
+    let message =
+        recvmsg::<S>(socket.as_raw_fd(), &mut slices, Some(&mut control[..]), MsgFlags::MSG_DONTWAIT)?;
     let stamp = message.cmsgs().ok().and_then(|mut all| {
         all.find_map(|one| match one {
             ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
             _ => None,
         })
     });
-    let from = message.address.as_ref().and_then(to_socket_address).ok_or(io::ErrorKind::InvalidData)?;
-    Ok(Received {
-        length: message.bytes,
-        from,
-        at: stamp.map_or(clock.monotonic, |stamp| clock.instant_of(stamp)),
-    })
+    let at = stamp.map_or(clock.monotonic, |stamp| clock.instant_of(stamp));
+    Ok((message.bytes, message.address, at))
 }
 
 fn to_socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {

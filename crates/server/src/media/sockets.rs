@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use mixer::TICK;
 
-use super::arrival::{Received, StampClock, bind, receive};
+use super::arrival::{Received, StampClock, bind, receive, receive_connected};
 use super::system_calls::disconnect;
 
 /// Largest datagram that is read; RTP on a PSTN leg is below 500 bytes.
@@ -212,11 +212,19 @@ impl LegSockets {
     ) {
         let before = self.read.replace(clock.monotonic());
         for _ in 0..READS_PER_PHASE {
-            match receive(&self.rtp, clock, buffer) {
-                Ok(Received { length, from, at }) => {
+            let received = if self.link == Link::Connected {
+                receive_connected(&self.rtp, clock, buffer).map(|(length, at)| (length, None, at))
+            } else {
+                receive(&self.rtp, clock, buffer)
+                    .map(|Received { length, from, at }| (length, Some(from), at))
+            };
+            match received {
+                Ok((length, from, at)) => {
                     let bytes = &buffer[..length];
                     let proof = || take(Arrived { bytes, at, unproven: true });
-                    if self.link != Link::Connected && !self.accepts(from, bytes, proof) {
+                    if let Some(from) = from
+                        && !self.accepts(from, bytes, proof)
+                    {
                         self.refuse(from);
                         continue;
                     }
