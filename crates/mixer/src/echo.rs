@@ -9,6 +9,7 @@ mod likeness;
 
 use std::time::Duration;
 
+use crate::ahead;
 use crate::frame::TICK;
 use crate::select::Voice;
 
@@ -176,6 +177,18 @@ impl Detector {
                 echo.explains(loudest, i16::from(self.now.loudness))
             }
         }
+    }
+
+    /// See [`crate::ahead`].
+    pub(crate) fn fetch(&self) {
+        ahead::fetch(&self.state);
+        ahead::fetch(&self.round);
+        ahead::fetch(&self.quiet);
+    }
+
+    /// True while it compares the samples themselves of what comes back.
+    pub(crate) fn is_confirming(&self) -> bool {
+        matches!(self.state, State::Confirming { .. })
     }
 
     /// False while there is nothing to look at: nobody cares what a leg is sent that says nothing.

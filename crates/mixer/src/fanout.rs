@@ -5,6 +5,7 @@
 //! nobody was left on it, who comes back first brings its own along.
 
 use crate::codec::{Codec, Encoder, MAX_PAYLOAD};
+use crate::echo::Trace;
 use crate::limiter::Limiter;
 use crate::own::{Bench, Own};
 use crate::resample::Resampler;
@@ -67,8 +68,17 @@ struct Stream {
     length: usize,
     /// The tick that `payload` is of.
     encoded: u64,
+    /// How it sounds, once somebody asked.
+    trace: Option<Trace>,
     /// `payload` is silence of a codec without memory: it need not be made again.
     silent: bool,
+}
+
+/// What a leg wants to know of what it hears.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wish {
+    pub(crate) level: bool,
+    pub(crate) trace: bool,
 }
 
 /// What a leg sends in a tick.
@@ -76,11 +86,11 @@ struct Stream {
 pub(crate) struct Heard<'a> {
     /// Empty when the codec has nothing to send.
     pub(crate) payload: &'a [u8],
-    /// What is in it, at the codec's rate.
-    pub(crate) pcm: &'a [i16],
     pub(crate) csrcs: &'a [Ssrc],
     /// How loud it is, as RFC 6464 section 3 says it, where that was asked for.
     pub(crate) level: Option<u8>,
+    /// How it sounds, where that was asked for.
+    pub(crate) trace: Option<Trace>,
 }
 
 impl Converted {
@@ -165,6 +175,7 @@ impl Fanout {
                 payload: [0; MAX_PAYLOAD],
                 length: 0,
                 encoded: 0,
+                trace: None,
                 silent: false,
             };
             match self.streams.get_mut(place) {
@@ -301,7 +312,7 @@ impl Fanout {
     }
 
     /// What every listener hears.
-    pub(crate) fn shared(&mut self, sum: &Sum, stream: usize, with_level: bool) -> Heard<'_> {
+    pub(crate) fn shared(&mut self, sum: &Sum, stream: usize, wish: Wish) -> Heard<'_> {
         if self.limited != self.tick {
             self.quiet = sum.is_silent() && self.limiter.is_silent();
             self.limiter.run(sum.samples(), &mut self.pcm);
@@ -325,12 +336,17 @@ impl Fanout {
             }
             shared.silent = silent;
             shared.encoded = self.tick;
+            shared.trace = None;
         }
-        let level = with_level.then(|| *self.level.get_or_insert_with(|| level(&self.pcm)));
-        let rate = shared.encoder.codec().rate();
-        let converted = self.converted[rate.index()].as_deref();
-        let pcm = converted.map_or(&self.pcm[..], |converted| &converted.pcm[..rate.frame()]);
-        Heard { payload: &shared.payload[..shared.length], pcm, csrcs: self.all_csrcs.as_slice(), level }
+        let level = wish.level.then(|| *self.level.get_or_insert_with(|| level(&self.pcm)));
+        let trace = wish.trace.then(|| {
+            let rate = shared.encoder.codec().rate();
+            let converted = self.converted[rate.index()].as_deref();
+            let pcm = converted.map_or(&self.pcm[..], |converted| &converted.pcm[..rate.frame()]);
+            *shared.trace.get_or_insert_with(|| Trace::of(pcm))
+        });
+        let payload = &shared.payload[..shared.length];
+        Heard { payload, csrcs: self.all_csrcs.as_slice(), level, trace }
     }
 
     /// What one leg hears: what is in the bench's `heard`, a clip or the mix, with these sources in it.
@@ -339,14 +355,14 @@ impl Fanout {
         own: &mut Own,
         clip: bool,
         csrcs: &'a Csrcs,
-        with_level: bool,
+        wish: Wish,
     ) -> Heard<'a> {
         let rest = self.rests[own.rate().index()].as_deref().filter(|_| self.seam == self.tick);
         let length = own.encode(&mut self.bench, clip, rest);
         self.encodes += 1;
-        let level = with_level.then(|| level(&self.bench.pcm));
-        let pcm = own.encoded(&self.bench);
-        Heard { payload: &self.bench.payload[..length], pcm, csrcs: csrcs.as_slice(), level }
+        let level = wish.level.then(|| level(&self.bench.pcm));
+        let trace = wish.trace.then(|| Trace::of(own.encoded(&self.bench)));
+        Heard { payload: &self.bench.payload[..length], csrcs: csrcs.as_slice(), level, trace }
     }
 }
 

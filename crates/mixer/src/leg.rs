@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::ahead;
 use crate::echo::{self, Trace};
 use crate::fanout::Heard;
 use crate::gain::{Agc, glide};
@@ -363,8 +364,30 @@ impl Leg {
         may_leave.then_some(packet)
     }
 
-    /// First half of a tick. True when what it says may be heard; [`Leg::contribute`] gives it.
-    pub(crate) fn begin_tick(&mut self, now: Instant) -> bool {
+    /// It is served in a moment: see [`crate::ahead`].
+    pub(crate) fn fetch(&self) {
+        ahead::fetch(&self.config);
+        ahead::fetch(&self.incoming);
+        self.outgoing.fetch();
+        self.own.fetch();
+        ahead::fetch(&self.player);
+        ahead::fetch(&self.srtp);
+        ahead::fetch(&self.voice);
+        ahead::fetch(&self.agc);
+        ahead::fetch(&self.now);
+        ahead::fetch(&self.last_tick);
+        ahead::fetch(&self.audience);
+        self.echo.fetch();
+    }
+
+    /// It is served now: what waits in it.
+    pub(crate) fn fetch_waiting(&self) {
+        self.incoming.playout.fetch();
+    }
+
+    /// First half of a tick. True when what it says may be heard; [`Leg::contribute`] gives it. `bar` is what it must weigh to be
+    /// chosen, as far as is known yet: what is lighter need not be decoded.
+    pub(crate) fn begin_tick(&mut self, now: Instant, bar: u32) -> bool {
         self.now = self.outgoing.begin_tick(now, self.config.media.codec.clock_rate());
         if self.now.is_none() {
             return false;
@@ -376,11 +399,18 @@ impl Leg {
         {
             self.tell(LegEvent::MediaSilent(silent_for));
         }
-        let unheard_below = (!self.voice.is_active()).then(|| self.voice.threshold());
+        let unheard_below = if !self.voice.is_active() {
+            Some(self.voice.threshold())
+        } else if self.voice.is_heard() || self.audience.is_some() || self.echo.is_confirming() {
+            None
+        } else {
+            self.voice.outdone_below(bar)
+        };
         let pull = self.incoming.pull(now, unheard_below);
         let present = matches!(pull, Pull::Speech | Pull::Concealed);
         self.voice.listen(self.incoming.level());
-        let samples = self.voice.is_active().then(|| self.incoming.samples().0);
+        let decoded = self.voice.is_active() && pull != Pull::Silent;
+        let samples = decoded.then(|| self.incoming.samples().0);
         let is_echo = self.detects_echo && self.echo.hear(self.voice, samples);
         if self.voice.is_active() && !is_echo {
             self.agc.tick(self.voice);
@@ -443,7 +473,9 @@ impl Leg {
         if self.now.is_some() {
             self.player.advance();
             self.outgoing.pause();
-            self.look_for_echo(&[]);
+            if self.looks_for_echo() {
+                self.look_for_echo(Trace::SILENCE);
+            }
         }
         if let Some(srtp) = &mut self.srtp {
             srtp.seal(None);
@@ -455,9 +487,16 @@ impl Leg {
         self.config.media.audio_level.is_some()
     }
 
+    /// True when it wants to know how what it is sent sounds: it says something that may be the echo of that.
+    pub(crate) fn looks_for_echo(&mut self) -> bool {
+        self.now.is_some() && self.detects_echo && self.echo.is_needed()
+    }
+
     /// Second half of a tick: what it hears, encoded with its codec, becomes a packet.
     pub(crate) fn end_tick(&mut self, heard: Heard<'_>) {
-        self.look_for_echo(heard.pcm);
+        if let Some(sent) = heard.trace {
+            self.look_for_echo(sent);
+        }
         self.make_packet(heard);
         if let Some(srtp) = &mut self.srtp {
             srtp.seal(self.outgoing.ready());
@@ -487,13 +526,9 @@ impl Leg {
         );
     }
 
-    /// Whether what comes back is what was sent; `sent` is what leaves in this tick, if anything does.
-    fn look_for_echo(&mut self, sent: &[i16]) {
-        if self.now.is_some()
-            && self.detects_echo
-            && self.echo.is_needed()
-            && let Some(change) = self.echo.tick(Trace::of(sent))
-        {
+    /// Whether what comes back is what was sent; `sent` is how that sounds which leaves in this tick.
+    fn look_for_echo(&mut self, sent: Trace) {
+        if let Some(change) = self.echo.tick(sent) {
             self.tell(LegEvent::Echo(change));
         }
     }

@@ -15,6 +15,7 @@ pub mod rtp;
 pub mod srtp;
 pub mod units;
 
+mod ahead;
 mod conference;
 mod confidants;
 mod echo;

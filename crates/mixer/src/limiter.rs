@@ -5,6 +5,7 @@
 //! are averaged, which makes the ramp down. A block leaves four steps after it came, so every value in the averages that shape
 //! it has seen it: no sample ever gets above [`CEILING`]. While nothing comes near the ceiling, the samples pass unchanged.
 
+use crate::ahead;
 use crate::units::Rate;
 
 /// The highest magnitude that leaves: 0.2 dB below full scale, and below the overload of both laws of G.711.
@@ -50,6 +51,13 @@ impl Limiter {
     /// Samples of the delay at a rate.
     pub(crate) const fn delay(rate: Rate) -> usize {
         rate.frame() / BLOCKS * AHEAD
+    }
+
+    /// See [`crate::ahead`].
+    pub(crate) fn fetch(&self) {
+        ahead::fetch(&self.tail[..Self::delay(Rate::Narrow)]);
+        ahead::fetch(&self.needs);
+        ahead::fetch(&self.gains);
     }
 
     /// The rate of what it takes and gives.

@@ -1,5 +1,6 @@
 //! A stream of one leg's own, for what nobody else hears: the mix without its own voice, a prompt, a whisper.
 
+use crate::ahead;
 use crate::codec::{Codec, Encoder, MAX_PAYLOAD};
 use crate::gain::glide;
 use crate::limiter::Limiter;
@@ -94,6 +95,16 @@ impl Own {
             shares_rest: false,
             arriving: false,
             clip: false,
+        }
+    }
+
+    /// See [`crate::ahead`].
+    pub(crate) fn fetch(&self) {
+        ahead::fetch(&self.settle);
+        ahead::fetch(&self.waited);
+        if self.on {
+            self.limiter.fetch();
+            ahead::fetch(&self.encoder);
         }
     }
 

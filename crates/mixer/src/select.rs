@@ -40,7 +40,7 @@ impl Voice {
     /// Takes the mean absolute sample value of this tick into account.
     pub(crate) fn listen(&mut self, now: u16) {
         self.now = now;
-        self.level = now.max(self.level - self.level.div_ceil(8));
+        self.level = now.max(self.fallen());
         let heard = u32::from(now) << 8;
         self.floor = if heard < self.floor {
             self.floor - (self.floor - heard).div_ceil(4)
@@ -76,6 +76,11 @@ impl Voice {
         self.hangover > 0
     }
 
+    /// The loudness below which a tick leaves its weight under `bar`, while it is not heard; `None` where it is above that anyway.
+    pub(crate) fn outdone_below(self, bar: u32) -> Option<u16> {
+        (u32::from(self.fallen()) < bar).then_some(bar.min(u32::from(u16::MAX)) as u16)
+    }
+
     /// Its weight in the choice: who is heard stays heard unless someone is louder by half.
     pub(crate) fn weight(self) -> u32 {
         let level = u32::from(self.level);
@@ -87,6 +92,11 @@ impl Voice {
         self.heard
     }
 
+    /// Its level after a tick of silence.
+    fn fallen(self) -> u16 {
+        self.level - self.level.div_ceil(8)
+    }
+
     /// Whether it is in the mix of this tick.
     pub(crate) fn set_heard(&mut self, heard: bool) {
         self.heard = heard;
@@ -96,6 +106,17 @@ impl Voice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_does_not_lift_the_weight_to_the_bar_is_outdone() {
+        let mut voice = Voice::default();
+        voice.listen(1_000);
+        for (bar, expected) in [(0, None), (875, None), (876, Some(876)), (100_000, Some(u16::MAX))] {
+            assert_eq!(voice.outdone_below(bar), expected, "{bar}");
+        }
+        voice.listen(875);
+        assert_eq!(voice.weight(), 875, "what is below the bar of 876 leaves it there");
+    }
 
     #[test]
     fn a_talker_stays_active_through_400_ms_of_silence() {

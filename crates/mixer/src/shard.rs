@@ -204,8 +204,8 @@ impl<IO> Shard<IO> {
     }
 
     /// One phase, below [`PHASES`]: for each of its conferences `ingress` is called for each leg, to read what has arrived,
-    /// then 20 ms are mixed, then `egress` is called for each leg, to send what leaves. One conference after the other, because
-    /// a leg that was just read is still in the processor's cache when it is mixed and sent.
+    /// then 20 ms are mixed, then `egress` is called for each leg, to send what leaves. One conference after the other, and few
+    /// legs at a time, because a leg that was just read is still in the processor's cache when it is mixed and sent.
     ///
     /// `now` is the tick's deadline ([`crate::Phases::due`]), not the moment the thread woke up: timestamps and playout follow it.
     pub fn phase(
@@ -217,12 +217,10 @@ impl<IO> Shard<IO> {
     ) {
         let Group { conferences, taps, .. } = &mut self.groups[phase];
         for conference in conferences {
-            conference.seats_mut().for_each(&mut ingress);
-            conference.tick(now);
+            conference.period(now, &mut ingress, &mut egress);
             if let Some((_, tap)) = taps.iter_mut().find(|(tapped, _)| *tapped == conference.id()) {
                 guard::armed(|| tap.take(now, conference.rate(), conference.sum()));
             }
-            conference.seats_mut().for_each(&mut egress);
             let id = conference.id();
             while let Some((clip, finished)) = conference.poll_ended_clip() {
                 self.reports.push_back(conference_clip_ended(id, clip, finished));

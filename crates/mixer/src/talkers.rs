@@ -25,6 +25,8 @@ pub(crate) struct Talkers {
     list: Vec<Talker>,
     /// How many of `list` are chosen; the others fade out.
     chosen: usize,
+    /// The least weight that was chosen in the last tick; 0 while there were places left.
+    bar: u32,
     places: usize,
     pcm: Vec<i16>,
     free: Vec<usize>,
@@ -38,6 +40,7 @@ impl Talkers {
         Self {
             list: Vec::with_capacity(slots),
             chosen: 0,
+            bar: 0,
             places,
             pcm: Vec::new(),
             free: Vec::with_capacity(slots),
@@ -51,12 +54,17 @@ impl Talkers {
         if self.rate != rate {
             self.rate = rate;
             self.list.clear();
-            self.chosen = 0;
+            (self.chosen, self.bar) = (0, 0);
             self.pcm.clear();
         }
         if self.pcm.len() < slots * rate.frame() {
             self.pcm.resize(slots * rate.frame(), 0);
         }
+    }
+
+    /// What somebody must weigh to be chosen in this tick, if it were like the last one.
+    pub(crate) fn bar(&self) -> u32 {
+        self.bar
     }
 
     /// A tick begins, with nobody in the mix.
@@ -104,8 +112,10 @@ impl Talkers {
         Some(self.sound(slot))
     }
 
-    /// From now on in the order of the seats.
+    /// Nobody else comes: from now on in the order of the seats.
     pub(crate) fn sort(&mut self) {
+        let least = self.chosen.checked_sub(1).filter(|_| self.chosen == self.places);
+        self.bar = least.map_or(0, |least| self.list[least].weight);
         self.list.sort_unstable_by_key(|talker| talker.seat);
     }
 
@@ -132,6 +142,7 @@ impl Talkers {
 
     /// A seat is empty and the one of number `last` moves there.
     pub(crate) fn vacate(&mut self, seat: usize, last: usize) {
+        self.bar = 0;
         self.list.retain(|talker| talker.seat != seat);
         self.list.iter_mut().filter(|talker| talker.seat == last).for_each(|talker| talker.seat = seat);
     }
@@ -172,6 +183,9 @@ mod tests {
         assert!(talkers.list().iter().all(|talker| talkers.pcm(*talker)[0] == talker.seat as i16));
         talkers.begin();
         assert!(talkers.list().is_empty());
+        assert_eq!(talkers.bar(), 50);
+        offer(&mut talkers, &[10, 50], |_| false);
+        assert_eq!(talkers.bar(), 0, "there is a place left");
     }
 
     #[test]

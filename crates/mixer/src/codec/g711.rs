@@ -40,11 +40,10 @@ impl G711 {
 
     /// Mean absolute sample value of what `codes` decode to, 0..=32768, rounded down; 0 for no codes.
     pub fn level(self, codes: &[u8]) -> u16 {
-        let table = match self {
-            Self::Pcmu => &MU_LAW_LEVEL,
-            Self::Pcma => &A_LAW_LEVEL,
+        let sum = match self {
+            Self::Pcmu => sum_of(codes, mu_law_magnitude),
+            Self::Pcma => sum_of(codes, a_law_magnitude),
         };
-        let sum: u32 = codes.iter().map(|code| u32::from(table[usize::from(*code)])).sum();
         (sum / codes.len().max(1) as u32) as u16
     }
 
@@ -118,18 +117,39 @@ static A_LAW: [i16; 256] = {
     table
 };
 
-static MU_LAW_LEVEL: [u16; 256] = absolute(&MU_LAW);
-
-static A_LAW_LEVEL: [u16; 256] = absolute(&A_LAW);
-
-const fn absolute(table: &[i16; 256]) -> [u16; 256] {
-    let mut levels = [0; 256];
-    let mut code = 0;
-    while code < 256 {
-        levels[code] = table[code].unsigned_abs();
-        code += 1;
+/// The sum of what `magnitude` makes of each, in sixteen sums at once so that it vectorizes: a third of the instructions of a table.
+#[inline]
+fn sum_of(codes: &[u8], magnitude: impl Fn(u8) -> f32) -> u32 {
+    let (groups, rest) = codes.as_chunks::<16>();
+    let mut sums = [0.0; 16];
+    for group in groups {
+        for (sum, code) in sums.iter_mut().zip(group) {
+            *sum += magnitude(*code);
+        }
     }
-    levels
+    // A float holds each sum exactly, for 8,000 codes and more; all of them together perhaps not.
+    let whole = |sum: f32| sum as u32;
+    rest.iter().map(|code| whole(magnitude(*code))).sum::<u32>() + sums.into_iter().map(whole).sum::<u32>()
+}
+
+/// The magnitude of a mu-law code: segment and step are exponent and mantissa of the biased magnitude as a float, as in encoding.
+#[inline]
+fn mu_law_magnitude(code: u8) -> f32 {
+    as_float(u32::from(!code & 0x7f), 4) - f32::from(BIAS)
+}
+
+/// The magnitude of an A-law code: the same, but segment 0 is linear.
+#[inline]
+fn a_law_magnitude(code: u8) -> f32 {
+    let even = u32::from((code ^ 0x55) & 0x7f);
+    let value = as_float(even, 4);
+    if even < 16 { 2.0 * value - 256.0 } else { value }
+}
+
+/// 2^(7 + segment) times 1 + step / 16 + half a step, which is `half` / 128.
+#[inline]
+fn as_float(segment_and_step: u32, half: u32) -> f32 {
+    f32::from_bits(((127 + 7) << 23) + (segment_and_step << 19) + (half << 16))
 }
 
 #[cfg(test)]

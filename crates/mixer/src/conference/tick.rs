@@ -2,37 +2,71 @@
 //!
 //! Here nothing allocates, frees, locks, logs or makes a system call; [`crate::guard`] watches it.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use super::{Conference, Sabotage};
-use crate::fanout::Csrcs;
+use crate::ahead;
+use crate::fanout::{Csrcs, Wish};
 use crate::guard;
+use crate::port::Seat;
+
+/// Legs that are read and listened to, or served and sent to, together: few enough that each is still in the processor's cache
+/// from the one to the other, enough that the code of either is.
+const FEW: usize = 16;
 
 impl<IO> Conference<IO> {
     /// Mixes 20 ms. `now` is the tick's deadline. Then every leg that sends has its packet in [`crate::Leg::egress`].
     pub fn tick(&mut self, now: Instant) {
-        guard::armed(|| {
-            if self.config.sabotage == Some(Sabotage::AllocateInTick) {
-                std::hint::black_box(Box::new(now));
-            }
-            while let Some(clip) = self.clips.take_ended() {
-                self.ended.push_back((clip, true)); // there is room: see `play`
-            }
-            self.fanout.begin_tick();
-            self.choose(now);
-            self.sum_up();
-            self.hand_out();
-            self.clips.advance();
-        });
+        self.period(now, |_| {}, |_| {});
     }
 
-    /// Who is heard, and who hears something of his own besides.
-    fn choose(&mut self, now: Instant) {
-        let spared = self.clips.playing(self.rate).and_then(|playing| playing.except);
+    /// The same with what surrounds it: `ingress` is called for each leg before it is listened to, `egress` when its packet is ready.
+    pub(crate) fn period(
+        &mut self,
+        now: Instant,
+        mut ingress: impl FnMut(&mut Seat<IO>),
+        mut egress: impl FnMut(&mut Seat<IO>),
+    ) {
+        guard::armed(|| self.begin(now));
+        for few in by_few(self.seats.len()) {
+            for number in few.clone() {
+                // In two steps: where a leg's packets wait says the leg.
+                if let Some(next) = self.seats.get(number + 1) {
+                    ahead::fetch(&next.io);
+                    next.leg.fetch();
+                }
+                self.seats[number].leg.fetch_waiting();
+                ingress(&mut self.seats[number]);
+            }
+            guard::armed(|| self.choose(now, few));
+        }
+        guard::armed(|| self.sum_up());
+        for few in by_few(self.seats.len()) {
+            guard::armed(|| self.hand_out(few.clone()));
+            self.seats[few].iter_mut().for_each(|seat| egress(seat));
+        }
+        guard::armed(|| self.clips.advance());
+    }
+
+    fn begin(&mut self, now: Instant) {
+        if self.config.sabotage == Some(Sabotage::AllocateInTick) {
+            std::hint::black_box(Box::new(now));
+        }
+        while let Some(clip) = self.clips.take_ended() {
+            self.ended.push_back((clip, true)); // there is room: see `play`
+        }
+        self.fanout.begin_tick();
         self.talkers.begin();
-        for (number, seat) in self.seats.iter_mut().enumerate() {
+    }
+
+    /// Who of these is heard, and who hears something of his own besides.
+    fn choose(&mut self, now: Instant, few: Range<usize>) {
+        let spared = self.clips.playing(self.rate).and_then(|playing| playing.except);
+        let bar = self.talkers.bar();
+        for (number, seat) in few.clone().zip(&mut self.seats[few]) {
             let leg = &mut seat.leg;
-            let may_be_heard = leg.begin_tick(now);
+            let may_be_heard = leg.begin_tick(now, bar);
             let was_heard = leg.voice.is_heard();
             let confides = leg.audience().is_some();
             let spoken_to = self.confidants.listen(leg, may_be_heard, self.rate, self.config.agc);
@@ -80,29 +114,30 @@ impl<IO> Conference<IO> {
         self.fanout.set_talkers(self.talkers.list());
     }
 
-    /// What everyone hears, encoded as few times as possible.
-    fn hand_out(&mut self) {
-        let mut talkers = self.talkers.list().iter().peekable();
+    /// What each of these hears, encoded as few times as possible.
+    fn hand_out(&mut self, few: Range<usize>) {
+        let before = self.talkers.list().partition_point(|talker| talker.seat < few.start);
+        let mut talkers = self.talkers.list()[before..].iter().peekable();
         let tone = self.clips.playing(self.rate);
-        for (number, seat) in self.seats.iter_mut().enumerate() {
+        for (number, seat) in few.clone().zip(&mut self.seats[few]) {
             let talker = talkers.next_if(|talker| talker.seat == number).copied();
             let leg = &mut seat.leg;
             if !leg.hears() {
                 leg.sit_out();
                 continue;
             }
-            let with_level = leg.sends_level();
+            let wish = Wish { level: leg.sends_level(), trace: leg.looks_for_echo() };
             let ready = leg.own.is_on() && self.fanout.is_ready(leg.stream, &leg.own);
             if !leg.own.stays(ready) {
                 if leg.own.is_on() {
                     self.fanout.take_back(leg.stream, &mut leg.own);
                 }
-                let heard = self.fanout.shared(&self.sum, leg.stream, with_level);
+                let heard = self.fanout.shared(&self.sum, leg.stream, wish);
                 leg.end_tick(heard);
                 continue;
             }
             if leg.own.is_leaving() {
-                self.fanout.shared(&self.sum, leg.stream, false); // one frame of overlap, so that it is warm
+                self.fanout.shared(&self.sum, leg.stream, Wish::default()); // one frame of overlap, so that it is warm
             }
             let clip = leg.clip(self.rate);
             let mut csrcs = Csrcs::NONE;
@@ -127,8 +162,13 @@ impl<IO> Conference<IO> {
                 }
             }
             let replaced = clip.is_some_and(|clip| !clip.over);
-            let heard = self.fanout.own(&mut leg.own, replaced, &csrcs, with_level);
+            let heard = self.fanout.own(&mut leg.own, replaced, &csrcs, wish);
             leg.end_tick(heard);
         }
     }
+}
+
+/// The numbers of so many legs, a few at a time.
+fn by_few(legs: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..legs).step_by(FEW).map(move |from| from..legs.min(from + FEW))
 }

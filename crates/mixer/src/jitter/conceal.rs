@@ -61,6 +61,11 @@ impl Conceal {
         }
     }
 
+    /// History that may be needed from now on, in milliseconds: all that there is only while a gap is being bridged.
+    pub(super) fn needed_ms(&self) -> usize {
+        if self.gap.is_some() { HISTORY_MS } else { NEEDED_MS }
+    }
+
     /// True while what comes next is a pause.
     pub(super) fn is_pause(&self) -> bool {
         self.pause

@@ -1,5 +1,6 @@
 //! The decoders of one leg: one for every codec its peer may send, made when the leg is.
 
+use crate::ahead;
 use crate::codec::{Codec, Decoder};
 use crate::units::Rate;
 
@@ -42,6 +43,13 @@ impl Decoders {
                 self.kept = vec![0; KEPT].into_boxed_slice();
                 self.passed_over = None;
             }
+        }
+    }
+
+    /// See [`crate::ahead`].
+    pub(super) fn fetch(&self) {
+        if let [first, ..] = &self.all[..] {
+            ahead::fetch(first);
         }
     }
 

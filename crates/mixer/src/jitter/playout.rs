@@ -234,8 +234,16 @@ impl Playout {
             self.noise.heard(self.level);
         }
         self.wave.play(frame);
+        self.wave.keep(self.conceal.needed_ms());
         self.sounding = self.sounding.saturating_sub(frame);
         pull
+    }
+
+    /// See [`crate::ahead`].
+    pub(crate) fn fetch(&self) {
+        self.store.fetch();
+        self.wave.fetch();
+        self.decoders.fetch();
     }
 
     fn place(
@@ -302,7 +310,10 @@ impl Playout {
             }
             self.newest = place.number;
             self.timeline.newest(&place);
-            (self.origin, self.packet, self.grid) = (place.start, length, common(length));
+            self.origin = place.start;
+            if length != self.packet {
+                (self.packet, self.grid) = (length, common(length));
+            }
         }
         if place.start + length <= self.next && !self.filling || place.number < self.store.head() {
             return Push::Late;

@@ -1,5 +1,7 @@
 //! Packets that wait for their time, encoded as they came: fixed slots by extended sequence number, their bytes in one ring.
 
+use crate::ahead;
+
 /// Packets that can wait: 160 ms of packets of 5 ms, which are the shortest in use, and as many of 10 ms as the smallest ring holds.
 const SLOTS: usize = 32;
 
@@ -111,6 +113,14 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// See [`crate::ahead`]: where the next packet comes, and the first that waits.
+    pub(super) fn fetch(&self) {
+        ahead::fetch(&self.slots[self.place(self.highest + 1)]);
+        ahead::fetch(&self.slots[self.place(self.head)]);
+        let at = if self.waiting == 0 { 0 } else { self.write };
+        ahead::fetch_front(&self.ring[at..], 160);
     }
 
     /// No packet below is wanted any more.

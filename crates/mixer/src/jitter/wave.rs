@@ -1,17 +1,24 @@
 //! The sound of one leg around the moment of playout: what was played last, and what is decoded and comes next.
 
+use crate::ahead;
 use crate::units::Rate;
 
 /// Linear PCM in one piece of fixed memory: history, then what is ahead.
 pub(super) struct Wave {
     pcm: Box<[i16]>,
     rate: Rate,
-    /// The memory in milliseconds, and how much of it is kept as history when room is made.
+    /// The memory in milliseconds, and how much of it may be kept as history.
     span: (usize, usize),
+    /// Milliseconds of history that are kept when room is made.
+    kept: u16,
     /// The first sample that is ahead.
     at: usize,
     /// Behind the last sample.
     end: usize,
+    /// Samples before the end that are known to be silence.
+    hush: u32,
+    /// All of the memory is: on a leg that says nothing it is neither read nor written.
+    blank: bool,
 }
 
 impl std::fmt::Debug for Wave {
@@ -26,7 +33,7 @@ impl Wave {
         let span = (history_ms + ahead_ms, history_ms);
         let pcm = vec![0; span.0 * millisecond(highest)].into_boxed_slice();
         let at = history_ms * millisecond(rate);
-        Self { pcm, rate, span, at, end: at }
+        Self { pcm, rate, span, kept: history_ms as u16, at, end: at, hush: 0, blank: true }
     }
 
     #[cfg(test)]
@@ -45,6 +52,13 @@ impl Wave {
         }
         // Only as much as the memory holds at every rate that has come so far.
         self.span.0 = span;
+    }
+
+    /// See [`crate::ahead`]: where the next frame comes.
+    pub(super) fn fetch(&self) {
+        if !self.blank {
+            ahead::fetch_front(&self.pcm[self.end..], 2 * self.rate.frame());
+        }
     }
 
     /// Samples per second.
@@ -77,8 +91,15 @@ impl Wave {
         &self.pcm[..self.end]
     }
 
+    /// From now on so much history is kept, in milliseconds, but not more than there is memory for: the less, the less often it is
+    /// moved.
+    pub(super) fn keep(&mut self, milliseconds: usize) {
+        self.kept = milliseconds.min(self.span.1) as u16;
+    }
+
     /// Everything up to the end, to change it.
     pub(super) fn all_mut(&mut self) -> &mut [i16] {
+        self.sounds();
         &mut self.pcm[..self.end]
     }
 
@@ -90,6 +111,7 @@ impl Wave {
     /// Appends what `fill` writes into room for `count` samples; `fill` says how many it wrote. `count` is at most
     /// [`Wave::room`].
     pub(super) fn append<T>(&mut self, count: usize, fill: impl FnOnce(&mut [i16]) -> (usize, T)) -> T {
+        self.sounds();
         self.make_room(count);
         let room = &mut self.pcm[self.end..][..count];
         let (filled, answer) = fill(room);
@@ -97,12 +119,14 @@ impl Wave {
         answer
     }
 
-    /// Appends silence.
+    /// Appends silence: at most [`Wave::room`] samples.
     pub(super) fn append_silence(&mut self, count: usize) {
-        self.append(count, |room| {
-            room.fill(0);
-            (room.len(), ())
-        });
+        self.make_room(count);
+        if !self.blank {
+            self.pcm[self.end..][..count].fill(0);
+        }
+        self.end += count;
+        self.hush = self.hush.saturating_add(count as u32);
     }
 
     /// Plays `count` samples, at most as many as are ahead: they are history from now on.
@@ -116,6 +140,7 @@ impl Wave {
         let to = (from + count).min(self.end);
         self.pcm.copy_within(to..self.end, from);
         self.end -= to - from;
+        self.hush = self.hush.saturating_sub((to - from) as u32);
     }
 
     /// Opens a hole of `count` samples in front of what is ahead, whose content is to be written next; false without room.
@@ -123,6 +148,7 @@ impl Wave {
         if self.room() < count {
             return false;
         }
+        self.sounds();
         self.make_room(count);
         self.pcm.copy_within(self.at..self.end, self.at + count);
         self.end += count;
@@ -136,6 +162,7 @@ impl Wave {
         if old == new {
             return;
         }
+        self.sounds();
         let history = self.span.1 * new;
         let ahead = (self.ahead() * new / old).min((self.span.0 - self.span.1) * new);
         // In place, from the front: what is read must never be behind what is written, so a lower rate moves to the back first.
@@ -156,14 +183,24 @@ impl Wave {
 
     /// Moves history to the front when `count` more samples would not fit behind.
     fn make_room(&mut self, count: usize) {
-        let kept = self.span.1 * millisecond(self.rate);
         let memory = self.span.0 * millisecond(self.rate);
         if self.end + count > memory {
-            let from = self.at.saturating_sub(kept);
-            self.pcm.copy_within(from..self.end, 0);
+            let from = self.at.saturating_sub(usize::from(self.kept) * millisecond(self.rate));
+            if (self.hush as usize) < self.end - from {
+                self.pcm.copy_within(from..self.end, 0);
+            } else if !self.blank {
+                self.pcm.fill(0);
+                self.blank = true;
+            }
             self.at -= from;
             self.end -= from;
         }
+    }
+
+    /// What is in the memory is not known to be silence any more.
+    fn sounds(&mut self) {
+        self.hush = 0;
+        self.blank = false;
     }
 }
 
@@ -199,6 +236,35 @@ mod tests {
         }
         assert!(played.chunks(160).enumerate().all(|(n, chunk)| chunk.iter().all(|&s| s == n as i16)));
         assert_eq!((wave.ahead(), wave.room()), (160, 320));
+    }
+
+    #[test]
+    fn silence_is_written_until_there_is_nothing_else_and_sound_after_it_is_whole() {
+        let mut wave = Wave::new(Rate::Narrow, Rate::Narrow, 50, 60);
+        wave.keep(20);
+        for round in 1..4 {
+            for _ in 0..4 {
+                wave.append(160, |room| {
+                    room.fill(round);
+                    (160, ())
+                });
+                wave.play(160);
+            }
+            assert!(!wave.blank);
+            let mut written = 0;
+            while !wave.blank {
+                wave.append_silence(160);
+                assert!(wave.next().iter().all(|&sample| sample == 0));
+                wave.play(160);
+                written += 160;
+            }
+            assert!(written <= 2 * wave.pcm.len(), "{written}");
+            (0..50).for_each(|_| {
+                wave.append_silence(160);
+                wave.play(160);
+            });
+            assert!(wave.blank && wave.all().iter().all(|&sample| sample == 0));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::ahead;
 use crate::codec::MAX_PAYLOAD;
 use crate::frame::{FRAME, TICK};
 use crate::rtp::{self, DigitSender, EventPacket, HEADER, Header, MAX_CSRC, Sent};
@@ -113,6 +114,15 @@ impl Outgoing {
             octets: 0,
             digits: DigitSender::default(),
         }
+    }
+
+    /// See [`crate::ahead`].
+    pub(super) fn fetch(&self) {
+        ahead::fetch(&self.clock);
+        ahead::fetch(&self.sequence);
+        ahead::fetch(&self.packets);
+        ahead::fetch(&self.digits);
+        ahead::fetch_front(&self.packet[ROOM - HEADER..], HEADER + FRAME);
     }
 
     /// A tick begins: nothing is ready. Gives its timestamp.

@@ -219,7 +219,7 @@ impl Incoming {
         let Some(samples) = codec.duration(packet.payload()) else {
             return Ingress::Malformed;
         };
-        let length = Duration::from_secs(1) * samples as u32 / codec.rate().hz();
+        let length = Duration::from_nanos(samples as u64 * 1_000_000_000 / u64::from(codec.rate().hz()));
         match self.source.handle_audio(ssrc, sequence, arrival, length) {
             Verdict::Probation => return Ingress::Probation,
             Verdict::Current => {

@@ -44,7 +44,7 @@ fn what_is_dropped_because_nobody_collects_it_is_counted_as_what_it_is() {
         leg.ingress_rtp(start + Duration::from_millis(400) * u32::from(n), &press);
     }
     assert_eq!((leg.stats().dropped_digits, leg.stats().dropped_events), (1, 0));
-    leg.begin_tick(start + Duration::from_mins(10));
+    leg.begin_tick(start + Duration::from_mins(10), 0);
     assert_eq!((leg.stats().dropped_digits, leg.stats().dropped_events), (1, 1), "its silence");
     let told: Vec<_> = std::iter::from_fn(|| leg.poll_event()).collect();
     assert!(matches!(told[..], [LegEvent::MediaStarted, LegEvent::Digit('5'), ..]) && told.len() == EVENTS);

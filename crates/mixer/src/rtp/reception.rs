@@ -82,9 +82,11 @@ impl Reception {
 
     fn follow(&mut self, timestamp: RtpTime, arrival: Instant) {
         let (before, stamp) = self.last;
-        let elapsed =
-            arrival.saturating_duration_since(before).as_nanos() * u128::from(self.clock) / 1_000_000_000;
-        let elapsed = i64::try_from(elapsed).unwrap_or(i64::MAX);
+        // In 64 bits, which hold a day at 48 kHz: a division by 128 bits is a call.
+        let elapsed = arrival.saturating_duration_since(before);
+        let clock = i64::from(self.clock);
+        let elapsed = (elapsed.as_secs() as i64).saturating_mul(clock)
+            + i64::from(elapsed.subsec_nanos()) * clock / 1_000_000_000;
         let difference = elapsed.saturating_sub(i64::from(timestamp.ahead_of(stamp))).unsigned_abs();
         // A jump of the timestamp is not jitter; a second bounds what a packet can add.
         let difference = difference.min(u64::from(self.clock)) as u32;
