@@ -129,6 +129,24 @@ fn offence(what: &str, bytes: usize) {
 mod tests {
     use super::*;
 
+    /// For Miri, which sees what a test binary's own allocations do not: `cargo +nightly miri test -p mixer --lib guard`.
+    #[test]
+    fn memory_is_served_grown_and_given_back_as_the_system_does() {
+        let layout = Layout::from_size_align(48, 16).expect("a power of two");
+        // SAFETY: the layout has a size, each pointer is used within the size that it was asked for with, and is given back once
+        // with the layout that it has then.
+        unsafe {
+            for memory in [GuardedAllocator.alloc(layout), GuardedAllocator.alloc_zeroed(layout)] {
+                assert!(!memory.is_null() && memory.addr().is_multiple_of(16));
+                memory.write_bytes(7, 48);
+                let grown = GuardedAllocator.realloc(memory, layout, 4_096);
+                assert_eq!((grown.read(), grown.add(47).read()), (7, 7));
+                grown.add(4_095).write(9);
+                GuardedAllocator.dealloc(grown, Layout::from_size_align(4_096, 16).expect("a power of two"));
+            }
+        }
+    }
+
     #[test]
     fn armed_gives_back_what_the_tick_gives_and_may_be_nested() {
         let depth = armed(|| armed(|| ARMED.get()));

@@ -10,12 +10,13 @@
 #   --say WAV        what it says: mono, 16 bit, 8 kHz. It hangs up when the file has ended, so the file is as long as the call
 #   --user NAME      its user name; a call must be addressed to it (default phone)
 #   --codec NAME     pcmu, pcma, g722, opus (default: whatever is offered)
+#   --dtx            leaves silence out of Opus, and asks for the same (usedtx=1)
 #   --srtp HOW       srtp (RTP/AVP with a=crypto) or srtp-mand (RTP/SAVP); default: plain RTP
 #   --dial URI       calls instead of waiting to be called; it answers every call by itself
 #   --control PORT   takes commands on this TCP port of the loopback: netstrings of JSON, such as {"command":"sndcode","params":"5"}
 set -euo pipefail
 
-dir='' sip='' rtp=26000-26019 say='' user=phone codec='' srtp='' dial='' control=''
+dir='' sip='' rtp=26000-26019 say='' user=phone codec='' dtx=no srtp='' dial='' control=''
 while (($#)); do
   case $1 in
     --dir) dir=$2 ;;
@@ -24,6 +25,7 @@ while (($#)); do
     --say) say=$(readlink -f "$2") ;;
     --user) user=$2 ;;
     --codec) codec=$2 ;;
+    --dtx) dtx=yes; shift; continue ;;
     --srtp) srtp=$2 ;;
     --dial) dial=$2 ;;
     --control) control=$2 ;;
@@ -62,6 +64,7 @@ module_path             /usr/lib/baresip/modules
 module                  g711.so
 module                  g722.so
 module                  opus.so
+opus_dtx                $dtx
 module                  srtp.so
 module                  aufile.so
 module                  aubridge.so
