@@ -1,5 +1,6 @@
 //! Playout: packets in whatever order, size, codec and time they come; 20 ms of sound at every tick.
 
+mod bridge;
 mod conceal;
 mod decoders;
 mod delay;

@@ -14,6 +14,8 @@ const CODES: usize = 160;
 const TAPS: usize = 24;
 /// The transmit filter needs the samples before: all taps but the two newest.
 const HISTORY: usize = TAPS - 2;
+/// Samples that [`Decoder::follow`] looks ahead.
+pub(super) const AHEAD: usize = TAPS - 2;
 
 /// The state of a stream to be sent. A copy of it continues the stream with the same bits.
 #[derive(Clone, Debug)]
@@ -92,6 +94,21 @@ impl Decoder {
         }
     }
 
+    /// The state that it would have after sound like `pcm`, though what was received of it is lost: `pcm` is encoded, and what
+    /// the encoder learns is kept. The filters of both bands look ahead, so that `pcm` holds [`AHEAD`] samples more than are
+    /// passed.
+    pub(super) fn follow(&mut self, pcm: &[i16]) {
+        let mut encoder = Encoder { history: [0; HISTORY], low: self.low, high: self.high };
+        for window in pcm.windows(TAPS).step_by(2) {
+            let (low, high) = split(window.first_chunk().expect("a window of as many"));
+            encoder.low(low);
+            encoder.high(high);
+            self.history.copy_within(2.., 0);
+            self.history[HISTORY - 2..].copy_from_slice(&[(low + high) as i16, (low - high) as i16]);
+        }
+        (self.low, self.high) = (encoder.low, encoder.high);
+    }
+
     fn decode_chunk(&mut self, codes: &[u8], pcm: &mut [i16]) {
         let mut bands = [0; HISTORY + 2 * CODES];
         bands[..HISTORY].copy_from_slice(&self.history);
@@ -168,4 +185,53 @@ fn limit(value: i32) -> i32 {
 #[inline]
 fn saturate(value: i32) -> i32 {
     value.clamp(i32::from(i16::MIN), i32::from(i16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decoder_that_follows_what_was_lost_goes_on_much_better_than_one_that_does_not() {
+        // Two voices of harmonics, one after the other, so that there is something to learn.
+        let pcm: Vec<i16> = (0..20 * 2 * CODES)
+            .map(|n| {
+                let (seconds, hertz) = (n as f64 / 16_000.0, if n < 10 * 2 * CODES { 110.0 } else { 190.0 });
+                let sum: f64 = (1..30)
+                    .map(|k| (std::f64::consts::TAU * hertz * f64::from(k) * seconds).sin() / f64::from(k))
+                    .sum();
+                (sum * 4_000.0) as i16
+            })
+            .collect();
+        let mut encoder = Encoder::new();
+        let codes: Vec<[u8; CODES]> = pcm
+            .as_chunks::<{ 2 * CODES }>()
+            .0
+            .iter()
+            .map(|frame| {
+                let mut codes = [0; CODES];
+                encoder.encode(frame, &mut codes);
+                codes
+            })
+            .collect();
+        let mut whole = Decoder::new();
+        let mut heard = vec![0; pcm.len()];
+        let frame = |n: usize| n * 2 * CODES..(n + 1) * 2 * CODES;
+        for (n, codes) in codes.iter().enumerate() {
+            whole.decode(codes, &mut heard[frame(n)]);
+        }
+        // Packet 10, the first of the other voice, is lost; what it held is known.
+        let error = |follows: bool| -> f64 {
+            let mut decoder = Decoder::new();
+            let mut pcm = [0; 2 * CODES];
+            codes[..10].iter().for_each(|codes| decoder.decode(codes, &mut pcm));
+            if follows {
+                decoder.follow(&heard[frame(10).start..frame(10).end + AHEAD]);
+            }
+            decoder.decode(&codes[11], &mut pcm);
+            pcm.iter().zip(&heard[frame(11)]).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum()
+        };
+        let (following, stale) = (error(true), error(false));
+        assert!(following * 100.0 < stale, "{:.1} dB", 10.0 * (stale / following).log10());
+    }
 }

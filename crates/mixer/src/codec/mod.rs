@@ -266,6 +266,21 @@ impl Decoder {
         decoded.then_some(samples).ok_or(Undecodable::Malformed(self.codec.name()))
     }
 
+    /// True when what comes next builds on what was heard before, and [`Decoder::follow`] helps after a gap.
+    pub(crate) const fn follows(&self) -> bool {
+        matches!(self.state, DecoderState::G722(_))
+    }
+
+    /// Goes on as if sound like `pcm` had been received. The last [`Decoder::AHEAD`] of the samples are those after it.
+    pub(crate) fn follow(&mut self, pcm: &[i16]) {
+        if let DecoderState::G722(decoder) = &mut self.state {
+            decoder.follow(pcm);
+        }
+    }
+
+    /// Samples that [`Decoder::follow`] needs besides those it follows.
+    pub(crate) const AHEAD: usize = g722::AHEAD;
+
     /// Decodes the copy of a lost frame that the packet after it may carry (Opus in-band FEC, RFC 6716 section 2.1.7), to all
     /// of `pcm`: the samples that were lost, in multiples of 2.5 ms; what is longer than the copy is concealed before it. `None`,
     /// with the stream untouched, where there is no such copy. The next packet itself is decoded afterwards as usual.

@@ -100,6 +100,25 @@ impl Conceal {
         gap.made += count;
     }
 
+    /// Samples made since there were real ones.
+    pub(super) fn made(&self) -> usize {
+        self.gap.filter(|gap| gap.blended == 0).map_or(0, |gap| gap.made)
+    }
+
+    /// The end of what was made, and `ahead` samples more as they would go on, to `room`: how many.
+    pub(super) fn onward(&self, wave: &Wave, noise: &mut Noise, room: &mut [i16], ahead: usize) -> usize {
+        let Some(gap) = &self.gap else { return 0 };
+        let pcm = wave.all();
+        let made = gap.made.min(room.len() - ahead).min(pcm.len());
+        room[..made].copy_from_slice(&pcm[pcm.len() - made..]);
+        let real = pcm.len().saturating_sub(gap.made.min(gap.audible()));
+        let level = noise.level();
+        for n in 0..ahead {
+            room[made + n] = gap.sample(pcm, real, gap.made + n, level, noise);
+        }
+        made + ahead
+    }
+
     /// The last `count` samples of `wave` are real: after a gap the first of them are blended with its sound.
     pub(super) fn resume(&mut self, wave: &mut Wave, count: usize, noise: &mut Noise) {
         self.pause = false;

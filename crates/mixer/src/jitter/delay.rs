@@ -18,6 +18,15 @@ const WINDOW: i64 = 5_000 * MILLISECOND;
 /// The estimate falls by 1/e in ten seconds, so it halves in seven.
 const DECAY: i64 = 10_000 * MILLISECOND;
 
+/// After a loss the next packet is waited for as long as this.
+const LOSING: i64 = 15_000 * MILLISECOND;
+
+/// The next packet may be late too. Where packets are later than this, most of them wait long enough anyway.
+const LATE_NEXT: i64 = 20 * MILLISECOND;
+
+/// Packets longer than this are not waited for beyond their time.
+const LONGEST_NEXT: i64 = 30 * MILLISECOND;
+
 /// Transit here is arrival minus the media time of the packet's last sample, from an unknown common beginning: only
 /// differences mean anything.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +35,14 @@ pub(super) struct Delay {
     window_end: i64,
     /// In 1/1024 units, so that the slow decay does not stop at small values.
     deviation: i64,
+    /// How much longer to wait while packets are lost, and until when if no other is.
+    next: i64,
+    next_until: i64,
 }
 
 impl Delay {
     pub(super) fn new() -> Self {
-        Self { fastest: [0; 2], window_end: 0, deviation: FIRST_TARGET << 10 }
+        Self { fastest: [0; 2], window_end: 0, deviation: FIRST_TARGET << 10, next: 0, next_until: 0 }
     }
 
     /// A stream begins, or its timestamps jumped: the baseline starts over, the jitter learnt so far stays.
@@ -46,15 +58,21 @@ impl Delay {
             self.window_end = arrival.saturating_add(WINDOW);
         }
         self.fastest[1] = self.fastest[1].min(transit);
+        if arrival >= self.next_until {
+            self.next = 0;
+        }
         let late = self.deviation_of(transit).clamp(0, MAX_TARGET) << 10;
         self.deviation =
             if late > self.deviation { late } else { self.deviation - self.deviation * length / DECAY };
     }
 
-    /// A packet of `length` was missing and the next one carries a copy of it: worth waiting for, while packets are lost. Half a
-    /// packet more, so that it lasts for 4 s until the next loss.
-    pub(super) fn wait_for_copies(&mut self, length: i64) {
-        self.deviation = self.deviation.max((length * 3 / 2).min(MAX_TARGET) << 10);
+    /// At `now` a packet is missing, and the next one, of `length`, tells what it was like: while packets are lost, the next one
+    /// is waited for too.
+    pub(super) fn wait_for_next(&mut self, now: i64, length: i64) {
+        if length <= LONGEST_NEXT {
+            self.next = length;
+            self.next_until = now.saturating_add(LOSING);
+        }
     }
 
     /// The transit of the fastest packets.
@@ -69,7 +87,8 @@ impl Delay {
 
     /// How long to wait beyond the fastest packets.
     pub(super) fn target(&self) -> i64 {
-        (self.deviation >> 10).clamp(MIN_TARGET, MAX_TARGET)
+        let late = (self.deviation >> 10).clamp(MIN_TARGET, MAX_TARGET);
+        if self.next == 0 { late } else { late.max(self.next + late.min(LATE_NEXT)) }
     }
 }
 
@@ -93,6 +112,25 @@ mod tests {
         assert_eq!(after(&mut delay, 100, 100, |n| (n % 5) * 25), 100, "jitter of 100 ms");
         assert_eq!(after(&mut delay, 200, 10, |n| (n % 2) * 10_000), 120, "the bound");
         assert!(after(&mut delay, 210, 1500, |_| 0) < 10, "calm for 30 s");
+    }
+
+    #[test]
+    fn while_packets_are_lost_the_next_one_is_waited_for_too_if_that_is_not_long() {
+        let mut delay = Delay::new();
+        delay.restart(0, 0);
+        let calm = after(&mut delay, 0, 500, |_| 0);
+        delay.wait_for_next(500 * 20 * MILLISECOND, 60 * MILLISECOND);
+        assert_eq!(after(&mut delay, 500, 1, |_| 0), calm, "packets of 60 ms");
+        delay.wait_for_next(500 * 20 * MILLISECOND, 20 * MILLISECOND);
+        assert_eq!(after(&mut delay, 500, 700, |_| 0), calm + 20, "for 15 s, with nothing later");
+        assert_eq!(after(&mut delay, 1_200, 60, |_| 0), calm, "then no more");
+        delay.wait_for_next(1_260 * 20 * MILLISECOND, 20 * MILLISECOND);
+        assert_eq!(after(&mut delay, 1_260, 10, |n| n % 2 * 15), 35, "what comes late is waited for besides");
+        assert_eq!(
+            after(&mut delay, 1_270, 10, |n| n % 2 * 100),
+            100,
+            "and needs nothing more where it is long"
+        );
     }
 
     #[test]

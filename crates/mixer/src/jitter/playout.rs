@@ -298,9 +298,6 @@ impl Playout {
             self.stats.restarts += 1;
         }
         self.delay.observe(arrival, transit, length);
-        if newest && place.number > self.newest + 1 && !begins && codec.has_copy(payload) {
-            self.delay.wait_for_copies(length);
-        }
         let mut slot = Slot::new(place.number, place.start, length, decoder);
         slot.mark = if begins { Mark::Begins } else { Mark::Goes };
         if newest {

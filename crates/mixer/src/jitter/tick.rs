@@ -1,6 +1,7 @@
 //! One tick of playout: what is decoded, bridged or stretched so that 20 ms are ahead.
 
 use super::Pull;
+use super::bridge;
 use super::conceal::{self, Conceal};
 use super::decoders;
 use super::handover::{Handover, onset};
@@ -8,7 +9,9 @@ use super::playout::{JUMP, Playout, STARVED, mean_abs};
 use super::store::Slot;
 use super::stretch;
 use super::timeline::{MILLISECOND, TICK, duration, unit};
-use crate::codec::Codec;
+use super::wave::millisecond;
+use crate::codec::{Codec, Decoder};
+use crate::units::MAX_FRAME;
 
 /// A delay longer than needed is worth cuts from here on: a little less than a packet, by which it grows when a tick falls behind
 /// an arrival.
@@ -115,6 +118,9 @@ impl Playout {
             self.decoders.restart(first.codec);
             self.current = first.codec;
         }
+        if unheard_below.is_none() {
+            self.follow(first.codec);
+        }
         let unit = unit(codec.rate());
         let room = self.wave.room();
         let mut payload = self.store.payload(first);
@@ -168,6 +174,8 @@ impl Playout {
         let slack = self.slack(now, self.play() + length);
         if first.follows() {
             self.conceal.pause();
+        } else if !first.begins() && self.tells_of_before(first) {
+            self.delay.wait_for_next(now, i64::from(first.length));
         }
         if slack >= SURPLUS || left <= 0 && (slack >= 0 || -left >= JUMP) {
             self.next = first.start;
@@ -182,8 +190,17 @@ impl Playout {
         if left > 0 && left <= self.packet.max(missing) && self.recover(first, left) {
             return true;
         }
+        if left > 0 && unheard_below.is_none() && self.bridge(first, left) {
+            return true;
+        }
         self.fill(due.min(missing), unheard_below);
         self.ahead() < TICK
+    }
+
+    /// True when a packet helps in place of the one before it: it carries a copy, or its own beginning is known without that.
+    fn tells_of_before(&self, packet: &Slot) -> bool {
+        let codec = self.decoders.codec(packet.codec);
+        decoders::byte(codec).is_some() || codec.has_copy(self.store.payload(packet))
     }
 
     /// Decodes the copy of what was lost right before `first` that `first` may carry: the last `length` of a gap.
@@ -205,6 +222,60 @@ impl Playout {
         self.conceal.resume(&mut self.wave, samples, &mut self.noise);
         self.sounding = self.wave.ahead();
         true
+    }
+
+    /// Fills the last `length` of a gap from both sides: `first`, which follows it, is decoded too.
+    fn bridge(&mut self, first: &Slot, length: i64) -> bool {
+        let codec = self.decoders.codec(first.codec);
+        let Some(byte) = decoders::byte(codec) else { return false };
+        let (rate, unit) = (self.wave.rate(), unit(self.wave.rate()));
+        let longest = bridge::LONGEST_MS as i64 * MILLISECOND;
+        let is_apart =
+            self.current != first.codec || codec.rate() != rate || first.begins() || first.follows();
+        if is_apart || self.conceal.is_pause() || length.max(self.gap) > longest {
+            return false;
+        }
+        let (missing, made) = ((length / unit) as usize, (self.gap / unit) as usize);
+        // Whole bytes, of as much as there is room for.
+        let bytes = self.wave.room().saturating_sub(missing) * unit as usize / byte as usize;
+        let payload = self.store.payload(first);
+        let payload = &payload[..bytes.min(payload.len())];
+        let known = payload.len() * byte as usize / unit as usize;
+        if known < bridge::LEAST_MS * millisecond(rate) {
+            return false;
+        }
+        self.wave.append_silence(missing + known);
+        let pcm = self.wave.all_mut();
+        let to = pcm.len() - known;
+        let from = to - missing;
+        let decoder = self.decoders.get_as_is(first.codec);
+        if decoder.follows() {
+            bridge::onward(pcm, from, to + Decoder::AHEAD, rate);
+            decoder.follow(&pcm[from - made..to + Decoder::AHEAD]);
+        }
+        if decoder.decode(payload, &mut pcm[to..]).is_err() {
+            self.stats.refused += 1; // silence: a payload of these codecs is never malformed once its length is known
+        }
+        bridge::bridge(pcm, from, to, rate);
+        self.next = first.start + known as i64 * unit;
+        if self.next >= first.end() {
+            self.store.release(first);
+        }
+        self.uncounted += length;
+        self.end_gap(false);
+        self.conceal = Conceal::default();
+        self.sounding = self.wave.ahead();
+        true
+    }
+
+    /// A decoder that builds on what came before learns what was made in its place.
+    fn follow(&mut self, codec: u8) {
+        let decoder = self.decoders.get_as_is(codec);
+        if self.conceal.made() > 0 && decoder.follows() {
+            let mut room = [0; MAX_FRAME];
+            let length = self.conceal.onward(&self.wave, &mut self.noise, &mut room, Decoder::AHEAD);
+            decoder.follow(&room[..length]);
+        }
     }
 
     /// Puts `units` of concealment ahead.
