@@ -48,9 +48,11 @@ def mix_aligned(tracks, recording, begin, end, offset, rate):
 
 
 def pesq_of(reference, degraded, rate):
-    """MOS-LQO by PESQ: narrowband (P.862.1) at 8 kHz, wideband (P.862.2) at 16 kHz."""
+    """MOS-LQO by PESQ: narrowband (P.862.1) at 8 kHz, wideband (P.862.2), which ends at 7 kHz, at higher rates."""
     from pesq import PesqError, pesq
 
+    if rate > 16000:
+        reference, degraded, rate = _at_16k(reference, rate), _at_16k(degraded, rate), 16000
     mode = "nb" if rate == 8000 else "wb"
     try:
         return float(pesq(rate, _whole(reference), _whole(degraded), mode))
@@ -72,7 +74,7 @@ def visqol_of(reference, degraded, rate):
 
 def _at_16k(samples, rate):
     samples = np.asarray(samples, float)
-    return samples if rate == 16000 else resample_poly(samples, 16000 // rate, 1)
+    return samples if rate == 16000 else resample_poly(samples, 16000 // 8000, rate // 8000)
 
 
 def _whole(samples):

@@ -2,15 +2,17 @@
 
 Roads, scripts and judges are those of ./x quality, but the packets go through the mixer in one program without sockets or clocks
 (`benches/src/bin/offline.rs`). So no busy machine disturbs the result. Eight pairs of
-sentences by four voices are played, by one talker and by three, with 0, 1, 3, 5 and 10 % loss; Opus uses FEC on both sides. Writes
-report.md and report.json. Exit 0: everything was judged (whether an aim is met is in the report).
+sentences by four voices are played, by one talker and by three, over the roads below; Opus uses FEC on both sides. Writes report.md
+and report.json. Exit 0: everything was judged (whether an aim is met is in the report).
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from . import codecs, judge, speech, traffic
@@ -28,10 +30,14 @@ SENTENCES = [
     ("awb", "Rain is expected in the afternoon. Take the umbrella, and do not forget your keys again."),
     ("kal16", "Most of the boats stayed in the harbor. The wind was far too strong for a small crew."),
 ]
-LOSSES = (0, 1, 3, 5, 10)
+OFFLINE_CODECS = (*CODECS, "opus48")
+OFFLINE_ROADS = [
+    Road(), Road(loss=1), Road(loss=3), Road(loss=5), Road(loss=10),
+    Road(jitter=50), Road(loss=1, jitter=20), Road(loss=5, jitter=20), Road(loss=3, jitter=50),
+]
 PAYLOAD_TYPES = {"pcmu": 0, "pcma": 8, "g722": 9, "opus16": 111, "opus48": 111}
 SAID = (
-    "  {loss:4g} %: PESQ {pesq:.2f} (drop {pesq_drop:+.2f} +-{pesq_error:.2f}), "
+    "  {loss:4g} % {jitter:4g} ms: PESQ {pesq:.2f} (drop {pesq_drop:+.2f} +-{pesq_error:.2f}), "
     "ViSQOL {visqol:.2f} (drop {visqol_drop:+.2f} +-{visqol_error:.2f}), {delay_ms:.0f} ms"
 )
 
@@ -39,14 +45,14 @@ SAID = (
 class Rooms:
     """One codec and number of talkers: a room for each road, script and repetition, all played at once."""
 
-    def __init__(self, codec, talkers, scripts, losses, clips):
+    def __init__(self, codec, talkers, scripts, roads, clips):
         self.codec, self.talkers, self.scripts = codec, talkers, scripts
         self.legs = talkers + 1  # the last one listens
-        # Without loss a repetition would be the same again.
+        # On a good road a repetition would be the same again.
         self.rooms = [
-            (Road(loss=loss), turn, again)
-            for loss in losses
-            for again in range(clips // len(scripts) if loss else 1)
+            (road, turn, again)
+            for road in roads
+            for again in range(clips // len(scripts) if road != Road() else 1)
             for turn in range(len(scripts))
         ]
 
@@ -97,23 +103,23 @@ class Rooms:
 
     def judged(self, record):
         """Rows for the report, one a road."""
-        reached = [alone(self.codec, [script]) for script in self.scripts]
         clips = {}
-        for room, (road, turn, _) in enumerate(self.rooms):
-            clips.setdefault(road, []).append((self.scores(record, room), reached[turn]))
+        with ProcessPoolExecutor() as judges:
+            reached = list(judges.map(alone, itertools.repeat(self.codec), [[script] for script in self.scripts]))
+            scored = judges.map(scores, itertools.repeat(self.codec.rate), *zip(*self.clips(record)))
+            for one, (road, turn, _) in zip(scored, self.rooms):
+                clips.setdefault(road, []).append((one, reached[turn]))
         return [self.row(road, judged) for road, judged in clips.items()]
 
-    def scores(self, record, room):
-        """What the judges say of one room's listener, and the delay in seconds."""
-        rate, script = self.codec.rate, self.scripts[self.rooms[room][1]]
-        recording = laid_out(record, room * self.legs + self.talkers, self.codec)
-        tracks = [speech.at_rate(track, rate) for track in script.tracks]
-        begin, end = (edge * rate // speech.RATE for edge in (script.begin, script.end))
-        offset = self.offset(room) * rate // 1_000_000
-        reference, degraded, lag = judge.mix_aligned(tracks, recording, begin, end, offset, rate)
-        return {
-            "pesq": judge.pesq_of(reference, degraded, rate), "visqol": judge.visqol_of(reference, degraded, rate), "lag": lag,
-        }
+    def clips(self, record):
+        """What the listener of each room got, what he should have, and where to look."""
+        rate = self.codec.rate
+        for room, (_, turn, _) in enumerate(self.rooms):
+            script = self.scripts[turn]
+            recording = laid_out(record, room * self.legs + self.talkers, self.codec)
+            tracks = [speech.at_rate(track, rate) for track in script.heard]
+            begin, end = (edge * rate // speech.RATE for edge in (script.begin, script.end))
+            yield recording, tracks, begin, end, self.offset(room) * rate // 1_000_000
 
     def row(self, road, judged):
         """The means over the clips of a road. The drop is against the codec alone, encoded twice, clip by clip."""
@@ -127,10 +133,16 @@ class Rooms:
         return row
 
 
+def scores(rate, recording, tracks, begin, end, offset):
+    """What the judges say of one clip, and the delay in seconds."""
+    reference, degraded, lag = judge.mix_aligned(tracks, recording, begin, end, offset, rate)
+    return {"pesq": judge.pesq_of(reference, degraded, rate), "visqol": judge.visqol_of(reference, degraded, rate), "lag": lag}
+
+
 def main():
     """Parses, plays, judges, writes."""
     parser = argparse.ArgumentParser(prog="./x quality --offline", description=__doc__)
-    parser.add_argument("codecs", nargs="?", default=",".join(CODECS), help=f"separated by commas (default {','.join(CODECS)})")
+    parser.add_argument("codecs", nargs="?", default=",".join(OFFLINE_CODECS), help=f"separated by commas (default {','.join(OFFLINE_CODECS)})")
     parser.add_argument("--quick", action="store_true", help="two clips by one talker, 0 and 5 %% loss; its numbers mean nothing")
     parser.add_argument("--binaries", type=Path, required=True, help="where the program offline is")
     parser.add_argument("--out", type=Path, required=True, help="the report's folder")
@@ -147,7 +159,7 @@ def main():
 
     spoken = {n: speech.said(folder / f"{n}-{voice}.wav", voice, text) for n, (voice, text) in enumerate(SENTENCES)}
     turned = [list(spoken)[turn:] + list(spoken)[:turn] for turn in spoken]
-    losses = (0, 5) if options.quick else LOSSES
+    roads = [Road(), Road(loss=5)] if options.quick else OFFLINE_ROADS
     rows = []
     for kind in kinds:
         codec = codecs.Codec(kind, fec=True, loss=10, complexity=9)
@@ -155,28 +167,28 @@ def main():
             # Rooms of three take longer to judge: half of them, and each road twice.
             count = 2 if options.quick else 8 if talkers == 1 else 4
             scripts = [Script(spoken, voices, talkers) for voices in turned[:count]]
-            rooms = Rooms(codec, talkers, scripts, losses, 2 if options.quick else len(SENTENCES))
+            rooms = Rooms(codec, talkers, scripts, roads, 2 if options.quick else len(SENTENCES))
             say(f"{kind}, {talkers} talking: {len(rooms.rooms)} rooms")
             rows += rooms.judged(rooms.play(folder, binary))
-            for row in rows[-len(losses) :]:
+            for row in rows[-len(roads) :]:
                 say(SAID.format(**row))
     asked = aims(rows)
     (folder / "report.json").write_text(json.dumps({"quick": options.quick, "rows": rows, "aims": asked}, indent=1) + "\n")
-    (folder / "report.md").write_text(page(rows, asked, losses, options.quick))
+    (folder / "report.md").write_text(page(rows, asked, roads, options.quick))
     for one in asked:
         say(f"{'met' if one['met'] else 'NOT met'}: {one['what']}: {one['value']}; aim {one['aim']}")
     say(f"written: {folder / 'report.md'}, {folder / 'report.json'}")
 
 
-def page(rows, asked, losses, quick):
+def page(rows, asked, roads, quick):
     """The report for people."""
     lines = ["# How speech sounds, on virtual time", ""]
     if quick:
         lines += ["**A quick run: it shows that the judging works. Its numbers are not to be quoted.**", ""]
     lines += ["How far MOS-LQO drops against the codec alone, encoded twice, by PESQ / ViSQOL.", ""]
-    lines += ["| | " + " | ".join(f"{loss} %" for loss in losses) + " |", "|---" * (len(losses) + 1) + "|"]
-    for number in range(0, len(rows), len(losses)):
-        drops = [f"{row['pesq_drop']:.2f} / {row['visqol_drop']:.2f}" for row in rows[number : number + len(losses)]]
+    lines += ["| | " + " | ".join(map(str, roads)) + " |", "|---" * (len(roads) + 1) + "|"]
+    for number in range(0, len(rows), len(roads)):
+        drops = [f"{row['pesq_drop']:.2f} / {row['visqol_drop']:.2f}" for row in rows[number : number + len(roads)]]
         lines.append(f"| {rows[number]['codec']}, {rows[number]['talkers']} talking | " + " | ".join(drops) + " |")
     lines += ["", "| what | reached | aim | met |", "|---|---|---|---|"]
     lines += [f"| {one['what']} | {one['value']} | {one['aim']} | {'yes' if one['met'] else '**no**'} |" for one in asked]

@@ -19,6 +19,7 @@ from .run import Run
 
 PREAMBLE = 4.0  # seconds of speech before the judged part: jitter buffers and gains settle
 TAIL = 1.5
+HELD = 0.4  # seconds for which a talker's line is still heard after his last word
 CODECS = ("pcmu", "g722", "opus16")
 # What the drop may be, by loss in percent (without jitter).
 AIMS = {0: 0.1, 1: 0.2, 5: 0.6}
@@ -26,7 +27,8 @@ AIMS = {0: 0.1, 1: 0.2, 5: 0.6}
 HOW = """*How it was judged.* Three voices (flite, with a room's noise of -58 dBFS under them) speak through a running release build, called
 over SIP; the sender itself loses and delays packets, from a seed. A listening leg's packets are decoded by FFmpeg's libraries, laid on
 their RTP timestamps, and given to PESQ (narrowband at 8 kHz, wideband at 16 kHz) and ViSQOL (speech mode). The reference is the
-sum of what was said, uncoded; each talker's part is shifted by one constant lag, where the recording correlates best with what he alone said,
+sum of what was said, uncoded, each talker's line open while he has the word and 0.4 s longer (nobody wants the noise of those who do not
+speak, and the bridge mixes none); each talker's part is shifted by one constant lag, where the recording correlates best with what he alone said,
 since each has a jitter buffer of his own. The first four seconds of speech, in which jitter buffers and gains settle, are not judged. *Codec alone*
 is the same speech without bridge or network, encoded once, and twice as any bridge that mixes must do; the drop is against the latter.
 The delay is the mean of these lags: from a sample's place in the sender's stream to its place in the listener's. Scores are means over three clips (one
@@ -57,7 +59,12 @@ class Verdict:
 
 
 class Script:
-    """Who says what when in one room: float samples at 16 kHz for each talker, all equally long, and where the judged part lies."""
+    """Who says what when in one room: float samples at 16 kHz for each talker, all equally long, and where the judged part lies.
+
+    `tracks` is what the talkers' telephones send, with the noise of their lines all the time. `heard` is what an ideal bridge lets
+    others hear of it: a line is open while its talker has the word, and silent before and after. A bridge that mixed the noise of
+    all lines would sound worse with every caller; against a reference that holds it, the one that does not would be punished.
+    """
 
     def __init__(self, spoken, voices, talkers):
         if talkers == 1:
@@ -75,7 +82,7 @@ class Script:
         self.begin = int(PREAMBLE * speech.RATE)
         self.end = self.begin + int(judged * speech.RATE)
         length = self.end + int(TAIL * speech.RATE)
-        self.tracks = []
+        self.tracks, self.heard = [], []
         for number, (start, part) in enumerate(zip(starts, parts)):
             track = speech.noise(length, number)
             at = self.begin + int(start * speech.RATE)
@@ -85,6 +92,10 @@ class Script:
             piece = part[: share - speech.RATE // 4]
             track[share * number : share * number + len(piece)] += piece
             self.tracks.append(track)
+            open_line = np.zeros(length)
+            closes = at + len(part) + int(HELD * speech.RATE)
+            open_line[at:closes] = track[at:closes]
+            self.heard.append(open_line)
         self.silent = speech.noise(length, 99)
 
     def seconds(self):
@@ -96,9 +107,9 @@ def alone(codec, scripts):
     """The codec's own mean scores over the scripts."""
     scores = {"pesq_once": [], "visqol_once": [], "pesq_twice": [], "visqol_twice": []}
     for script in scripts:
-        tracks = [speech.at_rate(track, codec.rate) for track in script.tracks]
+        tracks = [speech.at_rate(track, codec.rate) for track in script.heard]
         once = sum(padded(codec.decode(codec.encode(track)), len(track)).astype(float) for track in tracks)
-        mixed = speech.at_rate(np.sum(script.tracks, axis=0), codec.rate)
+        mixed = speech.at_rate(np.sum(script.heard, axis=0), codec.rate)
         straight = padded(codec.decode(codec.encode(mixed)), len(mixed))
         twice = padded(codec.decode(codec.encode(np.clip(once, -32768, 32767).astype(np.int16))), len(mixed))
         reference, begin = judged_part(script, codec.rate)
@@ -116,7 +127,7 @@ def padded(samples, length):
 
 def judged_part(script, rate):
     """The reference: the sum of what was said, without the preamble, and where it begins."""
-    mixed = speech.at_rate(np.sum(script.tracks, axis=0), rate)
+    mixed = speech.at_rate(np.sum(script.heard, axis=0), rate)
     begin, end = (edge * rate // speech.RATE for edge in (script.begin, script.end))
     return mixed[begin:end], begin
 
@@ -166,7 +177,7 @@ def through_the_bridge(folder, binaries, codec_name, scripts, talkers, roads, sa
     verdicts = {road: Verdict(codec_name, talkers, road) for road in roads}
     for room, (road, script) in enumerate(rooms):
         recording = laid_out(record, room * legs + talkers, codec)
-        tracks = [speech.at_rate(track, codec.rate) for track in script.tracks]
+        tracks = [speech.at_rate(track, codec.rate) for track in script.heard]
         begin, end = (edge * codec.rate // speech.RATE for edge in (script.begin, script.end))
         offset = room * 7919 % 20000 * codec.rate // 1_000_000
         reference, degraded, lag = judge.mix_aligned(tracks, recording, begin, end, offset, codec.rate)
