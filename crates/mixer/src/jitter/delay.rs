@@ -18,8 +18,8 @@ const WINDOW: i64 = 5_000 * MILLISECOND;
 /// The estimate falls by 1/e in ten seconds, so it halves in seven.
 const DECAY: i64 = 10_000 * MILLISECOND;
 
-/// After a loss the next packet is waited for as long as this.
-const LOSING: i64 = 15_000 * MILLISECOND;
+/// After a loss the next packet is waited for as long as this, in milliseconds of sound that came.
+const LOSING_MS: u16 = 15_000;
 
 /// The next packet may be late too. Where packets are later than this, most of them wait long enough anyway.
 const LATE_NEXT: i64 = 20 * MILLISECOND;
@@ -34,15 +34,15 @@ pub(super) struct Delay {
     fastest: [i64; 2],
     window_end: i64,
     /// In 1/1024 units, so that the slow decay does not stop at small values.
-    deviation: i64,
-    /// How much longer to wait while packets are lost, and until when if no other is.
-    next: i64,
-    next_until: i64,
+    deviation: i32,
+    /// How much longer to wait while packets are lost, and for how many milliseconds more if no other is.
+    next: u16,
+    losing: u16,
 }
 
 impl Delay {
     pub(super) fn new() -> Self {
-        Self { fastest: [0; 2], window_end: 0, deviation: FIRST_TARGET << 10, next: 0, next_until: 0 }
+        Self { fastest: [0; 2], window_end: 0, deviation: (FIRST_TARGET << 10) as i32, next: 0, losing: 0 }
     }
 
     /// A stream begins, or its timestamps jumped: the baseline starts over, the jitter learnt so far stays.
@@ -58,20 +58,17 @@ impl Delay {
             self.window_end = arrival.saturating_add(WINDOW);
         }
         self.fastest[1] = self.fastest[1].min(transit);
-        if arrival >= self.next_until {
-            self.next = 0;
-        }
+        self.losing = self.losing.saturating_sub((length / MILLISECOND) as u16);
         let late = self.deviation_of(transit).clamp(0, MAX_TARGET) << 10;
-        self.deviation =
-            if late > self.deviation { late } else { self.deviation - self.deviation * length / DECAY };
+        let before = i64::from(self.deviation);
+        self.deviation = late.max(before - before * length / DECAY) as i32;
     }
 
-    /// At `now` a packet is missing, and the next one, of `length`, tells what it was like: while packets are lost, the next one
-    /// is waited for too.
-    pub(super) fn wait_for_next(&mut self, now: i64, length: i64) {
+    /// A packet is missing, and the next one, of `length`, tells what it was like: while packets are lost, the next one is waited
+    /// for too.
+    pub(super) fn wait_for_next(&mut self, length: i64) {
         if length <= LONGEST_NEXT {
-            self.next = length;
-            self.next_until = now.saturating_add(LOSING);
+            (self.next, self.losing) = (length as u16, LOSING_MS);
         }
     }
 
@@ -87,8 +84,8 @@ impl Delay {
 
     /// How long to wait beyond the fastest packets.
     pub(super) fn target(&self) -> i64 {
-        let late = (self.deviation >> 10).clamp(MIN_TARGET, MAX_TARGET);
-        if self.next == 0 { late } else { late.max(self.next + late.min(LATE_NEXT)) }
+        let late = i64::from(self.deviation >> 10).clamp(MIN_TARGET, MAX_TARGET);
+        if self.losing == 0 { late } else { late.max(i64::from(self.next) + late.min(LATE_NEXT)) }
     }
 }
 
@@ -119,12 +116,12 @@ mod tests {
         let mut delay = Delay::new();
         delay.restart(0, 0);
         let calm = after(&mut delay, 0, 500, |_| 0);
-        delay.wait_for_next(500 * 20 * MILLISECOND, 60 * MILLISECOND);
+        delay.wait_for_next(60 * MILLISECOND);
         assert_eq!(after(&mut delay, 500, 1, |_| 0), calm, "packets of 60 ms");
-        delay.wait_for_next(500 * 20 * MILLISECOND, 20 * MILLISECOND);
+        delay.wait_for_next(20 * MILLISECOND);
         assert_eq!(after(&mut delay, 500, 700, |_| 0), calm + 20, "for 15 s, with nothing later");
         assert_eq!(after(&mut delay, 1_200, 60, |_| 0), calm, "then no more");
-        delay.wait_for_next(1_260 * 20 * MILLISECOND, 20 * MILLISECOND);
+        delay.wait_for_next(20 * MILLISECOND);
         assert_eq!(after(&mut delay, 1_260, 10, |n| n % 2 * 15), 35, "what comes late is waited for besides");
         assert_eq!(
             after(&mut delay, 1_270, 10, |n| n % 2 * 100),

@@ -175,7 +175,7 @@ impl Playout {
         if first.follows() {
             self.conceal.pause();
         } else if !first.begins() && self.tells_of_before(first) {
-            self.delay.wait_for_next(now, i64::from(first.length));
+            self.delay.wait_for_next(i64::from(first.length));
         }
         if slack >= SURPLUS || left <= 0 && (slack >= 0 || -left >= JUMP) {
             self.next = first.start;
