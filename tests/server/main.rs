@@ -4,6 +4,7 @@
 mod api;
 mod bridge;
 mod crash;
+mod ctl;
 mod disk;
 mod drain;
 mod echo;
@@ -11,6 +12,7 @@ mod files;
 mod load;
 mod metrics;
 mod overload;
+mod peers;
 mod pipes;
 mod raw;
 mod recording;

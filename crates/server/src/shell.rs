@@ -14,6 +14,7 @@ use tokio::time::sleep_until;
 
 use crate::config::Config;
 use crate::control::{Ask, Control, Input, Locals, Now, Output, Parts, Reply};
+use crate::ctl;
 use crate::http::{self, Doors, Heartbeat};
 use crate::media::door::SocketDoor;
 use crate::media::sockets::LegSockets;
@@ -23,6 +24,7 @@ use crate::prompts::Prompts;
 use crate::recording::{Ended, Recorder, RecordingMetrics};
 use crate::sip_io::{Arrival, Limits, Setup, SipIo};
 use crate::spool::{Spool, SpoolMetrics};
+use crate::trace::{Look, Tap};
 
 /// Messages that may wait for control.
 const ARRIVALS: usize = 8192;
@@ -57,6 +59,10 @@ struct Shell {
     asks: mpsc::Receiver<(Ask, oneshot::Sender<Reply>)>,
     waiting: HashMap<u64, oneshot::Sender<Reply>>,
     next_ask: u64,
+    tap: Tap,
+    looks: mpsc::Receiver<Look>,
+    /// Open as long as we run.
+    _ctl: Option<ctl::Control>,
     spool: Spool,
     recorder: Recorder,
     recorded: mpsc::UnboundedReceiver<Ended>,
@@ -123,11 +129,25 @@ impl Shell {
             shards: shards.iter().map(|shard| Arc::clone(&shard.gauges)).collect(),
             heartbeat: Heartbeat::new(shards.len()),
         };
+        let (looks_in, looks) = mpsc::channel(ASKS);
+        let answers = ctl::Answers {
+            node: config.node.clone(),
+            started: SystemTime::now(),
+            trunks: Arc::clone(&config.trunks),
+            asks: doors.asks.clone(),
+            looks: looks_in,
+            conferences: Arc::clone(&conferences),
+        };
+        let ctl = match &config.ctl_socket {
+            Some(path) => Some(ctl::bind(path, answers).await.context("ctl.socket")?),
+            None => None,
+        };
         tokio::spawn(http::serve(listener, Arc::new(doors)));
         for own in &config.listeners {
             tracing::info!(transport = own.transport.via_token(), address = %own.address, "SIP");
         }
         tracing::info!(address = %config.http_listen, api = config.token.is_some(), "HTTP");
+        let tap = Tap::new(Arc::clone(&config.trunks), config.trace);
         let control = Control::new(now(), parts(&config, prompts, metrics, shards.len()));
         tracing::info!(
             node = config.node,
@@ -143,6 +163,9 @@ impl Shell {
             asks,
             waiting: HashMap::new(),
             next_ask: 1,
+            tap,
+            looks,
+            _ctl: ctl,
             spool,
             recorder,
             recorded,
@@ -196,6 +219,7 @@ impl Shell {
                 Some(first) = self.arrivals.recv() => self.take_arrivals(first),
                 Some(leg) = self.settled.recv() => self.feed(Input::Settled(LegId(leg))),
                 Some((ask, answer)) = self.asks.recv() => self.take_ask(ask, answer),
+                Some(look) = self.looks.recv() => self.tap.show(look),
                 () = sleep_until(timer.into()) => {}
             }
             self.take_others();
@@ -279,6 +303,9 @@ impl Shell {
         if let Ok((ask, answer)) = self.asks.try_recv() {
             self.take_ask(ask, answer);
         }
+        if let Ok(look) = self.looks.try_recv() {
+            self.tap.show(look);
+        }
     }
 
     fn take_ask(&mut self, ask: Ask, answer: oneshot::Sender<Reply>) {
@@ -314,7 +341,11 @@ impl Shell {
     }
 
     fn feed(&mut self, input: ControlInput) {
-        self.control.handle(now(), input);
+        let now = now();
+        if let Input::Sip { flow, bytes, .. } = &input {
+            self.tap.note(now.wall, true, flow, bytes);
+        }
+        self.control.handle(now, input);
         self.carry_out();
     }
 
@@ -322,7 +353,10 @@ impl Shell {
         let (mut refused, mut unrecorded) = (Vec::new(), Vec::new());
         while let Some(output) = self.control.poll_output() {
             match output {
-                Output::Sip(transmit) => self.sip.send(&transmit.flow, transmit.bytes),
+                Output::Sip(transmit) => {
+                    self.tap.note(SystemTime::now(), false, &transmit.flow, &transmit.bytes);
+                    self.sip.send(&transmit.flow, transmit.bytes);
+                }
                 Output::Media { shard, command } => self.held[shard].push_back(*command),
                 Output::Usage { line, ticket } => {
                     if !self.spool.write(line, ticket.map(|leg| leg.0)) {

@@ -1,8 +1,11 @@
 //! The command line: one binary, a subcommand a job.
 
 mod check;
+mod ctl;
+mod ctl_shown;
 mod explain;
 mod log;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,6 +40,8 @@ enum Job {
     },
     /// Say which trunk would carry a leg, and why.
     Explain(explain::Question),
+    /// Ask the running bridge: how it is, its trunks, its meetings, the messages of a call; drain a trunk.
+    Ctl(ctl::Options),
     /// Run the bridge and simulated callers, and prove who heard whom.
     Demo(crate::demo::Options),
     /// Call a bridge with many legs, judge what they hear and measure what it costs.
@@ -49,6 +54,7 @@ pub fn main() -> ExitCode {
         Job::Serve { config } => serve(&config),
         Job::Check { file, lint } => check::run(&file, lint),
         Job::Explain(question) => explain::run(&question),
+        Job::Ctl(options) => ctl::run(&options),
         Job::Demo(options) => crate::demo::run(&options),
         Job::Load(options) => crate::load::run(&options),
     }

@@ -51,6 +51,10 @@ impl<'a> Check<'a> {
         };
         let connections = &document.sip.tcp_connections_per_address;
         let connections = self.within("sip.tcp_connections_per_address", connections, 1..=100_000);
+        let trace = crate::trace::Limits {
+            calls: self.within("trace.calls", &document.trace.calls, 0..=100_000),
+            bytes: self.within("trace.megabytes", &document.trace.megabytes, 1..=4096) * 1_000_000,
+        };
         self.problems.sort_by_key(|problem| problem.at);
         let (Some(media), Some(bridge), Some(trunks), Some(table), Some(directory), true) =
             (media, bridge, trunks, table, directory, self.problems.is_empty())
@@ -69,6 +73,8 @@ impl<'a> Check<'a> {
             media,
             http_listen: document.http.listen,
             token,
+            ctl_socket: document.ctl.socket.as_deref().map(|socket| self.resolve(socket)),
+            trace,
             recordings: self.resolve(&document.recording.folder),
             spool,
             bridge,

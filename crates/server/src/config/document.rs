@@ -20,6 +20,10 @@ pub struct Document {
     pub media: Media,
     /// `[http]`
     pub http: Http,
+    /// `[ctl]`
+    pub ctl: Ctl,
+    /// `[trace]`
+    pub trace: Trace,
     /// `[recording]`
     pub recording: Recording,
     /// `[usage]`
@@ -228,6 +232,30 @@ pub struct Http {
 impl Default for Http {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), token_file: None }
+    }
+}
+
+/// `[ctl]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ctl {
+    /// The Unix socket that `partyline ctl` speaks to; without it there is none.
+    pub socket: Option<PathBuf>,
+}
+
+/// `[trace]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Trace {
+    /// How many of the last calls' SIP messages are kept in memory; 0 keeps none.
+    pub calls: Spanned<usize>,
+    /// The most megabytes that they may take.
+    pub megabytes: Spanned<usize>,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self { calls: Spanned::new(0..0, 500), megabytes: Spanned::new(0..0, 16) }
     }
 }
 

@@ -42,6 +42,10 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// The bearer token of `/v1`.
     pub token: Option<String>,
+    /// The control socket.
+    pub ctl_socket: Option<PathBuf>,
+    /// How much of the SIP messages that passed is kept.
+    pub trace: crate::trace::Limits,
     /// Where recordings of meetings are written.
     pub recordings: PathBuf,
     /// Where and how usage records are kept.
@@ -210,6 +214,8 @@ mod tests {
             ("media", "max_late_milliseconds = 0", "1 to 10000"),
             ("usage", "group_milliseconds = 1001", "0 to 1000"),
             ("sip", "tcp_connections_per_address = 0", "1 to 100000"),
+            ("trace", "calls = 100001", "0 to 100000"),
+            ("trace", "megabytes = 0", "1 to 4096"),
         ];
         for (section, line, expected) in table {
             let found = problems(&format!("[{section}]\n{line}\n"));

@@ -31,6 +31,22 @@ pub enum Ask {
         /// Its conference ID.
         conference_id: String,
     },
+    /// What is going on, in numbers.
+    Status,
+    /// Every trunk, with its peers.
+    Trunks,
+    /// One trunk.
+    Trunk {
+        /// Its name.
+        name: String,
+    },
+    /// Stop or resume new legs on a trunk; what runs stays.
+    DrainTrunk {
+        /// Its name.
+        name: String,
+        /// Stop them, or resume.
+        draining: bool,
+    },
 }
 
 /// How often the conferences are shown anew at most.
@@ -59,6 +75,10 @@ impl<D: Door> Control<D> {
                 return self.start_recording(now, number, &conference_id);
             }
             Ask::StopRecording { conference_id } => return self.stop_recording(number, &conference_id),
+            Ask::Status => return self.show_status(number),
+            Ask::Trunks => return self.show_trunks(number),
+            Ask::Trunk { name } => return self.show_trunk(number, &name),
+            Ask::DrainTrunk { name, draining } => return self.drain_trunk(number, &name, draining),
         };
         if let Err(overload) = self.load.admit() {
             self.metrics.legs_refused.with_label_values(&["out", overload.label()]).inc();

@@ -9,6 +9,7 @@ mod commands;
 mod dial_in;
 mod dial_out;
 mod format;
+mod inspect;
 mod keys;
 mod leg;
 mod load;
@@ -282,6 +283,8 @@ pub struct Control<D: Door> {
     /// Final records that wait for the figures of their leg's media.
     finals: HashMap<LegId, Box<bridge::Record>>,
     pings: HashMap<OptionsId, trunks::Ping>,
+    /// How the last ping of each peer came out.
+    pinged: HashMap<trunk::PeerKey, trunks::Pinged>,
     asks: HashMap<bridge::RequestId, api::Pending>,
     /// Open meetings.
     meetings: HashMap<ConferenceId, Open>,
@@ -352,6 +355,7 @@ impl<D: Door> Control<D> {
             retiring: HashMap::new(),
             finals: HashMap::new(),
             pings: HashMap::new(),
+            pinged: HashMap::new(),
             asks: HashMap::new(),
             meetings: HashMap::new(),
             recordings: HashMap::new(),

@@ -1,7 +1,7 @@
 //! The health of the trunks: pings out, answers in, and what live calls prove.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use routing::TrunkId;
 use sip::{Failure, FailureKind, OptionsId, OutgoingOptions};
@@ -14,6 +14,16 @@ use crate::config::sip_transport as transport;
 pub(super) struct Ping {
     peer: PeerKey,
     ping: u64,
+}
+
+/// How an OPTIONS ended.
+pub(super) struct Pinged {
+    /// When, by the wall clock.
+    pub at: SystemTime,
+    /// The answer, or why there was none.
+    pub outcome: Result<u16, String>,
+    /// From sending to the outcome.
+    pub rtt: Duration,
 }
 
 impl<D: Door> Control<D> {
@@ -51,6 +61,8 @@ impl<D: Door> Control<D> {
         rtt: Duration,
     ) {
         let Some(Ping { peer, ping }) = self.pings.remove(&id) else { return };
+        let came = outcome.as_ref().map(|status| *status).map_err(ToString::to_string);
+        self.pinged.insert(peer.clone(), Pinged { at: now.wall, outcome: came, rtt });
         let outcome = match outcome {
             Ok(status) => {
                 self.metrics.trunk_rtt.with_label_values(&[peer.trunk.as_str()]).observe(rtt.as_secs_f64());

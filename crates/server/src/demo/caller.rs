@@ -447,7 +447,7 @@ mod tests {
             .filter(|passed| passed.sent)
             .map(|passed| String::from_utf8_lossy(&passed.bytes[..3]).into_owned())
             .collect();
-        assert_eq!(methods, ["INV", "ACK", "BYE"]);
+        assert_eq!(methods, ["INV", "PRA", "ACK", "BYE"]);
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use crate::plot::{
     Color, Ladder,
     ladder::{Arrow, LadderCall, Lifeline},
 };
+use crate::trace::ladder::{detail, label};
 
 /// Index of the bridge's lifeline; the operator's is left of it, Microsoft's right.
 const BRIDGE: usize = 1;
@@ -101,50 +102,8 @@ fn finish(title: String, color: Color, mut arrows: Vec<(Instant, Arrow)>) -> Lad
 
 fn arrow(epoch: Instant, column: usize, passed: &Passed, message: &Message) -> Arrow {
     let (from, to) = if passed.sent { (column, BRIDGE) } else { (BRIDGE, column) };
-    let method = message.cseq().map(|cseq| cseq.method.as_str().to_owned()).unwrap_or_default();
-    let label = match message.status() {
-        Some(status) => format!("{} {} ({method})", status, message.reason().unwrap_or_default()),
-        None => format!(
-            "{} {}",
-            message.method().as_str(),
-            message.uri().map(ToString::to_string).unwrap_or_default()
-        ),
-    };
     let at = passed.at.saturating_duration_since(epoch);
-    Arrow { at, from, to, label, detail: detail(message), dashed: false }
-}
-
-/// What else a reader wants to know: who calls, the media offered or answered, why it ended.
-fn detail(message: &Message) -> String {
-    let mut parts = Vec::new();
-    if message.is_request() && message.method().as_str() == "INVITE" {
-        let user = |uri: &sip::Uri| uri.user().map(std::borrow::Cow::into_owned);
-        parts.extend(message.from().and_then(|from| user(from.uri())).map(|user| format!("from {user}")));
-    }
-    parts.extend(media(&String::from_utf8_lossy(message.body())));
-    parts.extend(message.headers().get("Reason").map(|reason| format!("Reason: {reason}")));
-    parts.extend(message.headers().get("Retry-After").map(|after| format!("Retry-After: {after}")));
-    parts.join("; ")
-}
-
-/// Where audio is received and in which formats, by name.
-fn media(sdp: &str) -> Option<String> {
-    let line = |prefix: &str| sdp.lines().find_map(|line| line.strip_prefix(prefix)).map(str::trim);
-    let address = line("c=IN IP4 ").or_else(|| line("c=IN IP6 "))?;
-    let mut words = line("m=audio ")?.split_whitespace();
-    let port = words.next()?;
-    let format = |number: &str| {
-        let mapped = line(&format!("a=rtpmap:{number} ")).and_then(|name| name.split('/').next());
-        mapped
-            .unwrap_or(match number {
-                "0" => "PCMU",
-                "8" => "PCMA",
-                _ => "?",
-            })
-            .to_owned()
-    };
-    let formats: Vec<String> = words.skip(1).map(format).collect();
-    Some(format!("audio at {address}:{port}: {}", formats.join(", ")))
+    Arrow { at, from, to, label: label(message), detail: detail(message), dashed: false }
 }
 
 #[cfg(test)]
@@ -196,8 +155,6 @@ mod tests {
         assert!(arrows[0].label.starts_with("INVITE sip:+496990009100@"), "{}", arrows[0].label);
         assert_eq!(arrows[2].label, "486 Busy Here (INVITE)");
         assert_eq!(arrows[2].detail, "Reason: Q.850;cause=17");
-        let sdp = "v=0\r\nc=IN IP4 127.0.0.2\r\nm=audio 4000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n";
-        assert_eq!(media(sdp).as_deref(), Some("audio at 127.0.0.2:4000: PCMA, telephone-event"));
         assert_eq!(ladder.calls[1].title, "Keep-alive: 1 messages");
         assert_eq!((ladder.calls[1].arrows[0].from, ladder.calls[1].arrows[0].to), (1, 2));
     }

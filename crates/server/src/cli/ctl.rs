@@ -1,0 +1,233 @@
+//! `partyline ctl`: the engineer's side of the control socket.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+
+use super::ctl_shown as shown;
+use crate::config::Document;
+use crate::ctl::{LONGEST_REPLY, Line, Question, Reply, passages_of};
+use crate::trace::{ladder, pcap};
+
+/// No bridge answers at the socket.
+const NOBODY: u8 = 3;
+
+/// What is asked of the running bridge.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The configuration file of the bridge, for its `ctl.socket`.
+    #[arg(long, env = "PARTYLINE_CONFIG", global = true, default_value = "partyline.toml")]
+    config: PathBuf,
+    /// The socket, where there is no configuration file at hand.
+    #[arg(long, env = "PARTYLINE_SOCKET", global = true)]
+    socket: Option<PathBuf>,
+    /// How the answer is printed.
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    #[command(subcommand)]
+    job: Job,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// What the bridge answered, as JSON.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Job {
+    /// How the bridge is doing.
+    Status,
+    /// The trunks.
+    #[command(subcommand)]
+    Trunk(TrunkJob),
+    /// The meetings with somebody in them.
+    #[command(subcommand)]
+    Conf(ConfJob),
+    /// The SIP messages of one of the last calls as a ladder; without a Call-ID, which calls there are.
+    Trace(Trace),
+}
+
+#[derive(Debug, Subcommand)]
+enum TrunkJob {
+    /// All of them.
+    Ls,
+    /// One of them, with its peers.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Stop new legs on a trunk; running ones stay. Lasts until undrain or a restart.
+    Drain {
+        /// Its name.
+        name: String,
+    },
+    /// Resume new legs on a trunk.
+    Undrain {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfJob {
+    /// All of them.
+    Ls,
+    /// One of them, with its people.
+    Show {
+        /// Its conference ID.
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Trace {
+    /// The Call-ID, as in the log, the usage records and the SBC's own trace.
+    call_id: Option<String>,
+    /// In the list: keep-alives and what strangers sent too.
+    #[arg(long)]
+    all: bool,
+    /// Print the messages themselves below the ladder, masked.
+    #[arg(short, long)]
+    messages: bool,
+    /// Write the ladder as a picture.
+    #[arg(long, value_name = "FILE", requires = "call_id")]
+    svg: Option<PathBuf>,
+    /// Write the messages, masked, for tcpdump, Wireshark and sngrep.
+    #[arg(long, value_name = "FILE", requires = "call_id")]
+    pcap: Option<PathBuf>,
+}
+
+/// Exit 0 done, 1 refused or not found, 2 wrong usage or configuration, 3 no bridge answers.
+pub(super) fn run(options: &Options) -> ExitCode {
+    let socket = match options.socket.clone().map_or_else(|| socket_in(&options.config), Ok) {
+        Ok(socket) => socket,
+        Err(why) => {
+            remark!("{why}");
+            return ExitCode::from(2);
+        }
+    };
+    let reply = match ask(&socket, &options.job.question()) {
+        Ok(reply) => reply,
+        Err(error) => {
+            remark!("{}: {error}; is the bridge running, and may you open its socket?", socket.display());
+            return ExitCode::from(NOBODY);
+        }
+    };
+    if !reply.is_good() {
+        remark!("{}", reply.body["detail"].as_str().unwrap_or("refused without a reason"));
+        return ExitCode::FAILURE;
+    }
+    match options.job.show(options.output, &reply.body) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            remark!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `ctl.socket` of a configuration file, which need not be right otherwise.
+fn socket_in(path: &Path) -> Result<PathBuf, String> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        format!("{name}: cannot be read: {error}; name the configuration with --config, or the socket with --socket")
+    })?;
+    let document: Document = toml::from_str(&text).map_err(|error| format!("{name}: {error}"))?;
+    let socket = document.ctl.socket.ok_or_else(|| {
+        format!("{name}: `ctl.socket`: missing; expected [ctl] socket = \"/run/partyline/ctl.sock\", then restart the bridge")
+    })?;
+    Ok(path.parent().unwrap_or(Path::new("")).join(socket))
+}
+
+fn ask(socket: &Path, question: &Question) -> std::io::Result<Reply> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (reader, mut writer) = UnixStream::connect(socket).await?.into_split();
+        let mut line = serde_json::to_vec(question)?;
+        line.push(b'\n');
+        writer.write_all(&line).await?;
+        let mut text = Vec::new();
+        BufReader::new(reader.take(LONGEST_REPLY as u64)).read_until(b'\n', &mut text).await?;
+        Ok(serde_json::from_slice(&text)?)
+    })
+}
+
+impl Job {
+    fn question(&self) -> Question {
+        match self {
+            Self::Status => Question::Status,
+            Self::Trunk(TrunkJob::Ls) => Question::Trunks,
+            Self::Trunk(TrunkJob::Show { name }) => Question::Trunk { name: name.clone() },
+            Self::Trunk(TrunkJob::Drain { name }) => {
+                Question::DrainTrunk { name: name.clone(), draining: true }
+            }
+            Self::Trunk(TrunkJob::Undrain { name }) => {
+                Question::DrainTrunk { name: name.clone(), draining: false }
+            }
+            Self::Conf(ConfJob::Ls) => Question::Conferences,
+            Self::Conf(ConfJob::Show { id }) => Question::Conference { id: id.clone() },
+            Self::Trace(Trace { call_id: Some(call_id), .. }) => Question::Trace { call_id: call_id.clone() },
+            Self::Trace(Trace { all, .. }) => Question::Calls { all: *all },
+        }
+    }
+
+    fn show(&self, format: Format, body: &Value) -> Result<(), String> {
+        let call = match self {
+            Self::Trace(trace) if trace.call_id.is_some() => Some((trace, call_of(body)?)),
+            _ => None,
+        };
+        if let Some((trace, call)) = &call {
+            if let Some(file) = &trace.svg {
+                write(file, call.to_picture().to_svg().as_bytes())?;
+            }
+            if let Some(file) = &trace.pcap {
+                write(file, &pcap::write(&call.messages))?;
+            }
+        }
+        if format == Format::Json {
+            say!("{}", serde_json::to_string_pretty(body).map_err(|error| error.to_string())?);
+            return Ok(());
+        }
+        match (self, call) {
+            (Self::Status, _) => shown::status(body),
+            (Self::Trunk(TrunkJob::Ls), _) => shown::trunks(body),
+            (Self::Trunk(_), _) => shown::trunk(body),
+            (Self::Conf(ConfJob::Ls), _) => shown::conferences(body),
+            (Self::Conf(ConfJob::Show { .. }), _) => shown::conference(body),
+            (Self::Trace(trace), Some((_, call))) => {
+                say!("{}", call.to_text());
+                if trace.messages {
+                    shown::messages(&call);
+                }
+            }
+            (Self::Trace(_), None) => shown::calls(body),
+        }
+        Ok(())
+    }
+}
+
+fn call_of(body: &Value) -> Result<ladder::Call, String> {
+    let lines: Vec<Line> = serde_json::from_value(body["messages"].clone()).map_err(|error| {
+        format!("the bridge's answer is not understood: {error}; is it of another version?")
+    })?;
+    let messages =
+        passages_of(&lines).ok_or("the bridge's answer is not understood; is it of another version?")?;
+    let names = lines.into_iter().filter_map(|line| Some((line.remote, line.trunk?)));
+    Ok(ladder::Call {
+        call_id: body["call_id"].as_str().unwrap_or_default().to_owned(),
+        dropped: body["dropped"].as_u64().unwrap_or_default(),
+        names: names.collect(),
+        messages,
+    })
+}
+
+fn write(file: &Path, bytes: &[u8]) -> Result<(), String> {
+    std::fs::write(file, bytes).map_err(|error| format!("{}: {error}", file.display()))
+}

@@ -1,0 +1,162 @@
+//! The answers of the control socket, for people.
+
+use serde_json::Value;
+
+use super::table::Table;
+use crate::trace::ladder::{Call, harmless};
+
+/// A JSON value as a word: nothing is a dash.
+fn word(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Bool(is) => if *is { "yes" } else { "no" }.to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn all(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn of(value: &Value, limit: &Value) -> String {
+    if limit.is_null() { word(value) } else { format!("{} of {}", word(value), word(limit)) }
+}
+
+pub(super) fn status(body: &Value) {
+    let calls = &body["calls"];
+    let trunks = &body["trunks"];
+    let state = if body["draining"] == true { "draining: no new calls" } else { "ready" };
+    let mut table = Table::new(&["node", &harmless(&word(&body["node"]))]);
+    for (name, value) in [
+        ("state", state.to_owned()),
+        ("version", format!("{}, process {}", word(&body["version"]), word(&body["process"]))),
+        ("started", word(&body["started"])),
+        ("calls", format!("{} in, {} out", word(&calls["in"]), word(&calls["out"]))),
+        (
+            "conferences",
+            format!("{} with {} people", word(&body["conferences"]), word(&body["participants"])),
+        ),
+        ("recordings", word(&body["recordings"])),
+        ("RTP ports", of(&body["rtp_ports"]["used"], &body["rtp_ports"]["max"])),
+        (
+            "trunks",
+            format!(
+                "{} up, {} suspect, {} down, {} draining",
+                word(&trunks["up"]),
+                word(&trunks["suspect"]),
+                word(&trunks["down"]),
+                word(&trunks["draining"])
+            ),
+        ),
+    ] {
+        table.row(&[name.to_owned(), value]);
+    }
+    table.print();
+}
+
+pub(super) fn trunks(body: &Value) {
+    let mut table = Table::new(&["trunk", "kind", "state", "channels", "peers"]);
+    for trunk in all(&body["trunks"]) {
+        let peers: Vec<String> = all(&trunk["peers"])
+            .map(|peer| {
+                format!("{}:{} {}", word(&peer["transport"]), word(&peer["address"]), word(&peer["state"]))
+            })
+            .collect();
+        table.row(&[
+            word(&trunk["name"]),
+            word(&trunk["kind"]),
+            word(&trunk["state"]),
+            of(&trunk["channels"], &trunk["max_concurrent_sessions"]),
+            peers.join(", "),
+        ]);
+    }
+    table.print();
+}
+
+pub(super) fn trunk(trunk: &Value) {
+    let mut table = Table::new(&["trunk", &word(&trunk["name"])]);
+    for name in ["kind", "provider", "state", "enabled"] {
+        table.row(&[name.to_owned(), word(&trunk[name])]);
+    }
+    table.row(&["channels".to_owned(), of(&trunk["channels"], &trunk["max_concurrent_sessions"])]);
+    let sources: Vec<String> = all(&trunk["sources"]).map(word).collect();
+    table.row(&["sources".to_owned(), sources.join(", ")]);
+    table.print();
+    say!("");
+    let mut table = Table::new(&["peer", "state", "last OPTIONS", "answer", "took"]);
+    for peer in all(&trunk["peers"]) {
+        let last = &peer["last_options"];
+        let answer = if last["status"].is_null() { &last["failure"] } else { &last["status"] };
+        let took =
+            if last["rtt_ms"].is_null() { "-".to_owned() } else { format!("{} ms", word(&last["rtt_ms"])) };
+        table.row(&[
+            format!("{}:{}", word(&peer["transport"]), word(&peer["address"])),
+            word(&peer["state"]),
+            word(&last["at"]),
+            word(answer),
+            took,
+        ]);
+    }
+    table.print();
+}
+
+pub(super) fn conferences(body: &Value) {
+    let mut table = Table::new(&["conference", "people", "subject", "organizer", "recording"]);
+    for conference in all(&body["conferences"]) {
+        table.row(&[
+            word(&conference["conference_id"]),
+            all(&conference["participants"]).count().to_string(),
+            word(&conference["subject"]),
+            word(&conference["organizer"]),
+            word(&conference["recording"]),
+        ]);
+    }
+    table.print();
+}
+
+pub(super) fn conference(body: &Value) {
+    let mut table = Table::new(&["leg", "number", "name", "muted", "codec", "SRTP", "joined"]);
+    for person in all(&body["participants"]) {
+        let keys = ["leg", "number", "display", "muted", "codec", "srtp", "joined"];
+        table.row(&keys.map(|key| word(&person[key])));
+    }
+    for callee in all(&body["callees"]) {
+        let state = match (&callee["confirming"], &callee["ringing"]) {
+            (Value::Bool(true), _) => "confirming",
+            (_, Value::Bool(true)) => "ringing",
+            _ => "calling",
+        };
+        table.row(&[word(&callee["leg"]), word(&callee["destination"]), state.to_owned()]);
+    }
+    table.print();
+}
+
+pub(super) fn calls(body: &Value) {
+    let mut table = Table::new(&["began", "trunk", "messages", "first", "latest", "Call-ID"]);
+    for call in all(&body["calls"]) {
+        let trunk = if call["trunk"].is_null() { &call["remote"] } else { &call["trunk"] };
+        let way = if call["direction"] == "in" { "from" } else { "to" };
+        table.row(&[
+            word(&call["began"]),
+            format!("{way} {}", word(trunk)),
+            word(&call["messages"]),
+            word(&call["first"]),
+            word(&call["latest"]),
+            word(&call["call_id"]),
+        ]);
+    }
+    table.print();
+}
+
+pub(super) fn messages(call: &Call) {
+    for one in &call.messages {
+        let flow = &one.flow;
+        let (way, from, to) =
+            if one.ingress { ("in", flow.remote, flow.local) } else { ("out", flow.local, flow.remote) };
+        say!("\n--- {way} {} {from} -> {to} {}", flow.transport.via_token(), bridge::Stamp(one.at));
+        for line in String::from_utf8_lossy(&one.bytes).lines() {
+            say!("{}", harmless(line));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The control socket: how an engineer on this machine talks to the running bridge.
+//!
+//! A Unix socket that only its owner can open (mode 0600). Each line of JSON that comes in is a [`Question`], each line that
+//! goes out a [`Reply`]; the questions of one connection are answered in order. `partyline ctl` is its client.
+
+mod answers;
+mod socket;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use answers::{Answers, Line, passages_of};
+pub use socket::{Control, bind};
+
+/// The longest question, in bytes.
+pub(crate) const LONGEST_QUESTION: usize = 4 * 1024;
+/// The longest reply: two hundred messages of 64 KiB as JSON, and room.
+pub(crate) const LONGEST_REPLY: usize = 64 << 20;
+
+/// What can be asked: `{"ask":"trunk","name":"acme"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Question {
+    /// How the bridge is doing.
+    Status,
+    /// Every trunk.
+    Trunks,
+    /// One trunk.
+    Trunk {
+        /// Its name.
+        name: String,
+    },
+    /// Stop (`true`) or resume new legs on a trunk.
+    DrainTrunk {
+        /// Its name.
+        name: String,
+        /// Stop, or resume.
+        draining: bool,
+    },
+    /// Every meeting with somebody in it.
+    Conferences,
+    /// One of them.
+    Conference {
+        /// Its conference ID.
+        id: String,
+    },
+    /// The calls whose messages are kept.
+    Calls {
+        /// Keep-alives and what strangers sent too.
+        #[serde(default)]
+        all: bool,
+    },
+    /// The messages of one call.
+    Trace {
+        /// Its Call-ID.
+        call_id: String,
+    },
+}
+
+/// What is answered: `{"status":200,"body":{...}}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// As in HTTP: 200, 400 for what cannot be understood, 404 for what does not exist, 409, 503.
+    pub status: u16,
+    /// What was asked for; of a refusal `detail` says why, and what to do.
+    pub body: Value,
+}
+
+impl Reply {
+    /// Whether the bridge did what was asked.
+    pub fn is_good(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    fn refusal(status: u16, detail: impl Into<String>) -> Self {
+        Self { status, body: serde_json::json!({ "detail": detail.into() }) }
+    }
+}

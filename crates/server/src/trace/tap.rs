@@ -1,0 +1,74 @@
+//! The place in the shell that sees every SIP message, and hands it on to those who watch.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use sip::Flow;
+use tokio::sync::oneshot;
+use trunk::Trunks;
+
+use super::{Kept, Known, Ladders, Limits, Passage, Summary};
+
+/// Somebody wants to see what passed.
+#[derive(Debug)]
+pub enum Look {
+    /// Which calls there are.
+    List {
+        /// Keep-alives and strangers too.
+        all: bool,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Vec<Summary>>,
+    },
+    /// One call.
+    Call {
+        /// Its Call-ID.
+        call_id: Vec<u8>,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Option<Kept>>,
+    },
+}
+
+/// Watches the sockets.
+pub struct Tap {
+    trunks: Arc<Trunks>,
+    ladders: Ladders,
+}
+
+impl Tap {
+    /// Nothing has passed yet.
+    pub fn new(trunks: Arc<Trunks>, limits: Limits) -> Self {
+        Self { trunks, ladders: Ladders::new(limits) }
+    }
+
+    /// A message came (`ingress`) or leaves. Costs a clone of the `Bytes` and no wait.
+    pub fn note(&mut self, at: SystemTime, ingress: bool, flow: &Flow, bytes: &Bytes) {
+        let known = || if self.trunks.lists(flow.remote.ip()) { Known::Listed } else { Known::Stranger };
+        self.ladders.note(Passage { at, ingress, flow: *flow, bytes: bytes.clone() }, known);
+    }
+
+    /// Shows what is kept.
+    pub fn show(&self, look: Look) {
+        // Whoever asked may have gone.
+        match look {
+            Look::List { all, answer } => drop(answer.send(self.ladders.list(all))),
+            Look::Call { call_id, answer } => drop(answer.send(self.ladders.get(&call_id))),
+        }
+    }
+}
+
+/// The trunk that an address belongs to: the one with this peer, else the first that lists it as a source.
+pub fn trunk_of(trunks: &Trunks, address: SocketAddr) -> Option<&str> {
+    let ip = address.ip().to_canonical();
+    let profiles = trunks.profiles();
+    let with_peer = |exact: bool| {
+        profiles.iter().find(|profile| {
+            let mut peers = profile.peers.iter().map(|peer| peer.address);
+            peers.any(|peer| peer.ip().to_canonical() == ip && (!exact || peer.port() == address.port()))
+        })
+    };
+    let by_source = || profiles.iter().find(|profile| profile.sources.iter().any(|net| net.contains(&ip)));
+    let found = with_peer(true).or_else(|| with_peer(false)).or_else(by_source);
+    found.map(|profile| profile.id.as_str())
+}
