@@ -9,6 +9,7 @@ mod codecs;
 mod conference;
 mod dial_out;
 mod digest;
+mod dialogs;
 mod ear;
 mod peers;
 mod program;
