@@ -24,3 +24,4 @@ mod road;
 mod signalling;
 mod srtp;
 mod storm;
+mod transfer;

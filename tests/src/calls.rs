@@ -359,7 +359,10 @@ impl World {
             }
             Event::ReinviteFailed { status, .. } => self.note(format!("re-INVITE refused with {status}")),
             Event::Discarded { why, .. } => self.sites[site.0].discarded.push(why),
-            Event::Established { .. } | Event::ReinviteReceived { .. } | Event::OptionsAnswered { .. } => {}
+            Event::Established { .. }
+            | Event::ReinviteReceived { .. }
+            | Event::ReferReceived { .. }
+            | Event::OptionsAnswered { .. } => {}
         }
     }
 

@@ -123,6 +123,12 @@ impl World {
             16 => endpoint.set_readiness(Readiness::Ready),
             17 => self.settle(),
             18 | 19 => self.whole_call(side, argument),
+            21 => {
+                let _ = endpoint.accept_refer(now, id).or_else(|_| endpoint.notify_refer(now, id, 200));
+            }
+            22 => {
+                let _ = endpoint.reject_refer(now, id, 603);
+            }
             20 => {
                 self.settle();
                 for side in 0..2 {
@@ -172,11 +178,12 @@ impl World {
 
     /// A message of before, with other words in it.
     fn corrupt(&mut self, pick: usize, argument: u8) {
-        const SWAPS: [(&str, &str); 18] = [
+        const SWAPS: [(&str, &str); 19] = [
             ("INVITE", "ACK"),
             ("INVITE", "CANCEL"),
             ("INVITE", "UPDATE"),
             ("INVITE", "PRACK"),
+            ("ACK", "REFER"),
             ("RSeq: ", "RSeq: 1"),
             ("RAck: ", "RAck: 1"),
             ("SIP/2.0 200", "SIP/2.0 422"),
@@ -194,7 +201,11 @@ impl World {
         ];
         let Some((from, bytes)) = self.seen.get(pick % self.seen.len().max(1)).cloned() else { return };
         let (old, new) = SWAPS[usize::from(argument) % SWAPS.len()];
-        let text = String::from_utf8_lossy(&bytes).replace(old, new);
+        let mut text = String::from_utf8_lossy(&bytes).replace(old, new);
+        if new == "REFER" {
+            let line = format!("CSeq: {} REFER\r\nRefer-To: <sip:x@192.0.2.9>\r\nX: ", 2 + pick);
+            text = text.replace("CSeq: ", &line);
+        }
         let mut changed = BytesMut::from(text.as_bytes());
         if argument > 200
             && let Some(byte) = changed.get_mut(pick * 7)
@@ -250,7 +261,8 @@ impl World {
             | Event::Answered { id, .. }
             | Event::ReinviteReceived { id, .. }
             | Event::ReinviteAnswered { id, .. }
-            | Event::ReinviteFailed { id, .. } => {
+            | Event::ReinviteFailed { id, .. }
+            | Event::ReferReceived { id, .. } => {
                 assert_eq!(self.ids[side].get(id), Some(&0), "news of a usage that has ended: {event:?}");
             }
             Event::OptionsAnswered { .. } | Event::Discarded { .. } => {}
@@ -295,6 +307,7 @@ fn kind(event: &Event) -> &'static str {
         Event::ReinviteReceived { .. } => "ReinviteReceived",
         Event::ReinviteAnswered { .. } => "ReinviteAnswered",
         Event::ReinviteFailed { .. } => "ReinviteFailed",
+        Event::ReferReceived { .. } => "ReferReceived",
         Event::Ended { end: End::Bye { .. }, .. } => "Bye",
         Event::Ended { end: End::AckTimeout, .. } => "AckTimeout",
         Event::Ended { end: End::Local, .. } => "Local",
@@ -311,6 +324,8 @@ fn terms(argument: u8) -> Terms {
         session_timer: if argument & 8 == 0 { SessionTimers::Ask } else { SessionTimers::Accept },
         session_expires: 90,
         reliable: if argument & 16 == 0 { Reliable::Supported } else { Reliable::Required },
+        accept_refer: true,
+        accept_replaces: true,
         ..Terms::default()
     }
 }
@@ -352,6 +367,6 @@ mod tests {
                 *news.entry(kind).or_default() += n;
             }
         }
-        assert_eq!(news.len(), 23, "some kind of event never came: {news:?}");
+        assert_eq!(news.len(), 24, "some kind of event never came: {news:?}");
     }
 }

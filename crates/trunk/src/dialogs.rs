@@ -1,5 +1,5 @@
-//! How dialogs with a peer are kept, as a `[[trunk]]` table says it: session timers (RFC 4028) and reliable provisional
-//! responses (RFC 3262).
+//! How dialogs with a peer are kept, as a `[[trunk]]` table says it: session timers (RFC 4028), reliable provisional responses
+//! (RFC 3262), and transfers (RFC 3515, RFC 3891).
 
 use serde::Deserialize;
 use sip::{Reliable, SessionTimers, Terms};
@@ -54,7 +54,8 @@ pub(crate) fn terms(source: &ProfileSource, check: &mut Check<'_>) -> Terms {
             Some(ReliableName::Supported) | None => Reliable::Supported,
             Some(ReliableName::Required) => Reliable::Required,
         },
-        ..Terms::default()
+        accept_refer: source.accept_refer.unwrap_or(false),
+        accept_replaces: source.accept_replaces.unwrap_or(false),
     }
 }
 

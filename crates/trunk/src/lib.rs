@@ -37,7 +37,7 @@ pub use numbers::{NumberFormat, NumberPlan};
 pub use profile::{
     AcceptedCodes, CalledFrom, Kind, MediaSource, Options, OpusSettings, Peer, Profile, Transport,
 };
-pub use shape::{DialOut, Local, Shaped, shape_contact, shape_invite, shape_options};
+pub use shape::{DialOut, Local, Shaped, shape_contact, shape_invite, shape_options, shape_referred};
 pub use source::{
     CodeSource, CodecName, CredentialsSource, InboundCredentialsSource, OpusSource, PeerSource, ProfileError,
     ProfileSource, SrtpName, SuiteName,

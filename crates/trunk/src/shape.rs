@@ -63,6 +63,33 @@ pub fn shape_invite(profile: &Profile, peer: &Peer, call: &DialOut) -> Shaped {
     }
 }
 
+/// Shapes the INVITE that a REFER of the peer's asks for: to `target` as it stands, which may have no user part at all, under
+/// `number`, our own in the call that it takes over. A Replaces in the target goes along, except to Microsoft, whose gateway
+/// refuses requests with one; its other headers do not. `by` is the Referred-By (RFC 3892), passed on as it came.
+pub fn shape_referred(
+    profile: &Profile,
+    peer: &Peer,
+    local: &Local,
+    number: &str,
+    target: &NameAddr,
+    by: Option<&str>,
+) -> Shaped {
+    let mut headers: Vec<(String, String)> =
+        by.map(|by| ("Referred-By".to_owned(), by.to_owned())).into_iter().collect();
+    let replaces = target.uri().headers().find(|(name, _)| name.eq_ignore_ascii_case("Replaces"));
+    if let (Some((_, value)), Kind::Operator) = (replaces, profile.kind) {
+        headers.push(("Replaces".to_owned(), value.into_owned()));
+    }
+    let request_uri = target.uri().clone().without_headers();
+    Shaped {
+        to: NameAddr::new(request_uri.clone()),
+        request_uri,
+        from: NameAddr::new(phone(profile, number, from_host(profile, local))),
+        contact: shape_contact(profile, peer, local, Some(number)),
+        headers,
+    }
+}
+
 /// Our Contact towards one peer of the trunk: of an INVITE of ours, or of our answer to theirs.
 pub fn shape_contact(profile: &Profile, peer: &Peer, local: &Local, user: Option<&str>) -> NameAddr {
     match profile.kind {
@@ -153,6 +180,30 @@ mod tests {
         let text = invite_text(OPERATOR, &call);
         assert!(text.contains("From: \"xX-Evil: 1body\" <"), "{text}");
         assert_eq!(text.lines().count(), 7, "{text}");
+    }
+
+    #[test]
+    fn a_refer_is_followed_to_the_letter_and_replaces_goes_along_except_to_microsoft() {
+        let target = "<sip:sip.pstnhub.microsoft.com:5061;transport=tls;x-m=8;x-t=1?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc&X-Evil=1>";
+        let target = NameAddr::parse(target).expect("a target without a user part");
+        for (document, replaces) in [(OPERATOR, true), (MICROSOFT, false)] {
+            let profile = profile(document);
+            let by = Some("<sip:+49@sip.pstnhub.microsoft.com;x-ti=2>");
+            let peer = &profile.peers[0];
+            let shaped =
+                shape_referred(&profile, peer, &crate::testing::local(), "+493012345678", &target, by);
+            let text = text(Method::INVITE, &shaped);
+            assert!(
+                text.starts_with(
+                    "INVITE sip:sip.pstnhub.microsoft.com:5061;transport=tls;x-m=8;x-t=1 SIP/2.0\n"
+                ),
+                "{text}"
+            );
+            assert!(text.contains("Referred-By: <sip:+49@sip.pstnhub.microsoft.com;x-ti=2>\n"), "{text}");
+            assert!(text.contains("From: <sip:+493012345678@"), "{text}");
+            assert_eq!(text.contains("Replaces: a;to-tag=b;from-tag=c\n"), replaces, "{text}");
+            assert!(!text.contains("X-Evil"), "{text}");
+        }
     }
 
     proptest! {

@@ -68,6 +68,8 @@ pub struct ProfileSource {
     pub session_expires_seconds: Option<Spanned<u32>>,
     pub min_se_seconds: Option<Spanned<u32>>,
     pub reliable_provisionals: Option<ReliableName>,
+    pub accept_refer: Option<bool>,
+    pub accept_replaces: Option<bool>,
     pub max_concurrent_sessions: Option<Spanned<u32>>,
     pub calls_per_second: Option<Spanned<u32>>,
     pub credentials: Option<CredentialsSource>,
@@ -407,6 +409,8 @@ session_timer = "accept"
 session_expires_seconds = 900
 min_se_seconds = 120
 reliable_provisionals = "required"
+accept_refer = true
+accept_replaces = true
 max_concurrent_sessions = 30
 calls_per_second = 3
 credentials = { username = "u", password = "secret", realm = "acme.example" }
@@ -443,6 +447,7 @@ inbound_credentials = { username = "they", password = "s3cret", algorithms = ["S
         let terms = profile.terms;
         assert_eq!((terms.session_timer, terms.reliable), (SessionTimers::Accept, Reliable::Required));
         assert_eq!((terms.session_expires, terms.min_se), (900, 120));
+        assert!(terms.accept_refer && terms.accept_replaces);
         assert_eq!((profile.max_concurrent_sessions, profile.calls_per_second), (Some(30), Some(3)));
         let inbound = profile.inbound_credentials.clone().unwrap();
         assert_eq!((inbound.username.as_str(), inbound.password.as_str()), ("they", "s3cret"));

@@ -14,7 +14,7 @@ use super::{Control, Door, Now};
 use crate::config::sip_transport as transport;
 
 /// A call that is turned away before the bridge hears of it.
-struct TurnedAway {
+pub(super) struct TurnedAway {
     /// The SIP status.
     status: u16,
     /// What was wrong and what would be right, for the peer's engineer.
@@ -27,6 +27,13 @@ struct TurnedAway {
     challenge: Option<sip::Challenge>,
 }
 
+impl TurnedAway {
+    /// For good.
+    pub(super) fn new(status: u16, why: &str, label: &'static str) -> Self {
+        Self { status, why: why.to_owned(), label, retry_after: None }
+    }
+}
+
 impl<D: Door> Control<D> {
     pub(super) fn invite_received(
         &mut self,
@@ -35,8 +42,13 @@ impl<D: Door> Control<D> {
         request: &Arc<Message>,
         flow: Flow,
         offer: Option<&Bytes>,
+        replaces: Option<InviteId>,
     ) {
-        if let Err(turned) = self.offer_leg(now, id, request, flow, offer) {
+        let taken = match replaces {
+            Some(old) => self.replace_dialog(now, id, request, flow, offer, old),
+            None => self.offer_leg(now, id, request, flow, offer),
+        };
+        if let Err(turned) = taken {
             self.metrics.sip_rejected.with_label_values(&[turned.label]).inc();
             // The first challenge of a call is in good order.
             let ordinary = turned.challenge.as_ref().is_some_and(|challenge| challenge.wrong.is_none());
@@ -133,6 +145,7 @@ impl<D: Door> Control<D> {
             candidate: None,
             tried: vec![(flow.transport, flow.remote)],
             contact: Some(self.contact_for(profile, &flow, call.called.as_str())),
+            number: call.called.as_str().to_owned(),
             media: Some(media),
             channel: true,
             call_id: call_id.clone(),
@@ -171,7 +184,7 @@ impl<D: Door> Control<D> {
     }
 
     /// Our Contact towards this peer: the trunk's paired name where it has one, and that we are a conference (RFC 4579).
-    fn contact_for(&self, profile: &trunk::Profile, flow: &Flow, called: &str) -> String {
+    pub(super) fn contact_for(&self, profile: &trunk::Profile, flow: &Flow, called: &str) -> String {
         let same = |peer: &&trunk::Peer| transport(peer.transport) == flow.transport;
         let peer = profile.peers.iter().find(same).or_else(|| profile.peers.first());
         let local = self.contact_of(flow);

@@ -30,6 +30,7 @@ impl<D: Door> Control<D> {
             candidate: None,
             tried: Vec::new(),
             contact: None,
+            number: String::new(),
             media: None,
             channel: false,
             call_id: String::new(),
@@ -43,6 +44,7 @@ impl<D: Door> Control<D> {
         let entry = self.legs.entry(leg).or_insert_with(|| Box::new(fresh()));
         entry.attempt = attempt;
         entry.trunk = candidate.trunk.clone();
+        candidate.caller_id.as_str().clone_into(&mut entry.number);
         entry.candidate = Some(candidate.clone());
         entry.tried.clear();
         self.seating.expect(leg);

@@ -27,6 +27,8 @@ pub(super) struct Leg<Io> {
     pub tried: Vec<(sip::Transport, SocketAddr)>,
     /// Our Contact in the answer to a dial-in.
     pub contact: Option<String>,
+    /// Our own number in this call, with its plus.
+    pub number: String,
     /// Its media, from the offer on.
     pub media: Option<LegMedia<Io>>,
     /// Whether a channel of the trunk is taken for it.

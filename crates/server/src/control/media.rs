@@ -164,6 +164,10 @@ impl<D: Door> Control<D> {
                 }
             }
         }
+        // A dialog that took the place of another one: the leg is up and seated already.
+        if entry.media.as_ref().is_none_or(|media| media.io.is_none()) {
+            return;
+        }
         // Not sooner: an INVITE with a forged source would have us send half a minute of audio to whomever its SDP names.
         // Who sends this ACK knows our tag, so he got our 200. What he said meanwhile waits in the socket.
         self.provide_seat(now, leg);
@@ -255,6 +259,7 @@ impl<D: Door> Control<D> {
     /// The leg is over: everything of it is given back. `cause` is ours, where we ended it.
     pub(super) fn finish(&mut self, now: Now, leg: LegId, cause: Option<HangupCause>) {
         self.changed.extend(self.callees.remove(&leg));
+        self.drop_referral(now, leg);
         let Some(mut entry) = self.legs.remove(&leg) else { return };
         if let Some(id) = entry.invite.take() {
             self.by_invite.remove(&id);

@@ -19,6 +19,7 @@ mod reinvite;
 mod seating;
 mod signalling;
 mod strangers;
+mod transfer;
 mod trunks;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -282,6 +283,8 @@ pub struct Control<D: Door> {
     retiring: HashMap<LegId, media::Retiring>,
     /// Final records that wait for the figures of their leg's media.
     finals: HashMap<LegId, Box<bridge::Record>>,
+    /// Calls that a REFER asked for.
+    referrals: HashMap<InviteId, transfer::Referral>,
     pings: HashMap<OptionsId, trunks::Ping>,
     /// How the last ping of each peer came out.
     pinged: HashMap<trunk::PeerKey, trunks::Pinged>,
@@ -354,6 +357,7 @@ impl<D: Door> Control<D> {
             by_invite: HashMap::new(),
             retiring: HashMap::new(),
             finals: HashMap::new(),
+            referrals: HashMap::new(),
             pings: HashMap::new(),
             pinged: HashMap::new(),
             asks: HashMap::new(),
@@ -392,6 +396,7 @@ impl<D: Door> Control<D> {
             ("conferences", conferences),
             ("INVITEs of legs", self.by_invite.len()),
             ("callees", self.callees.len()),
+            ("calls that a REFER asked for", self.referrals.len()),
             ("recordings", self.recordings.len()),
             ("channels of trunks", self.admission.usage().map(|(_, in_use, _)| in_use as usize).sum()),
             ("asks", self.asks.len()),

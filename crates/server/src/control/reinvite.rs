@@ -83,7 +83,8 @@ impl<D: Door> Control<D> {
         }
     }
 
-    fn renegotiated(&mut self, leg: LegId, negotiated: &Negotiated, profile: &Profile) {
+    /// Carries out what a new offer and its answer have agreed on.
+    pub(super) fn renegotiated(&mut self, leg: LegId, negotiated: &Negotiated, profile: &Profile) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let (Some(media), meeting) = (entry.media.as_mut(), entry.meeting) else { return };
         let before = media.agree(negotiated.clone());
@@ -125,7 +126,7 @@ impl<D: Door> Control<D> {
 }
 
 /// What is offered and accepted in mid-call. A leg that is encrypted stays so: whoever could make it plain could listen.
-fn capabilities<Io>(profile: &Profile, media: &LegMedia<Io>) -> Capabilities {
+pub(super) fn capabilities<Io>(profile: &Profile, media: &LegMedia<Io>) -> Capabilities {
     let mut capabilities = profile.capabilities();
     if media.keyed.is_some() {
         capabilities.srtp = Srtp::Mandatory;

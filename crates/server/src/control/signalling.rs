@@ -11,10 +11,15 @@ use super::{Control, Door, Now};
 
 impl<D: Door> Control<D> {
     pub(super) fn handle_sip(&mut self, now: Now, event: Event) {
+        let Some(event) = self.referral_event(now, event) else { return };
         match event {
-            Event::InviteReceived { id, request, flow, offer } => {
-                self.invite_received(now, id, &request, flow, offer.as_ref());
+            Event::InviteReceived { id, request, flow, offer, replaces } => {
+                self.invite_received(now, id, &request, flow, offer.as_ref(), replaces);
             }
+            Event::ReferReceived { id, target, by } => match self.leg_of(id) {
+                Some(leg) => self.refer_received(now, id, leg, &target, by.as_deref()),
+                None => drop(self.endpoint.reject_refer(now.mono, id, 603)),
+            },
             Event::OptionsAnswered { id, outcome, rtt } => self.ping_answered(now, id, &outcome, rtt),
             Event::Discarded { flow, why, answered } => {
                 self.metrics.sip_rejected.with_label_values(&["parse"]).inc();
@@ -62,7 +67,7 @@ impl<D: Door> Control<D> {
         }
     }
 
-    fn leg_of(&self, id: sip::InviteId) -> Option<LegId> {
+    pub(super) fn leg_of(&self, id: sip::InviteId) -> Option<LegId> {
         self.by_invite.get(&id).copied()
     }
 
@@ -82,6 +87,8 @@ impl<D: Door> Control<D> {
 
     fn dialog_ended(&mut self, now: Now, leg: LegId, end: &End) {
         let end = match end {
+            // Who has sent us elsewhere may go.
+            End::Bye { .. } if self.is_referred(leg) => return self.drop_invite(leg),
             End::Bye { reason } => {
                 let q850 = reason.as_deref().and_then(q850_in);
                 LegEnd { by: EndedBy::Bye, sip_status: 0, q850, reason: reason.clone().unwrap_or_default() }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::flow::Flow;
-use crate::wire::Message;
+use crate::wire::{Message, NameAddr};
 
 /// One INVITE usage, from the INVITE to its end, whichever side began it. Never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +35,8 @@ pub enum Event {
         flow: Flow,
         /// The SDP offer; `None` asks us to offer in the 200.
         offer: Option<Bytes>,
+        /// The leg whose place it is to take, where its terms allow that (RFC 3891): accept it, then hang up that one.
+        replaces: Option<InviteId>,
     },
     /// The ACK to our 200 arrived.
     Established {
@@ -95,6 +97,15 @@ pub enum Event {
         id: InviteId,
         /// The status, 408 for none.
         status: u16,
+    },
+    /// The peer asks us to call somebody else in its place: answer with `accept_refer` or `reject_refer`.
+    ReferReceived {
+        /// The usage.
+        id: InviteId,
+        /// Refer-To.
+        target: Box<NameAddr>,
+        /// Referred-By (RFC 3892), as it is written.
+        by: Option<String>,
     },
     /// The leg that was answered is over; the usage is gone.
     Ended {

@@ -76,7 +76,9 @@ impl Endpoint {
             return Err(Refusal::new(503, "too many transactions")
                 .with("Retry-After", self.config.overload_retry_after.to_string()));
         }
-        if !is_served(method) {
+        // REFER inside of a dialog is declined, not unknown, where the trunk has none.
+        let declined = in_dialog && *method == Method::REFER;
+        if !is_served(method, terms) && !declined {
             let status = if matches!(method, Method::Known(_)) { 405 } else { 501 };
             return Err(Refusal::new(status, format!("{method} is not served")).with("Allow", terms.allow()));
         }
@@ -113,6 +115,11 @@ impl Endpoint {
             Method::BYE => self.handle_bye(now, flow, &request, key, id),
             Method::PRACK => self.handle_prack(now, flow, request, key, id),
             Method::UPDATE => self.handle_update(now, flow, request, key, id),
+            Method::REFER => self.handle_refer(now, flow, request, key, id),
+            Method::NOTIFY => {
+                let refusal = Refusal::new(481, "NOTIFY of a subscription that we do not have");
+                self.refuse(&request, flow, refusal);
+            }
             // Inside of a dialog OPTIONS asks about the dialog, and that one is served: by a transaction, since a copy
             // would find its own CSeq used up.
             _ => match self.take_cseq(id, &request) {

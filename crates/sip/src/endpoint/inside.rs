@@ -1,4 +1,4 @@
-//! Requests of ours inside of a dialog that neither begin nor end anything: PRACK, and UPDATE as a refresh.
+//! Requests of ours inside of a dialog that neither begin nor end anything: PRACK, UPDATE as a refresh, NOTIFY.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use super::usage::Usage;
 use crate::dialog::digest::Verdict;
 use crate::dialog::session_timer::SessionTimer;
 use crate::dialog::{Dialog, DialogKey};
-use crate::wire::{HeaderName, Message, Method};
+use crate::wire::{HeaderName, Message, Method, StatusCode};
 
 /// Such a request, and what it needs to be sent again with credentials.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub(super) enum Purpose {
     Prack { rseq: u32, cseq: u32 },
     /// An UPDATE without an offer, which keeps the dialog alive.
     Refresh,
+    /// What became of the call that a REFER with this CSeq asked for.
+    Notify { status: StatusCode, cseq: u32 },
 }
 
 impl Purpose {
@@ -35,6 +37,7 @@ impl Purpose {
         match self {
             Self::Prack { .. } => Method::PRACK,
             Self::Refresh => Method::UPDATE,
+            Self::Notify { .. } => Method::NOTIFY,
         }
     }
 }
@@ -59,6 +62,7 @@ impl Endpoint {
                 request.headers_mut().push(HeaderName::Contact, &dialog.contact);
                 self.ask_to_live(id, &mut request);
             }
+            Purpose::Notify { status, cseq } => write_notify(&mut request, &dialog.contact, *status, *cseq),
         }
         if let Some(stored) = self.dialog_mut(id, key) {
             stored.local_cseq = dialog.local_cseq;
@@ -76,12 +80,13 @@ impl Endpoint {
         if status < 200 {
             return;
         }
-        let current = matches!(purpose, Purpose::Prack { .. }) || self.is_refreshing(id, handle);
+        let refresh = matches!(purpose, Purpose::Refresh);
+        let current = !refresh || self.is_refreshing(id, handle);
         if matches!(status, 401 | 407) && current {
             let authorizer = self.dialog_mut(id, &key).and_then(|dialog| dialog.authorizer.as_mut());
             if authorizer.map(|found| found.consider(response, attempts)) == Some(Verdict::Retry) {
                 let again = self.send_inside(now, id, &key, purpose.clone(), attempts.saturating_add(1));
-                if matches!(purpose, Purpose::Refresh) {
+                if refresh {
                     self.note_refreshing(id, again);
                 }
                 return;
@@ -91,8 +96,8 @@ impl Endpoint {
         if let Some(authorizer) = dialog.and_then(|dialog| dialog.authorizer.as_mut()) {
             authorizer.learn(response);
         }
-        // The final response to the INVITE says whether a PRACK mattered.
-        if current && matches!(purpose, Purpose::Refresh) {
+        // The final response to the INVITE says whether a PRACK mattered; and who does not take a NOTIFY need not know.
+        if current && refresh {
             self.refresh_answered(now, id, status, response);
         }
     }
@@ -115,4 +120,15 @@ impl Endpoint {
         up.upkeep.terms.describe(request);
         SessionTimer::write_ask(&up.upkeep.terms, up.upkeep.timer, up.upkeep.min_se, request.headers_mut());
     }
+}
+
+/// RFC 3515 section 2.4.4: the body is the beginning of a response, and the last one ends the subscription.
+fn write_notify(request: &mut Message, contact: &str, status: StatusCode, cseq: u32) {
+    let state = if status.is_final() { "terminated;reason=noresource" } else { "active;expires=180" };
+    let headers = request.headers_mut();
+    headers.push(HeaderName::Contact, contact);
+    headers.push(HeaderName::Event, format!("refer;id={cseq}"));
+    headers.push(HeaderName::SubscriptionState, state);
+    let fragment = format!("SIP/2.0 {status} {}\r\n", status.reason());
+    request.set_body("message/sipfrag;version=2.0", fragment);
 }

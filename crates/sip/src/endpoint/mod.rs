@@ -39,8 +39,10 @@ mod midcall;
 mod neighbors;
 mod options;
 mod prack;
+mod refer;
 mod refresh;
 mod reinvite;
+mod replaces;
 mod reply;
 mod servers;
 mod terms;
@@ -97,6 +99,8 @@ pub struct Endpoint {
     dialogs: HashMap<DialogKey, InviteId>,
     /// Offers in an UPDATE or a PRACK of theirs that wait for the application.
     updates: HashMap<InviteId, update::Update>,
+    /// REFERs of theirs that are not finished.
+    referrals: refer::Referrals,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     overflowed: u64,
@@ -127,6 +131,7 @@ impl Endpoint {
             usages: HashMap::new(),
             dialogs: HashMap::new(),
             updates: HashMap::new(),
+            referrals: refer::Referrals::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             overflowed: 0,
@@ -232,6 +237,7 @@ impl Endpoint {
             ("usages", self.usages.is_empty()),
             ("dialogs", self.dialogs.is_empty()),
             ("updates", self.updates.is_empty()),
+            ("referrals", self.referrals.is_empty()),
         ];
         tables.into_iter().filter(|(_, empty)| !empty).map(|(name, _)| name).collect()
     }

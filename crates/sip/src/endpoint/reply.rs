@@ -150,15 +150,17 @@ pub(super) fn reply_flow(request: &Message, flow: Flow) -> Flow {
 }
 
 /// Whether we would serve the method if the rest of the request is right.
-pub(super) fn is_served(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::INVITE
-            | Method::ACK
-            | Method::CANCEL
-            | Method::BYE
-            | Method::OPTIONS
-            | Method::PRACK
-            | Method::UPDATE
-    )
+pub(super) fn is_served(method: &Method, terms: &Terms) -> bool {
+    let transfers = matches!(*method, Method::REFER | Method::NOTIFY);
+    (transfers && terms.accept_refer)
+        || matches!(
+            *method,
+            Method::INVITE
+                | Method::ACK
+                | Method::CANCEL
+                | Method::BYE
+                | Method::OPTIONS
+                | Method::PRACK
+                | Method::UPDATE
+        )
 }

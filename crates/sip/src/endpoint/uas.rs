@@ -29,7 +29,9 @@ impl Endpoint {
         terms: &Terms,
     ) {
         let (id, tag) = (InviteId(self.fresh()), self.token());
-        let (dialog, offer, timer) = match self.admit(&request, flow, &tag, terms) {
+        let admitted = self.admit(&request, flow, &tag, terms);
+        let admitted = admitted.and_then(|found| Ok((found, self.replaced(&request, terms)?)));
+        let ((dialog, offer, timer), replaces) = match admitted {
             Ok(found) => found,
             Err(refusal) => return self.refuse(&request, flow, refusal),
         };
@@ -55,7 +57,7 @@ impl Endpoint {
             .map(|seconds| Duration::from_secs(seconds.into()));
         let patience = self.config.answer_within;
         self.arm_usage(id, TimerReason::AnswerDue, now, expires.unwrap_or(patience).min(patience));
-        self.emit(Event::InviteReceived { id, request, flow, offer });
+        self.emit(Event::InviteReceived { id, request, flow, offer, replaces });
     }
 
     /// Whether a new INVITE may become a leg; with its dialog and its offer if so.

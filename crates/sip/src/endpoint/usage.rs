@@ -158,6 +158,7 @@ impl Endpoint {
     /// Takes a usage out of every table.
     pub(super) fn take_usage(&mut self, now: Instant, id: InviteId) -> Option<Usage> {
         self.drop_update(now, id);
+        self.drop_referral(now, id);
         let usage = self.usages.remove(&id)?;
         self.timers.forget(TimerOwner::Usage(id.0));
         match &usage {
