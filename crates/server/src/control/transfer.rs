@@ -217,12 +217,11 @@ impl<D: Door> Control<D> {
     fn referral_failed(&mut self, now: Now, id: InviteId, status: u16) {
         let Some(Referral { leg, from, .. }) = self.referrals.remove(&id) else { return };
         tracing::info!(%leg, status, "the call that a REFER asked for came to nothing");
-        match from {
-            Some(from) => drop(self.endpoint.notify_refer(now.mono, from, status)),
-            None => {
-                let reason = "referred away, and nobody answered".to_owned();
-                self.leg_ended(now, leg, LegEnd { by: EndedBy::Bye, sip_status: 0, q850: None, reason });
-            }
+        if let Some(from) = from {
+            let _ = self.endpoint.notify_refer(now.mono, from, status);
+        } else {
+            let reason = "referred away, and nobody answered".to_owned();
+            self.leg_ended(now, leg, LegEnd { by: EndedBy::Bye, sip_status: 0, q850: None, reason });
         }
     }
 
