@@ -127,3 +127,26 @@ async fn sipp_calls_with_422_prack_refresh_hold_in_each_form_and_a_late_offer() 
     assert!(heard > 60, "{heard} packets at the address of the late answer in 2 s");
     house.until_empty().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sipp_refers_its_call_to_another_telephone_which_hears_the_bridge_then() {
+    if !Sipp::is_here() {
+        return;
+    }
+    let flag = ("send_sip_options = false", "send_sip_options = false\naccept_refer = true");
+    let (house, mut doorbell) = House::new(&[flag]).await;
+    let _bridge = house.start().await;
+    let carrier = Carrier::start(&super::folder("referring"), "referring.xml", Some(house.sip)).await;
+    let ringing = doorbell.ring().await.expect("the bridge follows the REFER");
+    assert_eq!(ringing.called(), "+493023125099");
+    let by = ringing.request().headers().get("Referred-By").unwrap_or_default().to_owned();
+    assert!(by.ends_with(";x-m=1>"), "{by}");
+    let call = ringing.answer().await.expect("the new telephone answers");
+    assert!(
+        call.media().hears(Duration::from_secs(1), Duration::from_secs(10)).await,
+        "the attendant goes on"
+    );
+    carrier.finished(&house).await;
+    let _ = call.hang_up().await;
+    house.until("one leg, one record", async || house.records("final").len() == 1).await;
+}
