@@ -30,7 +30,7 @@ pub(super) struct TurnedAway {
 impl TurnedAway {
     /// For good.
     pub(super) fn new(status: u16, why: &str, label: &'static str) -> Self {
-        Self { status, why: why.to_owned(), label, retry_after: None }
+        Self { status, why: why.to_owned(), label, retry_after: None, challenge: None }
     }
 }
 
@@ -71,16 +71,15 @@ impl<D: Door> Control<D> {
         }
     }
 
-    fn offer_leg(
+    /// The trunk that an INVITE comes from, with the credentials that it must show.
+    pub(super) fn sender<'a>(
         &mut self,
         now: Now,
-        id: InviteId,
-        request: &Arc<Message>,
-        flow: Flow,
-        offer: Option<&Bytes>,
-    ) -> Result<(), TurnedAway> {
-        let trunks = Arc::clone(&self.trunks);
-        let profile = trunks.identify(&self.origin(&flow)).map_err(|unknown| TurnedAway {
+        trunks: &'a trunk::Trunks,
+        request: &Message,
+        flow: &Flow,
+    ) -> Result<&'a trunk::Profile, TurnedAway> {
+        let profile = trunks.identify(&self.origin(flow)).map_err(|unknown| TurnedAway {
             status: unknown.status(),
             why: unknown.to_string(),
             label: "no_trunk",
@@ -97,6 +96,19 @@ impl<D: Door> Control<D> {
                 challenge: Some(challenge),
             })?;
         }
+        Ok(profile)
+    }
+
+    fn offer_leg(
+        &mut self,
+        now: Now,
+        id: InviteId,
+        request: &Arc<Message>,
+        flow: Flow,
+        offer: Option<&Bytes>,
+    ) -> Result<(), TurnedAway> {
+        let trunks = Arc::clone(&self.trunks);
+        let profile = self.sender(now, &trunks, request, &flow)?;
         let call = trunk::dial_in(profile, request).map_err(|refusal| TurnedAway {
             status: refusal.status,
             why: refusal.because,

@@ -43,13 +43,13 @@ impl<D: Door> Control<D> {
     ) -> Result<(), TurnedAway> {
         let refused = |status, why: &str| TurnedAway::new(status, why, "transfer");
         let trunks = Arc::clone(&self.trunks);
-        let sender = trunks.identify(&self.origin(&flow)).ok().map(|profile| &profile.id);
+        let sender = self.sender(now, &trunks, request, &flow)?;
         let leg = self.leg_of(old).ok_or_else(|| refused(481, "Replaces names a dialog that is ending"))?;
         let entry =
             self.legs.get_mut(&leg).ok_or_else(|| refused(481, "Replaces names a leg that is gone"))?;
         let profile = trunks.get(&entry.trunk).ok_or_else(|| refused(481, "its trunk is gone"))?;
         // Who knows the tags of another trunk's dialog shall not get its call.
-        if sender != Some(&profile.id) {
+        if sender.id != profile.id {
             return Err(refused(403, "Replaces names a dialog of another trunk"));
         }
         let offer = offer.ok_or_else(|| refused(488, "an INVITE with Replaces needs an offer"))?;
