@@ -13,6 +13,9 @@ mod digest;
 mod ear;
 mod peers;
 mod program;
+#[path = "../server/secured.rs"]
+mod secured;
+mod tls;
 
 use std::{fs, path::PathBuf};
 

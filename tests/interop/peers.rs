@@ -283,6 +283,8 @@ fn write_for_a_minute(path: &Path, voice: &[f32]) {
 /// Kamailio as the operator's SBC, see `peers/sbc.cfg`.
 pub(crate) struct Sbc {
     program: Program,
+    /// Where the carrier's calls go.
+    pub(crate) carrier_side: u16,
     /// Where the bridge's calls go.
     pub(crate) bridge_side: u16,
 }
@@ -303,13 +305,13 @@ impl Sbc {
         let (carrier, bridge) =
             (Ports::find().expect("free ports").sip, Ports::find().expect("free ports").sip);
         let script = root().join("tests/interop/peers/sbc.sh").display().to_string();
-        let (carrier, bridge_port) = (carrier.to_string(), bridge.to_string());
+        let (carrier_port, bridge_port) = (carrier.to_string(), bridge.to_string());
         let mut command = vec![
             script.as_str(),
             "--dir",
             ".",
             "--carrier-port",
-            &carrier,
+            &carrier_port,
             "--bridge-port",
             &bridge_port,
             "--bridge",
@@ -326,7 +328,20 @@ impl Sbc {
         command.extend(options);
         let program = Program::start(&command, folder, "kamailio.log");
         until_it_answers(&format!("sip:127.0.0.1:{bridge_port}"), bridge, &program).await;
-        Self { program, bridge_side: bridge }
+        Self { program, carrier_side: carrier, bridge_side: bridge }
+    }
+
+    /// Whether Kamailio can speak TLS; panics under CI when not.
+    pub(crate) fn has_tls() -> bool {
+        let found = fs::read_dir("/usr/lib").is_ok_and(|folders| {
+            folders.flatten().any(|folder| folder.path().join("kamailio/modules/tls.so").exists())
+        });
+        let advice = "Kamailio has no TLS: run ./x setup, or apt-get install kamailio-tls-modules";
+        assert!(found || std::env::var_os("CI").is_none(), "{advice}");
+        if !found {
+            eprintln!("skipped: {advice}");
+        }
+        found
     }
 
     /// What has passed.

@@ -17,6 +17,7 @@ mod pipes;
 mod raw;
 mod recording;
 mod secrecy;
+mod secured;
 mod strangers;
 mod tcp;
 mod tls;

@@ -13,7 +13,8 @@ use tokio::time::timeout;
 
 use super::bridge::{House, PATIENCE};
 use super::raw::{Dialog, Raw, Request, offer, status};
-use super::tls_line::{Line, OUR_NAME, SBC, Sbc, client, house};
+use super::secured::{OUR_NAME, SBC, furnish, house};
+use super::tls_line::{Line, Sbc, client};
 
 /// Where nobody listens: the tests that call nobody.
 const NOWHERE: &str = "127.0.0.1:9";
@@ -268,4 +269,109 @@ async fn who_says_nothing_in_the_handshake_is_cut_off_after_5_s_and_a_stranger_a
     assert!((4..9).contains(&peer.as_secs()), "{peer:?}");
     assert!(stranger < Duration::from_secs(4), "{stranger:?}");
     house.until("it is logged", async || house.log().contains("handshake: not done within 5 s")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_is_shown_to_new_connections_and_the_old_ones_carry_their_calls_on() {
+    let authority = Authority::new("tests");
+    let house = house(&authority, nowhere(), "").await;
+    let bridge = house.start().await;
+    let sbc = authority.issue_for(SBC);
+    let connect = async || Line::open(house.tls, client(&authority, Some(&sbc))).await.expect("a handshake");
+    let mut line = connect().await;
+    let (body, before) = (offer(40_000), line.certificate());
+    let answer = line.ask(&invite("long-call", &body)).await.expect("an answer");
+    assert_eq!(status(&answer), 200, "{answer}");
+    let dialog = Dialog::of(&answer);
+    line.send(&dialog.request("ACK", 1, "TLS", line.own)).await;
+    let expiry = "partyline_tls_cert_expiry_timestamp_seconds{certificate=\"sip.tls\"}";
+    assert_eq!(house.count(expiry).await, 4_102_358_400, "the last day of 2099");
+
+    // By itself, when the files have changed.
+    furnish(&house, &authority.issue(&Wish { dns: &[OUR_NAME], until: 2098, ..Wish::default() }));
+    house.until("the new one is read", async || house.count(expiry).await == 4_070_822_400).await;
+    let renewed = connect().await.certificate();
+    assert_ne!(renewed, before);
+    // A key that does not fit changes nothing.
+    house.write("our.key", &authority.issue_for(OUR_NAME).key);
+    let failures = async || house.count("partyline_tls_reload_failures_total").await;
+    house.until("it is refused", async || failures().await >= 1).await;
+    assert_eq!(connect().await.certificate(), renewed);
+    // On SIGHUP at once.
+    furnish(&house, &authority.issue(&Wish { dns: &[OUR_NAME], until: 2097, ..Wish::default() }));
+    bridge.signal(nix::sys::signal::Signal::SIGHUP);
+    house.until("the third one is read", async || house.count(expiry).await == 4_039_286_400).await;
+
+    line.send(&dialog.request("BYE", 2, "TLS", line.own)).await;
+    let answer = line.message().await.expect("an answer to BYE, over the connection from before");
+    assert_eq!(status(&answer), 200, "{answer}");
+    house.until("the leg is over", async || house.records("final").len() == 1).await;
+    assert_eq!(house.records("final")[0]["end"]["result"], "answered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_after_a_dead_one_takes_a_new_connection_and_the_dead_one_costs_no_more_than_4_s() {
+    let authority = Authority::new("tests");
+    let sbc = Sbc::open(&authority, &authority.issue_for(SBC)).await;
+    let house = house(&authority, sbc.address(), "").await;
+    let _bridge = house.start().await;
+    let began = std::time::Instant::now();
+    house.dial_out("+4930901820").await;
+    // It reads and never answers, as a proxy before a dead machine does.
+    let (mut dead, _) = sbc.accept().await.expect("a handshake");
+    assert!(dead.message().await.expect("an INVITE").starts_with("INVITE "));
+    house.until("the first call is over", async || house.records("final").len() == 1).await;
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    house.dial_out("+4930901821").await;
+    let (mut fresh, _) = sbc.accept().await.expect("another handshake");
+    let invite = fresh.message().await.expect("an INVITE");
+    assert!(invite.starts_with("INVITE sip:+4930901821@"), "{invite}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_go_over_the_connection_that_the_peer_opened_where_its_via_says_alias() {
+    let authority = Authority::new("tests");
+    let sbc = authority.issue_for(SBC);
+    for alias in [true, false] {
+        // Nobody listens at the peer's own port.
+        let house = house(&authority, nowhere(), "").await;
+        let _bridge = house.start().await;
+        let mut line = Line::open(house.tls, client(&authority, Some(&sbc))).await.expect("a handshake");
+        let options = line.text(&Request::default());
+        let via = format!("SIP/2.0/TLS {NOWHERE};{}branch", if alias { "alias;" } else { "" });
+        line.send(&options.replace(&format!("SIP/2.0/TLS {};branch", line.own), &via)).await;
+        assert_eq!(status(&line.message().await.expect("an answer")), 200);
+        house.dial_out("+4930901820").await;
+        if alias {
+            let invite = line.message().await.expect("an INVITE");
+            assert!(invite.starts_with("INVITE "), "{invite}");
+            line.send(&refusal(&invite)).await;
+            assert!(line.message().await.expect("an ACK").starts_with("ACK "));
+        } else {
+            assert!(line.is_quiet(Duration::from_secs(1)).await);
+        }
+        house.until("the call is over", async || house.records("final").len() == 1).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_ipv6_a_call_is_answered_and_the_listener_is_called_by_its_own_name() {
+    let authority = Authority::new("tests");
+    let peers = format!("{{ address = \"[::1]:9\", transport = \"tls\", host = \"{SBC}\" }}");
+    let house = super::secured::house_with(&authority, &peers, "").await;
+    let text = std::fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
+    let text = text.replace(
+        &format!("tls://{}", house.tls),
+        &format!("tls://[::1]:{} as {OUR_NAME}:5099", house.tls.port()),
+    );
+    house.write("partyline.toml", &text.replace("sources = [\"127.0.0.1/32\"]", "sources = [\"::1\"]"));
+    let _bridge = house.start().await;
+    let bridge = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], house.tls.port()));
+    let sbc = authority.issue_for(SBC);
+    let mut line = Line::open(bridge, client(&authority, Some(&sbc))).await.expect("a handshake");
+    let body = offer(40_000);
+    let answer = line.ask(&invite("six", &body)).await.expect("an answer");
+    assert_eq!(status(&answer), 200, "{answer}\n{}", house.log());
+    let contact = answer.lines().find(|line| line.starts_with("Contact:")).unwrap_or_default();
+    assert!(contact.contains(&format!("@{OUR_NAME}:5099;")), "{contact}");
 }

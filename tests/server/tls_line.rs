@@ -14,13 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use super::bridge::{House, PATIENCE};
+use super::bridge::PATIENCE;
 use super::raw::Request;
-
-/// What the bridge calls itself.
-pub(crate) const OUR_NAME: &str = "bridge.example.net";
-/// What the operator's SBC is called.
-pub(crate) const SBC: &str = "sbc.rhein.example";
+use super::secured::OUR_NAME;
 
 /// A connection over which SIP is spoken by hand.
 pub(crate) struct Line {
@@ -28,31 +24,6 @@ pub(crate) struct Line {
     pub(crate) own: SocketAddr,
     pub(crate) remote: SocketAddr,
     read: Vec<u8>,
-}
-
-/// A bridge with a TLS listener whose one trunk, at `peer`, is `SBC` and speaks TLS. `lines` are added to the trunk.
-pub(crate) async fn house(authority: &Authority, peer: SocketAddr, lines: &str) -> House {
-    let peers = format!(
-        "peers = [{{ address = \"{peer}\", transport = \"tls\", host = \"{SBC}\" }}]\n{lines}\nsources = [\"127.0.0.1/32\"]"
-    );
-    let (house, _doorbell) = House::new(&[
-        ("\"tcp://127.0.0.1:@SIP@\"", "\"tcp://127.0.0.1:@SIP@\", \"tls://127.0.0.1:@TLS@\""),
-        (
-            "tcp_connections_per_address = 50",
-            "tcp_connections_per_address = 50\ntls = { certificate = \"our.pem\", key = \"our.key\", roots = \"roots.pem\" }",
-        ),
-        ("peers = [{ address = \"127.0.0.1:@PEER@\", transport = \"udp\" }]\nsources = [\"127.0.0.1/32\"]", &peers),
-    ])
-    .await;
-    house.write("roots.pem", &authority.root);
-    furnish(&house, &authority.issue_for(OUR_NAME));
-    house
-}
-
-/// Gives the bridge its certificate.
-pub(crate) fn furnish(house: &House, issued: &Issued) {
-    house.write("our.pem", &issued.certificate);
-    house.write("our.key", &issued.key);
 }
 
 /// A client with this certificate, or none, that believes `authority`.

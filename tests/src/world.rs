@@ -497,7 +497,11 @@ fn parts(config: &Config, setup: &Setup, metrics: Metrics, sockets: Sockets) -> 
             user_agent: config.user_agent.clone(),
             ..sip::EndpointConfig::default()
         },
-        locals: Locals { listeners: config.listeners.clone(), advertise: config.advertise.clone() },
+        locals: Locals {
+            listeners: config.listeners.clone(),
+            advertise: config.advertise.clone(),
+            advertised: config.advertised.clone(),
+        },
         prompts,
         metrics,
         door: SimDoor::new(media.address, media.ports, sockets),

@@ -14,6 +14,8 @@ pub mod control;
 pub mod ctl;
 pub mod demo;
 mod descriptors;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod load;
 mod log_budget;

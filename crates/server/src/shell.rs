@@ -24,6 +24,7 @@ use crate::prompts::Prompts;
 use crate::recording::{Ended, Recorder, RecordingMetrics};
 use crate::sip_io::{Arrival, Limits, Setup, SipIo};
 use crate::spool::{Spool, SpoolMetrics};
+use crate::tls::{self, TlsMetrics};
 use crate::trace::{Look, Tap};
 
 /// Messages that may wait for control.
@@ -101,6 +102,13 @@ impl Shell {
         let sip = SipIo::bind(&config.listeners, setup, arrivals_in).await.context("sip.listen")?;
         let sip = Arc::new(sip);
         let listener = http::bind(config.http_listen).await?;
+        if let Some(tls) = &config.tls {
+            let shown = TlsMetrics {
+                expiry: metrics.tls_expiry.clone(),
+                failures: metrics.tls_reload_failures.clone(),
+            };
+            tokio::spawn(tls::watch(Arc::clone(tls), shown, signal(SignalKind::hangup())?));
+        }
         let (settled_in, settled) = mpsc::channel(ARRIVALS);
         let spool = start_spool(&config, &metrics, settled_in)?;
         let (recorded_in, recorded) = mpsc::unbounded_channel();
@@ -213,7 +221,7 @@ impl Shell {
                 _ = self.interrupt.recv() => give_up = self.signaled(&mut signals),
                 // It would end every call, while whoever sent it meant a reload or closed a terminal.
                 _ = self.hangup.recv() => {
-                    tracing::warn!("SIGHUP: the configuration is read at the start only; nothing has changed");
+                    tracing::warn!("SIGHUP: certificates are read again; the configuration is read at the start only");
                 }
                 () = reports.notified() => {}
                 Some(first) = self.arrivals.recv() => self.take_arrivals(first),
@@ -470,9 +478,14 @@ fn parts(config: &Config, prompts: Arc<Prompts>, metrics: Metrics, shards: usize
         endpoint: sip::EndpointConfig {
             user_agent: config.user_agent.clone(),
             advertised_host: config.advertise.as_ref().map(ToString::to_string),
+            advertised: config.advertised.clone(),
             ..sip::EndpointConfig::default()
         },
-        locals: Locals { listeners: config.listeners.clone(), advertise: config.advertise.clone() },
+        locals: Locals {
+            listeners: config.listeners.clone(),
+            advertise: config.advertise.clone(),
+            advertised: config.advertised.clone(),
+        },
         prompts,
         metrics,
         door: SocketDoor::new(media.address, media.advertise, media.ports),

@@ -12,9 +12,10 @@ pub mod transaction;
 pub mod wire;
 
 pub use endpoint::{
-    Algorithm, Body, Challenge, Challenger, CommandError, Credentials, End, Endpoint, EndpointConfig, Event,
-    Failure, FailureKind, Flow, InboundCredentials, InviteId, Neighbors, Network, OptionsId, OutgoingInvite,
-    OutgoingOptions, Readiness, Reliable, SessionTimers, Terms, Transmit, Transport,
+    Advertised, Algorithm, Body, Challenge, Challenger, CommandError, Credentials, End, Endpoint,
+    EndpointConfig, Event, Failure, FailureKind, Flow, InboundCredentials, InviteId, Neighbors, Network,
+    OptionsId, OutgoingInvite, OutgoingOptions, Readiness, Reliable, SessionTimers, Terms, Transmit,
+    Transport,
 };
 pub use transaction::{TimerReason, Timers};
 pub use wire::{

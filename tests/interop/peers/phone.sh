@@ -12,11 +12,13 @@
 #   --codec NAME     pcmu, pcma, g722, opus (default: whatever is offered)
 #   --dtx            leaves silence out of Opus, and asks for the same (usedtx=1)
 #   --srtp HOW       srtp (RTP/AVP with a=crypto) or srtp-mand (RTP/SAVP); default: plain RTP
+#   --pem FILE       its certificate and key, for SIP over TLS
+#   --roots FILE     whose certificates it believes
 #   --dial URI       calls instead of waiting to be called; it answers every call by itself
 #   --control PORT   takes commands on this TCP port of the loopback: netstrings of JSON, such as {"command":"sndcode","params":"5"}
 set -euo pipefail
 
-dir='' sip='' rtp=26000-26019 say='' user=phone codec='' dtx=no srtp='' dial='' control=''
+dir='' sip='' rtp=26000-26019 say='' user=phone codec='' dtx=no srtp='' pem='' roots='' dial='' control=''
 while (($#)); do
   case $1 in
     --dir) dir=$2 ;;
@@ -27,6 +29,8 @@ while (($#)); do
     --codec) codec=$2 ;;
     --dtx) dtx=yes; shift; continue ;;
     --srtp) srtp=$2 ;;
+    --pem) pem=$(readlink -f "$2") ;;
+    --roots) roots=$(readlink -f "$2") ;;
     --dial) dial=$2 ;;
     --control) control=$2 ;;
     *) echo "phone.sh: unknown option $1" >&2; exit 2 ;;
@@ -72,6 +76,8 @@ module                  sndfile.so
 module_tmp              account.so
 module_app              menu.so
 CONFIG
+  [ -z "$pem" ] || printf 'sip_certificate         %s\n' "$pem"
+  [ -z "$roots" ] || printf 'sip_cafile              %s\n' "$roots"
   if [ -n "$control" ]; then
     printf 'module_app              ctrl_tcp.so\nctrl_tcp_listen         127.0.0.1:%s\n' "$control"
   fi

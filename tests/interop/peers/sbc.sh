@@ -7,9 +7,13 @@
 #   --carrier-port   where the carrier's calls arrive; they go to --bridge
 #   --bridge-port    where the bridge's calls arrive; after a digest challenge for --user and --password (realm operator.example),
 #                    (--algorithm MD5 or SHA-256), a call to --number goes to --far-end, any other gets 404
+#   --tls-port PORT  a second port for the bridge, over TLS: it must show a certificate, as we do to it; --bridge may be
+#                    "sip:IP:PORT;transport=tls" then
+#   --certificate FILE --key FILE --roots FILE   for TLS
 set -euo pipefail
 
 dir='' carrier_port='' bridge_port='' bridge='' far_end=sip:127.0.0.1:9 number='' user=partyline password=secret algorithm=MD5
+tls_port=0 certificate='' key='' roots=''
 while (($#)); do
   case $1 in
     --dir) dir=$2 ;;
@@ -18,6 +22,10 @@ while (($#)); do
     --bridge) bridge=$2 ;;
     --far-end) far_end=$2 ;;
     --number) number=$2 ;;
+    --tls-port) tls_port=$2 ;;
+    --certificate) certificate=$(readlink -f "$2") ;;
+    --key) key=$(readlink -f "$2") ;;
+    --roots) roots=$(readlink -f "$2") ;;
     --user) user=$2 ;;
     --password) password=$2 ;;
     --algorithm) algorithm=$2 ;;
@@ -37,6 +45,9 @@ dir=$(readlink -f "$dir")
 sed -e "s#@CARRIER_PORT@#$carrier_port#g" -e "s#@BRIDGE_PORT@#$bridge_port#g" -e "s#@BRIDGE@#$bridge#g" \
   -e "s#@FAR_END@#$far_end#g" -e "s#@NUMBER@#$number#g" -e "s#@USER@#$user#g" -e "s#@PASSWORD@#$password#g" \
   -e "s#@ALGORITHM@#$algorithm#g" \
+  -e "s#@TLS_PORT@#$tls_port#g" -e "s#@CERTIFICATE@#$certificate#g" -e "s#@KEY@#$key#g" -e "s#@ROOTS@#$roots#g" \
   -e "s#@MODULES@#$modules/#g" "$(dirname "$(readlink -f "$0")")/sbc.cfg" > "$dir/sbc.cfg"
 # -DD: in the foreground, with the children that serve the sockets; -E: log to standard error
-exec "$kamailio" -DD -E -P "$dir/pid" -Y "$dir" -f "$dir/sbc.cfg" -m 32 -M 4
+with_tls=()
+((tls_port == 0)) || with_tls=(-A WITH_TLS)
+exec "$kamailio" "${with_tls[@]}" -DD -E -P "$dir/pid" -Y "$dir" -f "$dir/sbc.cfg" -m 64 -M 8

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use crate::config::{Config, Problem};
 use crate::prompts::Prompts;
+use crate::tls::SOON;
 
 /// Exit 0 when the file is good, 2 when it is not. With `lint`, suspicious things are said too; they are no errors.
 pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
@@ -45,10 +47,11 @@ pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
             .flat_map(|profile| [unlimited(profile), unreachable(&config, profile)])
             .flatten()
             .collect();
-        for remark in &open {
+        let expiring = expiring(&config);
+        for remark in open.iter().chain(&expiring) {
             say!("{}: {remark}", file.display());
         }
-        say!("lint: {}", counted(found.len() + open.len(), "remark"));
+        say!("lint: {}", counted(found.len() + open.len() + expiring.len(), "remark"));
     }
     ExitCode::SUCCESS
 }
@@ -83,6 +86,17 @@ fn unreachable(config: &Config, profile: &trunk::Profile) -> Option<String> {
         "`{key}`: loopback only, while the peer {} of trunk.{} is elsewhere: no call can reach it or come from it",
         elsewhere.address, profile.id
     ))
+}
+
+/// Certificates of ours that expire within 30 days.
+fn expiring(config: &Config) -> Vec<String> {
+    let all = config.tls.iter().flat_map(|tls| tls.expiries());
+    let days = |at: SystemTime| at.duration_since(SystemTime::now()).unwrap_or_default().as_secs() / 86_400;
+    all.filter(|expiry| expiry.at < SystemTime::now() + SOON)
+        .map(|expiry| {
+            format!("`{}.certificate`: it expires in {} days: renew it", expiry.place, days(expiry.at))
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sip::Advertised;
 use toml::Spanned;
 
 use super::document::{self, Document};
@@ -31,8 +32,8 @@ impl<'a> Check<'a> {
     /// The configuration, or everything that is wrong with it.
     pub(super) fn config(mut self, mut document: Document) -> Result<Config, Problems> {
         self.log_filter(&document.log.filter);
-        let listeners = self.listeners(&document.sip.listen);
-        let advertise = self.advertise(document.sip.advertise.as_ref(), &listeners);
+        let (listeners, advertised) = self.listeners(&document.sip.listen);
+        let advertise = self.advertise(document.sip.advertise.as_ref(), &listeners, &advertised);
         let media = self.media(&document.media);
         let token = self.token(document.http.token_file.as_deref());
         let bridge = self.bridge(&document);
@@ -68,6 +69,7 @@ impl<'a> Check<'a> {
             log: document.log,
             listeners,
             advertise,
+            advertised,
             user_agent: document.sip.user_agent,
             tcp_connections_per_address: connections,
             media,
@@ -122,26 +124,23 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn listeners(&mut self, texts: &[Spanned<String>]) -> Vec<Listener> {
-        let mut listeners = Vec::new();
+    /// The listeners, and what those with an `as` are called from outside.
+    fn listeners(&mut self, texts: &[Spanned<String>]) -> (Vec<Listener>, Vec<Advertised>) {
+        let (mut listeners, mut advertised): (Vec<Listener>, Vec<Advertised>) = Default::default();
         for text in texts {
             let written = text.as_ref();
-            let parsed = written.split_once("://").and_then(|(scheme, address)| {
-                let transport = match scheme {
-                    "udp" => sip::Transport::Udp,
-                    "tcp" => sip::Transport::Tcp,
-                    "tls" => sip::Transport::Tls,
-                    _ => return None,
-                };
-                address.parse().ok().map(|address| Listener { transport, address })
-            });
-            match parsed {
-                Some(listener) => listeners.push(listener),
+            match parse_listener(written) {
+                Some((listener, name)) => {
+                    let Listener { transport, address: local } = listener;
+                    advertised.extend(name.map(|name| Advertised { transport, local, name }));
+                    listeners.push(listener);
+                }
                 None => self.problem(
                     text.span(),
                     "sip.listen",
                     format!("`{written}` is not a listener"),
-                    "udp://ADDRESS:PORT, tcp://ADDRESS:PORT or tls://ADDRESS:PORT",
+                    "udp://ADDRESS:PORT, tcp://ADDRESS:PORT or tls://ADDRESS:PORT, with \" as HOST\" or \" as HOST:PORT\" where \
+                     peers know it by another name",
                 ),
             }
         }
@@ -153,13 +152,14 @@ impl<'a> Check<'a> {
                 "at least one, such as \"udp://127.0.0.1:5060\"",
             );
         }
-        listeners
+        (listeners, advertised)
     }
 
     fn advertise(
         &mut self,
         advertise: Option<&Spanned<String>>,
         listeners: &[Listener],
+        advertised: &[Advertised],
     ) -> Option<sip::Host> {
         if let Some(host) = advertise {
             let parsed = sip::Host::parse(host.as_ref()).ok();
@@ -174,7 +174,10 @@ impl<'a> Check<'a> {
             }
             return parsed;
         }
-        if listeners.iter().any(|listener| listener.address.ip().is_unspecified()) {
+        let named = |own: &Listener| {
+            advertised.iter().any(|one| one.transport == own.transport && one.local == own.address)
+        };
+        if listeners.iter().any(|listener| listener.address.ip().is_unspecified() && !named(listener)) {
             let found = "missing, while sip.listen names no address of its own".to_owned();
             self.problem(0..0, "sip.advertise", found, "the host that peers reach this bridge at");
         }
@@ -377,6 +380,25 @@ fn longest_attempt(trunks: &trunk::Trunks) -> Duration {
         (profile.failover_time + profile.ring_for).saturating_mul(peers)
     });
     longest.fold(bridge::BridgeConfig::default().dial_attempt, Duration::max)
+}
+
+/// `tls://192.0.2.1:5061`, or `tls://10.0.0.5:5061 as bridge.example.net:5062`.
+fn parse_listener(written: &str) -> Option<(Listener, Option<sip::HostPort>)> {
+    let (own, name) = written.split_once(" as ").map_or((written, None), |(own, name)| (own, Some(name)));
+    let (scheme, address) = own.trim().split_once("://")?;
+    let transport = match scheme {
+        "udp" => sip::Transport::Udp,
+        "tcp" => sip::Transport::Tcp,
+        "tls" => sip::Transport::Tls,
+        _ => return None,
+    };
+    let listener = Listener { transport, address: address.parse().ok()? };
+    let Some(name) = name.map(str::trim) else { return Some((listener, None)) };
+    // As the Request-URI of somebody who calls us.
+    let uri = sip::Uri::parse(&format!("sip:{name}")).ok().filter(|uri| uri.user().is_none())?;
+    let plain = uri.params().iter().next().is_none() && !name.contains('?');
+    let host = uri.host().filter(|_| plain)?.clone();
+    Some((listener, Some(sip::HostPort { host, port: uri.port() })))
 }
 
 fn parse_ports(text: &str) -> Option<(u16, u16)> {

@@ -30,6 +30,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// The host in Contact and Via, where it differs from the listener's.
     pub advertise: Option<sip::Host>,
+    /// What single listeners are called instead.
+    pub advertised: Vec<sip::Advertised>,
     /// `User-Agent` and `Server`.
     pub user_agent: String,
     /// TCP and TLS connections one address may hold.
@@ -357,6 +359,22 @@ mod tests {
     fn an_unspecified_listener_needs_a_name_to_advertise() {
         let found = problems("[sip]\nlisten = [\"udp://0.0.0.0:5060\"]\n");
         assert!(found[0].contains("`sip.advertise`: missing"), "{found:?}");
+    }
+
+    #[test]
+    fn a_listener_may_be_known_by_a_name_and_port_of_its_own() {
+        let text = "[sip]\nlisten = [\"udp://0.0.0.0:5060 as bridge.example.net\", \"tcp://[::]:5060 as [2001:db8::9]:5070\"]\n";
+        let config = Config::parse(Path::new("p.toml"), text).unwrap_or_else(|problems| panic!("{problems}"));
+        let named = |at: usize| {
+            let name = &config.advertised[at].name;
+            (name.host.to_string(), name.port)
+        };
+        assert_eq!(named(0), ("bridge.example.net".to_owned(), None));
+        assert_eq!(named(1), ("[2001:db8::9]".to_owned(), Some(5070)));
+        for wrong in ["as", "as a b", "as a;b=c", "as x@a", "as a:99999", "is a"] {
+            let found = problems(&format!("[sip]\nlisten = [\"udp://127.0.0.1:5060 {wrong}\"]\n"));
+            assert!(found.len() == 1 && found[0].contains("is not a listener"), "{wrong}: {found:?}");
+        }
     }
 
     #[test]

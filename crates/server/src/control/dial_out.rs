@@ -155,6 +155,10 @@ impl<D: Door> Control<D> {
 
     /// The host and port at which the peer of this flow reaches us.
     pub(super) fn contact_of(&self, flow: &Flow) -> trunk::Local {
+        if let Some(one) = self.locals.advertised.iter().find(|one| one.is_of(flow)) {
+            let port = one.name.port.unwrap_or(flow.local.port());
+            return trunk::Local { host: one.name.host.clone(), port };
+        }
         let host = self.locals.advertise.clone().unwrap_or_else(|| sip::Host::from(flow.local.ip()));
         trunk::Local { host, port: flow.local.port() }
     }

@@ -246,6 +246,8 @@ pub struct Locals {
     pub listeners: Vec<crate::sip_io::Listener>,
     /// The host to say instead.
     pub advertise: Option<sip::Host>,
+    /// What to say instead of single listeners.
+    pub advertised: Vec<sip::Advertised>,
 }
 
 /// A meeting that is open.

@@ -28,6 +28,10 @@ pub struct Metrics {
     pub sip_rejected: IntCounterVec,
     /// `partyline_sip_transactions`
     pub sip_transactions: IntGauge,
+    /// `partyline_tls_cert_expiry_timestamp_seconds{certificate}`
+    pub tls_expiry: IntGaugeVec,
+    /// `partyline_tls_reload_failures_total`
+    pub tls_reload_failures: IntCounter,
     /// `partyline_trunk_channels_max{trunk}`
     pub trunk_channels_max: IntGaugeVec,
     /// `partyline_trunk_up{trunk}`
@@ -132,6 +136,17 @@ impl Metrics {
                 &["reason"],
             ),
             sip_transactions: gauge(r, "sip_transactions", "SIP transactions alive, both roles."),
+            tls_expiry: gauges(
+                r,
+                "tls_cert_expiry_timestamp_seconds",
+                "When our certificate expires, in seconds since 1970: sip.tls, or a trunk with its own.",
+                &["certificate"],
+            ),
+            tls_reload_failures: counter(
+                r,
+                "tls_reload_failures_total",
+                "Times that certificates could not be read again; the old ones stayed.",
+            ),
             trunk_channels_max: gauges(
                 r,
                 "trunk_channels_max",

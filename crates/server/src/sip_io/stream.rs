@@ -285,3 +285,136 @@ impl Pulse {
         self.has_ponged.load(Ordering::Relaxed) && pinged > 0 && self.at(pinged).elapsed() >= PONG_WITHIN
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use sip::Transport;
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::sync::mpsc::{Receiver, Sender, channel};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    const MINUTES: Duration = Duration::from_mins(3);
+
+    /// A connection under test, and everything around it.
+    struct Bench {
+        peer: DuplexStream,
+        to_write: Sender<Bytes>,
+        arrived: Receiver<Arrival>,
+        distrusted: Arc<AtomicUsize>,
+        ended: JoinHandle<String>,
+    }
+
+    /// Every time here is tokio's own, which jumps to the next timer when nothing else is left to do.
+    fn connection(ours: bool) -> Bench {
+        let (own, peer) = duplex(64 * 1024);
+        let (to_write, queue) = channel(8);
+        let (arrivals, arrived) = channel(64);
+        let distrusted = Arc::new(AtomicUsize::new(0));
+        let (count, pongs) = (Arc::clone(&distrusted), to_write.clone());
+        let ended = tokio::spawn(async move {
+            let address = "127.0.0.1:5061".parse().expect("an address");
+            let flow = Flow { transport: Transport::Tls, local: address, remote: address, connection: 1 };
+            let line = Line { flow, idle: Duration::from_hours(1), peer: None, ours };
+            let doors = Doors {
+                pong: || drop(pongs.try_send(Bytes::from_static(PONG))),
+                distrust: || {
+                    count.fetch_add(1, Ordering::Relaxed);
+                },
+                alias: |_| (),
+            };
+            serve(own, &line, queue, &Arrivals::new(arrivals), doors).await
+        });
+        Bench { peer, to_write, arrived, distrusted, ended }
+    }
+
+    impl Bench {
+        /// What the peer reads next, or `None` when nothing comes for so long.
+        async fn reads(&mut self, within: Duration) -> Option<Vec<u8>> {
+            let mut buffer = vec![0; 4096];
+            let length = timeout(within, self.peer.read(&mut buffer)).await.ok()?.ok()?;
+            buffer.truncate(length);
+            Some(buffer)
+        }
+
+        async fn says(&mut self, bytes: &[u8]) {
+            self.peer.write_all(bytes).await.expect("a peer that can write");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_of_ours_is_kept_alive_and_one_of_theirs_is_not() {
+        let began = Instant::now();
+        let mut bench = connection(true);
+        assert_eq!(bench.reads(MINUTES).await.as_deref(), Some(PING));
+        let after = began.elapsed().as_secs();
+        assert!((95..=120).contains(&after), "{after} s");
+        assert_eq!(connection(false).reads(MINUTES).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_answered_a_keep_alive_must_answer_the_next_one_too() {
+        let mut bench = connection(true);
+        assert!(bench.reads(MINUTES).await.is_some());
+        bench.says(PONG).await;
+        assert!(bench.reads(MINUTES).await.is_some(), "the next keep-alive");
+        let why = timeout(Duration::from_secs(11), bench.ended).await.expect("its end").expect("no panic");
+        assert_eq!(why, "no answer to our keep-alive within 10 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_never_answers_keep_alives_is_left_alone() {
+        let mut bench = connection(true);
+        for _ in 0..5 {
+            assert_eq!(bench.reads(MINUTES).await.as_deref(), Some(PING));
+        }
+        assert!(!bench.ended.is_finished());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_to_our_keep_alives_are_not_taken_for_keep_alives() {
+        let mut bench = connection(true);
+        for _ in 0..3 {
+            assert_eq!(bench.reads(MINUTES).await.as_deref(), Some(PING));
+            bench.says(PONG).await;
+            assert_eq!(bench.reads(Duration::from_secs(1)).await, None, "an answer to an answer");
+        }
+        bench.says(PING).await;
+        assert_eq!(bench.reads(Duration::from_secs(1)).await.as_deref(), Some(PONG), "theirs is answered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_a_byte_back_within_3_s_makes_the_connection_distrusted_once() {
+        let mut bench = connection(true);
+        bench.to_write.send(Bytes::from_static(b"ACK sip:a SIP/2.0\r\n\r\n")).await.expect("room");
+        assert!(bench.reads(MINUTES).await.is_some());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(bench.distrusted.load(Ordering::Relaxed), 0, "an ACK has no answer");
+        for answered in [true, false] {
+            bench.to_write.send(Bytes::from_static(b"OPTIONS sip:a SIP/2.0\r\n\r\n")).await.expect("room");
+            assert!(bench.reads(MINUTES).await.is_some());
+            if answered {
+                bench.says(b"SIP/2.0 200 OK\r\nl: 0\r\n\r\n").await;
+                assert!(bench.arrived.recv().await.is_some());
+            }
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            assert_eq!(bench.distrusted.load(Ordering::Relaxed), usize::from(!answered));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_never_ends_ends_the_connection_after_10_s() {
+        let mut bench = connection(false);
+        bench.says(b"OPTIONS sip:").await;
+        let began = Instant::now();
+        while !bench.ended.is_finished() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let _ = bench.peer.write_all(b"x").await;
+            assert!(began.elapsed() < MINUTES, "it is never cut off");
+        }
+        assert!((9..12).contains(&began.elapsed().as_secs()));
+    }
+}

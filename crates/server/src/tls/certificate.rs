@@ -75,3 +75,69 @@ fn address(octets: &[u8]) -> Option<String> {
     };
     Some(address.to_canonical().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair, SanType};
+
+    use super::*;
+
+    /// The names of a certificate with this common name and these alternative names.
+    fn named(common: &str, alternative: Vec<SanType>) -> Vec<String> {
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name.push(DnType::CommonName, common);
+        parameters.subject_alt_names = alternative;
+        let certificate =
+            parameters.self_signed(&KeyPair::generate().expect("a key")).expect("a certificate");
+        peer_of(certificate.der()).expect("it can be read").names
+    }
+
+    fn dns(name: &str) -> SanType {
+        SanType::DnsName(name.try_into().expect("ASCII"))
+    }
+
+    fn uri(uri: &str) -> SanType {
+        SanType::URI(uri.try_into().expect("ASCII"))
+    }
+
+    #[test]
+    fn dns_names_and_sip_hosts_are_names_and_the_common_name_only_without_them() {
+        assert_eq!(named("SBC.acme.example", vec![]), ["sbc.acme.example"]);
+        assert_eq!(
+            named("sbc.acme.example", vec![dns("A.example"), dns("*.b.example")]),
+            ["a.example", "*.b.example"]
+        );
+        assert_eq!(named("sbc.acme.example", vec![uri("sip:acme.example;transport=tls")]), ["acme.example"]);
+        let address = SanType::IpAddress([192, 0, 2, 9].into());
+        assert_eq!(named("sbc.acme.example", vec![address]), ["sbc.acme.example", "192.0.2.9"]);
+    }
+
+    #[test]
+    fn what_names_no_server_is_no_name() {
+        let odd = vec![
+            uri("sip:bob@acme.example"),
+            uri("sips:acme.example"),
+            uri("https://acme.example"),
+            uri("sip:192.0.2.9"),
+            dns("a b"),
+            dns("*"),
+            dns("sbc.*.example"),
+            dns("192.0.2.9"),
+            dns(""),
+        ];
+        for one in odd {
+            assert_eq!(named("common.example", vec![one.clone()]), ["common.example"], "{one:?}");
+        }
+        assert_eq!(named("Acme Corp. (SBC)", vec![]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_subject_with_line_ends_is_one_line_in_the_log() {
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name.push(DnType::CommonName, "a\r\nERROR forged \u{1b}[31m");
+        let certificate =
+            parameters.self_signed(&KeyPair::generate().expect("a key")).expect("a certificate");
+        let subject = peer_of(certificate.der()).expect("it can be read").subject;
+        assert!(!subject.chars().any(char::is_control), "{subject:?}");
+    }
+}

@@ -1,11 +1,12 @@
 //! Which files certificates, keys and roots come from, and whether they have changed.
 
+use std::fmt;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use routing::TrunkId;
-use std::os::unix::fs::MetadataExt as _;
 use trunk::Trunks;
 
 /// Where operating systems keep the roots that they trust.
@@ -23,6 +24,15 @@ pub enum Place {
     Sip,
     /// `tls` of this trunk.
     Trunk(TrunkId),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sip => write!(out, "sip.tls"),
+            Self::Trunk(trunk) => write!(out, "trunk.{trunk}.tls"),
+        }
+    }
 }
 
 /// The files of `[sip.tls]` and of every trunk's `tls`.

@@ -7,6 +7,7 @@ mod certificate;
 mod files;
 mod material;
 mod verify;
+mod watch;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -21,6 +22,8 @@ use trunk::{TlsPeer, TlsTarget, Trunks};
 
 pub use files::{Files, Place};
 pub use material::{Expiry, LoadError};
+pub(crate) use watch::SOON;
+pub use watch::{TlsMetrics, watch};
 
 use files::Fingerprint;
 use material::Material;
@@ -152,6 +155,16 @@ impl Tls {
             }
         }
         Ok(Some(Arc::new(peer)))
+    }
+}
+
+/// A door for [`crate::fuzzing`].
+pub(crate) mod fuzzing {
+    use rustls::pki_types::CertificateDer;
+
+    /// The names in any bytes that are taken for a certificate.
+    pub(crate) fn names(der: &[u8]) -> Vec<String> {
+        super::certificate::peer_of(&CertificateDer::from(der)).map(|peer| peer.names).unwrap_or_default()
     }
 }
 

@@ -1,9 +1,12 @@
 //! What an endpoint is told once, and the readiness it is told later.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::flow::{Flow, Transport};
 use super::terms::Terms;
 use crate::transaction::Timers;
+use crate::wire::HostPort;
 
 /// The settings of an [`Endpoint`](super::Endpoint).
 #[derive(Debug, Clone)]
@@ -15,6 +18,8 @@ pub struct EndpointConfig {
     /// Host written into Via and into the Contact we make up ourselves, with the flow's own port; `None` takes the
     /// flow's own address. A name is needed where the peer checks it against a certificate.
     pub advertised_host: Option<String>,
+    /// What single listeners are called instead.
+    pub advertised: Vec<Advertised>,
     /// Transactions alive at once, both roles; above it new requests get 503.
     pub max_transactions: usize,
     /// INVITE usages alive at once, both roles; above it new INVITEs get 503.
@@ -37,6 +42,7 @@ impl Default for EndpointConfig {
             user_agent: "partyline".to_owned(),
             timers: Timers::default(),
             advertised_host: None,
+            advertised: Vec::new(),
             max_transactions: 100_000,
             max_invites: 20_000,
             max_queued: 100_000,
@@ -45,6 +51,27 @@ impl Default for EndpointConfig {
             overload_retry_after: 10,
             terms: Terms::default(),
         }
+    }
+}
+
+/// What peers call one of our listeners, which may be behind a NAT or have a name that they check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advertised {
+    /// What the listener carries.
+    pub transport: Transport,
+    /// Where it listens; an unspecified address stands for all of its family.
+    pub local: SocketAddr,
+    /// Its name from outside; without a port, that of `local`.
+    pub name: HostPort,
+}
+
+impl Advertised {
+    /// Whether this flow belongs to the listener.
+    pub fn is_of(&self, flow: &Flow) -> bool {
+        let everywhere = self.local.ip().is_unspecified()
+            && self.local.port() == flow.local.port()
+            && self.local.is_ipv4() == flow.local.is_ipv4();
+        self.transport == flow.transport && (self.local == flow.local || everywhere)
     }
 }
 

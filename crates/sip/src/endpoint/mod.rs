@@ -70,7 +70,7 @@ use usage::Usage;
 
 pub use crate::dialog::digest::{Algorithm, Challenge, Challenger, Credentials, InboundCredentials};
 pub use body::Body;
-pub use config::{EndpointConfig, Readiness};
+pub use config::{Advertised, EndpointConfig, Readiness};
 pub use event::{CommandError, End, Event, Failure, FailureKind, InviteId, OptionsId};
 pub use flow::{Flow, Transmit, Transport};
 pub use neighbors::{Neighbors, Network};
@@ -261,6 +261,9 @@ impl Endpoint {
     }
 
     fn host(&self, flow: &Flow) -> String {
+        if let Some(one) = self.config.advertised.iter().find(|one| one.is_of(flow)) {
+            return format!("{}:{}", one.name.host, one.name.port.unwrap_or(flow.local.port()));
+        }
         match &self.config.advertised_host {
             Some(host) => format!("{host}:{}", flow.local.port()),
             None => flow.local.to_string(),

@@ -3,6 +3,7 @@
 use super::pair::{ANSWER, OFFER};
 use super::peer::*;
 use crate::endpoint::*;
+use crate::wire::{Host, HostPort};
 
 #[test]
 fn a_cancel_waits_for_a_provisional_response() {
@@ -41,6 +42,28 @@ fn an_advertised_host_stands_in_the_via_with_the_port_we_listen_on() {
         "{}",
         header(&invite, "Via")
     );
+}
+
+#[test]
+fn a_listener_with_a_name_of_its_own_is_called_by_it() {
+    let one = |local: &str, name: &str, port| Advertised {
+        transport: Transport::Udp,
+        local: local.parse().expect("an address"),
+        name: HostPort { host: Host::parse(name).expect("a host"), port },
+    };
+    let advertised = vec![
+        one("192.0.2.77:5080", "other.example", None),
+        one("0.0.0.0:5080", "bridge.example", Some(5090)),
+    ];
+    let config =
+        EndpointConfig { advertised, advertised_host: Some("x".to_owned()), ..EndpointConfig::default() };
+    let mut peer = Peer::with(Transport::Udp, config);
+    peer.flow.local.set_port(5080);
+    let (_, invite) = peer.invite();
+    assert!(header(&invite, "Via").starts_with("SIP/2.0/UDP bridge.example:5090;"), "{invite:?}");
+    peer.flow.local.set_port(5081);
+    let (_, invite) = peer.invite();
+    assert!(header(&invite, "Via").starts_with("SIP/2.0/UDP x:5081;"), "{invite:?}");
 }
 
 #[test]

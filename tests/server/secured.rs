@@ -1,0 +1,53 @@
+//! A bridge that speaks SIP over TLS with its trunk.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tests::pki::{Authority, Issued};
+
+use super::bridge::House;
+
+/// What the bridge calls itself.
+pub(crate) const OUR_NAME: &str = "bridge.example.net";
+/// What the operator's SBC is called.
+pub(crate) const SBC: &str = "sbc.rhein.example";
+
+/// A bridge with a TLS listener whose one trunk, at `peer`, is `SBC` and speaks TLS. `lines` are added to the trunk.
+pub(crate) async fn house(authority: &Authority, peer: SocketAddr, lines: &str) -> House {
+    let peers = format!("{{ address = \"{peer}\", transport = \"tls\", host = \"{SBC}\" }}");
+    house_with(authority, &peers, lines).await
+}
+
+/// The same with all of its `peers`.
+pub(crate) async fn house_with(authority: &Authority, peers: &str, lines: &str) -> House {
+    let peers = format!("peers = [{peers}]\n{lines}\nsources = [\"127.0.0.1/32\"]");
+    let (house, _doorbell) = House::new(&[
+        ("\"tcp://127.0.0.1:@SIP@\"", "\"tcp://127.0.0.1:@SIP@\", \"tls://127.0.0.1:@TLS@\""),
+        (
+            "tcp_connections_per_address = 50",
+            "tcp_connections_per_address = 50\ntls = { certificate = \"our.pem\", key = \"our.key\", roots = \"roots.pem\" }",
+        ),
+        ("peers = [{ address = \"127.0.0.1:@PEER@\", transport = \"udp\" }]\nsources = [\"127.0.0.1/32\"]", &peers),
+    ])
+    .await;
+    house.write("roots.pem", &authority.root);
+    furnish(&house, &authority.issue_for(OUR_NAME));
+    house
+}
+
+/// Gives the bridge its certificate.
+pub(crate) fn furnish(house: &House, issued: &Issued) {
+    house.write("our.pem", &issued.certificate);
+    house.write("our.key", &issued.key);
+}
+
+/// Writes a certificate as `NAME.pem`, its key as `NAME.key`, and both together as `NAME.both.pem`.
+#[allow(dead_code, reason = "programs that take files need it, tests that speak TLS themselves do not")]
+pub(crate) fn write_pair(folder: &Path, name: &str, issued: &Issued) {
+    fs::create_dir_all(folder).expect("a folder");
+    let both = format!("{}{}", issued.certificate, issued.key);
+    for (file, text) in [("pem", &issued.certificate), ("key", &issued.key), ("both.pem", &both)] {
+        fs::write(folder.join(format!("{name}.{file}")), text).expect("a file");
+    }
+}
