@@ -15,8 +15,9 @@ use routing::{DialPlan, OperatorId, Provider, TrunkId};
 use sip::{Algorithm, Credentials, Host, InboundCredentials};
 use toml::Spanned;
 
+use crate::locate::Name;
 use crate::numbers::{NumberFormat, NumberPlan};
-use crate::profile::{AcceptedCodes, Kind, Peer, Transport};
+use crate::profile::{AcceptedCodes, Kind, Listed, Peer, Transport};
 use crate::source::{
     CodeSource, CredentialsSource, InboundCredentialsSource, PeerSource, ProfileError, ProfileSource,
 };
@@ -77,54 +78,68 @@ impl Check<'_> {
         }
     }
 
-    pub(crate) fn peers(&mut self, peers: &Spanned<Vec<PeerSource>>, default: Transport) -> Vec<Peer> {
+    pub(crate) fn peers(
+        &mut self,
+        peers: &Spanned<Vec<PeerSource>>,
+        kind: Kind,
+        default: Transport,
+    ) -> Vec<Listed> {
         if peers.get_ref().is_empty() {
-            let expected = "at least one { address = \"IP:port\" }: where dial-out legs and OPTIONS go";
+            let expected = "at least one { address = \"IP:port\" } or { address = \"name\" }: where dial-out legs and OPTIONS go";
             self.refuse(Some(peers.span()), "peers", "[]", expected);
         }
-        let mut built: Vec<Peer> = Vec::new();
+        let mut built: Vec<Listed> = Vec::new();
         for source in peers.get_ref() {
-            let transport = source.transport.unwrap_or(default);
-            let host = self.host_name("peers.host", source.host.as_ref());
             let text = source.address.get_ref();
-            let parsed = text
-                .parse::<SocketAddr>()
-                .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, transport.default_port())));
-            match parsed {
-                Ok(address) if address.port() != 0 && !address.ip().is_unspecified() => {
-                    let peer = Peer { address, transport, host };
-                    if built.iter().any(|other| other.address == address && other.transport == transport) {
-                        let expected = "each address and transport once";
-                        self.refuse(
-                            Some(source.address.span()),
-                            "peers.address",
-                            format!("{text:?} again"),
-                            expected,
-                        );
-                    }
-                    built.push(peer);
-                }
-                _ => {
-                    let expected =
-                        "IP or IP:port; a name is not resolved: write the address here and the name in host";
-                    self.refuse(Some(source.address.span()), "peers.address", format!("{text:?}"), expected);
-                }
+            let Some(listed) = self.peer(source, kind, default) else {
+                let expected = "IP, IP:port, name or name:port";
+                self.refuse(Some(source.address.span()), "peers.address", format!("{text:?}"), expected);
+                continue;
+            };
+            if built.iter().any(|other| same_place(other, &listed)) {
+                let expected = "each address and transport once";
+                self.refuse(
+                    Some(source.address.span()),
+                    "peers.address",
+                    format!("{text:?} again"),
+                    expected,
+                );
             }
+            built.push(listed);
         }
         built
     }
 
-    pub(crate) fn sources(
-        &mut self,
-        sources: Option<&Spanned<Vec<Spanned<String>>>>,
-        peers: &[Peer],
-    ) -> Vec<IpNet> {
-        let Some(sources) = sources else {
-            let mut nets: Vec<IpNet> = peers.iter().map(|peer| IpNet::from(peer.address.ip())).collect();
-            nets.sort();
-            nets.dedup();
-            return nets;
+    /// `None` when its address is neither an address nor a name.
+    fn peer(&mut self, source: &PeerSource, kind: Kind, default: Transport) -> Option<Listed> {
+        let host = self.host_name("peers.host", source.host.as_ref());
+        let transport = source.transport.unwrap_or(default);
+        let text = source.address.get_ref();
+        let address = text
+            .parse::<SocketAddr>()
+            .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, transport.default_port())));
+        if let Ok(address) = address {
+            let usable = address.port() != 0 && !address.ip().is_unspecified();
+            return usable.then_some(Listed::Address(Peer { address, transport, host }));
+        }
+        let (name, port) = match text.split_once(':') {
+            Some((name, port)) => (name, Some(port.parse().ok().filter(|port: &u16| *port != 0)?)),
+            None => (text.as_str(), None),
         };
+        // A label of digits alone at the end is a mistyped address (RFC 3696 section 2).
+        let whole = name.trim_end_matches('.');
+        let top = whole.rsplit('.').next().unwrap_or_default();
+        if !is_host_name(whole) || whole.len() < 2 || top.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        // The gateway is reached over TLS, whatever its zone says; an operator's zone decides where nothing is written.
+        let fixed = source.transport.is_some() || port.is_some() || kind == Kind::Microsoft;
+        let name = Name { host: whole.to_ascii_lowercase(), port, transport: fixed.then_some(transport) };
+        Some(Listed::Name { name, host })
+    }
+
+    pub(crate) fn sources(&mut self, sources: Option<&Spanned<Vec<Spanned<String>>>>) -> Vec<IpNet> {
+        let Some(sources) = sources else { return Vec::new() };
         if sources.get_ref().is_empty() {
             let expected =
                 "the networks its requests come from; without the key they are the addresses of `peers`";
@@ -370,6 +385,17 @@ impl Check<'_> {
             password: source.password.get_ref().clone(),
             realm: source.realm.clone(),
         })
+    }
+}
+
+/// Whether two entries of `peers` lead to the same.
+fn same_place(one: &Listed, other: &Listed) -> bool {
+    match (one, other) {
+        (Listed::Address(one), Listed::Address(other)) => {
+            (one.address, one.transport) == (other.address, other.transport)
+        }
+        (Listed::Name { name: one, .. }, Listed::Name { name: other, .. }) => one == other,
+        _ => false,
     }
 }
 

@@ -16,7 +16,9 @@ mod failover;
 pub mod fuzzing;
 mod health;
 mod identify;
+pub mod locate;
 mod microsoft;
+mod names;
 mod numbers;
 mod operator;
 mod profile;
@@ -33,9 +35,10 @@ pub use dialogs::{ReliableName, SessionTimerName};
 pub use failover::{Failure, Next, judge};
 pub use health::{Change, Monitor, PeerKey, PingOutcome, SendOptions, State, TimerReason};
 pub use identify::{Origin, Unknown, identify};
+pub use names::{NameChange, Names};
 pub use numbers::{NumberFormat, NumberPlan};
 pub use profile::{
-    AcceptedCodes, CalledFrom, Kind, MediaSource, Options, OpusSettings, Peer, Profile, Transport,
+    AcceptedCodes, CalledFrom, Kind, Listed, MediaSource, Options, OpusSettings, Peer, Profile, Transport,
 };
 pub use shape::{DialOut, Local, Shaped, shape_contact, shape_invite, shape_options, shape_referred};
 pub use source::{

@@ -6,7 +6,7 @@ use sip::{Host, HostPort, NameAddr, Uri};
 
 use crate::check::Check;
 use crate::numbers::NumberFormat;
-use crate::profile::{Peer, Profile, Transport};
+use crate::profile::{Listed, Peer, Profile, Transport};
 use crate::shape::{Local, Shaped, our_target, peer_target};
 use crate::source::{Defaults, ProfileSource};
 
@@ -36,7 +36,9 @@ pub(crate) fn check(source: &ProfileSource, profile: &Profile, check: &mut Check
         }
         _ => {}
     }
-    for peer in source.peers.get_ref().iter().filter(|peer| peer.host.is_none()) {
+    let written = source.peers.get_ref().iter().zip(&profile.listed);
+    let nameless = |listed: &Listed| matches!(listed, Listed::Address(Peer { host: None, .. }));
+    for (peer, _) in written.filter(|(_, listed)| nameless(listed)) {
         let expected = "the gateway's name, as sip.pstnhub.microsoft.com";
         check.refuse(Some(peer.address.span()), "peers.host", "nothing", expected);
     }

@@ -3,7 +3,7 @@
 //! A [`Profile`] is made from a [`crate::ProfileSource`] and cannot be wrong: every value was checked, every default of
 //! its kind filled in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use sip::sdp::{Capabilities, Codec, OpusParameters, Srtp, Suite};
 use sip::{Credentials, Host, InboundCredentials, Terms};
 
+use crate::locate::{Name, Place};
 use crate::numbers::NumberPlan;
 use crate::tls::TlsSettings;
 
@@ -66,6 +67,41 @@ pub struct Peer {
     pub host: Option<Host>,
 }
 
+/// One entry of `peers`, as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// By its address.
+    Address(Peer),
+    /// By a name, which the DNS turns into addresses (RFC 3263).
+    Name {
+        /// What to look for.
+        name: Name,
+        /// The name of the peer in Request-URI and To, and in its certificate; without one `name.host`.
+        host: Option<Host>,
+    },
+}
+
+impl Listed {
+    /// Over what it is reached; `None` while the DNS decides.
+    pub fn transport(&self) -> Option<Transport> {
+        match self {
+            Self::Address(peer) => Some(peer.transport),
+            Self::Name { name, .. } => name.transport,
+        }
+    }
+
+    /// What it is called: its `host`, else what is written for its address.
+    pub fn called(&self) -> String {
+        match self {
+            Self::Address(Peer { host: Some(host), .. }) | Self::Name { host: Some(host), .. } => {
+                host.to_string().to_ascii_lowercase()
+            }
+            Self::Address(peer) => peer.address.ip().to_canonical().to_string(),
+            Self::Name { name, .. } => name.host.clone(),
+        }
+    }
+}
+
 /// From where a leg's media is accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -112,7 +148,7 @@ pub struct OpusSettings {
 impl Default for OpusSettings {
     /// Full-band speech (RFC 7587 section 3.1.1 recommends 28 to 40 kbit/s) with protection against loss.
     fn default() -> Self {
-        Self { bitrate: 40_000, complexity: 6, fec: true, dtx: false, max_rate: 48_000 }
+        Self { bitrate: 40_000, complexity: 5, fec: true, dtx: false, max_rate: 48_000 }
     }
 }
 
@@ -154,8 +190,12 @@ pub struct Profile {
     pub enabled: bool,
     /// Our name towards this peer, in Contact and From; our address when absent.
     pub fqdn: Option<Host>,
-    /// Where our requests go, in order of preference; at least one.
+    /// Where our requests go, in order of preference, as written; at least one.
+    pub listed: Vec<Listed>,
+    /// The same as addresses. Names contribute what the DNS said last ([`Profile::settle`]), at first nothing.
     pub peers: Vec<Peer>,
+    /// `sources` was left out: they are the addresses of `peers`.
+    pub sources_are_peers: bool,
     /// The networks its requests come from.
     pub sources: Vec<IpNet>,
     /// Names of its TLS certificates, lower case; `*.` stands for one label. A TLS connection without one of these names is
@@ -211,7 +251,45 @@ pub struct Profile {
     pub inbound_credentials: Option<InboundCredentials>,
 }
 
+/// Addresses of one trunk; what the DNS says beyond that is left out.
+const MOST_PEERS: usize = 64;
+
 impl Profile {
+    /// Takes what the DNS says about its names. A name that is not in `places` has no address.
+    pub fn settle(&mut self, places: &BTreeMap<Name, Vec<Place>>) {
+        self.peers.clear();
+        for listed in &self.listed {
+            match listed {
+                Listed::Address(peer) => self.peers.push(peer.clone()),
+                Listed::Name { name, host } => {
+                    let host = host.clone().or_else(|| Host::parse(&name.host).ok());
+                    let found = places.get(name).into_iter().flatten();
+                    self.peers.extend(found.map(|place| Peer {
+                        address: place.address,
+                        transport: place.transport,
+                        host: host.clone(),
+                    }));
+                }
+            }
+        }
+        let mut seen = BTreeSet::new();
+        self.peers.retain(|peer| seen.insert((peer.address, peer.transport)));
+        self.peers.truncate(MOST_PEERS);
+        if self.sources_are_peers {
+            self.sources = self.peers.iter().map(|peer| IpNet::from(peer.address.ip())).collect();
+            self.sources.sort();
+            self.sources.dedup();
+        }
+    }
+
+    /// The names among its peers.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.listed.iter().filter_map(|listed| match listed {
+            Listed::Name { name, .. } => Some(name),
+            Listed::Address(_) => None,
+        })
+    }
+
     /// What the routing table needs to know of it.
     pub fn trunk_ref(&self) -> TrunkRef {
         TrunkRef { id: self.id.clone(), provider: self.provider.clone() }

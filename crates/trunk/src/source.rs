@@ -3,6 +3,7 @@
 //! Names are Microsoft's where `CsOnlinePSTNGateway` has one, in snake_case: `enabled`, `fqdn`, `send_sip_options`,
 //! `forward_pai`, `failover_response_codes`, `failover_time_seconds`, `max_concurrent_sessions`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
@@ -80,7 +81,8 @@ pub struct ProfileSource {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerSource {
-    /// `203.0.113.10`, `203.0.113.10:5060`, `[2001:db8::1]:5060`; the port defaults to 5060 (5061 for TLS).
+    /// `203.0.113.10`, `203.0.113.10:5060`, `[2001:db8::1]:5060`, where the port defaults to 5060 (5061 for TLS); or a name, with
+    /// a port or without, which the DNS locates (RFC 3263).
     pub address: Spanned<String>,
     /// `udp`, `tcp` or `tls`; default `udp` for an operator, `tls` for Microsoft.
     pub transport: Option<Transport>,
@@ -233,18 +235,20 @@ impl ProfileSource {
             Kind::Operator => &operator::DEFAULTS,
             Kind::Microsoft => &microsoft::DEFAULTS,
         };
-        let peers = check.peers(&self.peers, defaults.transport);
-        let tls = check.tls(self, &peers);
-        let profile = Profile {
+        let listed = check.peers(&self.peers, self.kind, defaults.transport);
+        let tls = check.tls(self, &listed);
+        let mut profile = Profile {
             id: check.id(&self.id),
             kind: self.kind,
             provider: check.provider(self.kind, self.provider.as_ref(), self.id.get_ref()),
             enabled: self.enabled.unwrap_or(true),
             fqdn: check.host_name("fqdn", self.fqdn.as_ref()),
-            sources: check.sources(self.sources.as_ref(), &peers),
-            tls_names: check.tls_names(self, &tls, &peers),
+            sources: check.sources(self.sources.as_ref()),
+            tls_names: check.tls_names(self, &tls, &listed),
             tls,
-            peers,
+            listed,
+            peers: Vec::new(),
+            sources_are_peers: self.sources.is_none(),
             codecs: check.codecs(self.codecs.as_ref(), defaults.codecs),
             opus: check.opus(self.opus.as_ref()),
             audio_level: self.audio_level.unwrap_or(defaults.audio_level),
@@ -293,6 +297,7 @@ impl ProfileSource {
             inbound_credentials: check
                 .inbound_credentials(self.inbound_credentials.as_ref(), self.fqdn.as_ref()),
         };
+        profile.settle(&BTreeMap::new());
         if profile.kind == Kind::Microsoft {
             microsoft::check(self, &profile, &mut check);
         }
@@ -302,6 +307,7 @@ impl ProfileSource {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use routing::{OperatorId, Provider};
@@ -309,6 +315,7 @@ mod tests {
     use sip::sdp::{Codec, OpusParameters, Srtp, Suite};
     use sip::{Reliable, SessionTimers};
 
+    use crate::locate::Place;
     use crate::testing::{MICROSOFT, OPERATOR, profile, syntax_error, trunks};
     use crate::{MediaSource, NumberFormat, OpusSettings, ProfileError, Transport};
 
@@ -548,13 +555,52 @@ inbound_credentials = { username = "they", password = "s3cret", algorithms = ["S
     }
 
     #[test]
+    fn a_peer_may_be_a_name_and_has_the_addresses_that_the_dns_gives_it() {
+        let peers = "[{ address = \"Sbc.acme.example\" }, { address = \"203.0.113.7\" }, { address = \"two.example:5070\", transport = \"tcp\" }]";
+        let document = format!("[[trunk]]\nid = \"acme\"\nkind = \"operator\"\npeers = {peers}\n");
+        let trunks = trunks(&document).expect("a trunk");
+        let names: Vec<String> = trunks.names().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["sbc.acme.example", "two.example:5070"]);
+        let shown = |trunks: &crate::Trunks| -> Vec<String> {
+            let peers = trunks.profiles()[0].peers.iter();
+            let host = |peer: &crate::Peer| peer.host.as_ref().map_or("-".to_owned(), ToString::to_string);
+            peers.map(|peer| format!("{} {} {}", peer.transport.as_str(), peer.address, host(peer))).collect()
+        };
+        assert_eq!(shown(&trunks), ["udp 203.0.113.7:5060 -"], "before anything is known");
+        let place =
+            |last: u8, port: u16, transport| Place { address: ([192, 0, 2, last], port).into(), transport };
+        let mut places = BTreeMap::new();
+        for name in trunks.names() {
+            let found = match name.port {
+                None => vec![place(2, 5061, Transport::Tls), place(1, 5060, Transport::Udp)],
+                Some(port) => vec![place(3, port, name.transport.expect("as written"))],
+            };
+            places.insert(name, found);
+        }
+        let settled = trunks.settled(&places);
+        let expected = [
+            "tls 192.0.2.2:5061 sbc.acme.example",
+            "udp 192.0.2.1:5060 sbc.acme.example",
+            "udp 203.0.113.7:5060 -",
+            "tcp 192.0.2.3:5070 two.example",
+        ];
+        assert_eq!(shown(&settled), expected);
+        let sources: Vec<String> = settled.profiles()[0].sources.iter().map(ToString::to_string).collect();
+        assert_eq!(sources, ["192.0.2.1/32", "192.0.2.2/32", "192.0.2.3/32", "203.0.113.7/32"]);
+        assert!(settled.lists([192, 0, 2, 3].into()) && !trunks.lists([192, 0, 2, 3].into()));
+    }
+
+    #[test]
     fn a_wrong_peer_is_refused() {
         // (the peers, what is expected)
         let table = [
             ("[]", "at least one"),
-            ("[{ address = \"sbc.acme.example\" }]", "the name in host"),
-            ("[{ address = \"203.0.113.10:0\" }]", "IP or IP:port"),
-            ("[{ address = \"0.0.0.0\" }]", "IP or IP:port"),
+            ("[{ address = \"203.0.113\" }]", "name or name:port"),
+            ("[{ address = \"sbc.acme.example:0\" }]", "name or name:port"),
+            ("[{ address = \"sbc acme\" }]", "name or name:port"),
+            ("[{ address = \"sbc.acme.example\" }, { address = \"SBC.acme.example.\" }]", "once"),
+            ("[{ address = \"203.0.113.10:0\" }]", "IP, IP:port"),
+            ("[{ address = \"0.0.0.0\" }]", "IP, IP:port"),
             ("[{ address = \"203.0.113.10\" }, { address = \"203.0.113.10:5060\" }]", "once"),
             ("[{ address = \"203.0.113.10\", host = \"a:5060\" }]", "without port"),
         ];

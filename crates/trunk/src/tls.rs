@@ -12,7 +12,7 @@ use sip::Host;
 use toml::Spanned;
 
 use crate::check::Check;
-use crate::profile::{Peer, Profile, Transport};
+use crate::profile::{Listed, Peer, Profile, Transport};
 use crate::source::ProfileSource;
 
 /// The `tls` table of a trunk: where it differs from `[sip.tls]`.
@@ -132,7 +132,7 @@ fn covers(pattern: &str, name: &str) -> bool {
 }
 
 impl Check<'_> {
-    pub(crate) fn tls(&mut self, table: &ProfileSource, peers: &[Peer]) -> TlsSettings {
+    pub(crate) fn tls(&mut self, table: &ProfileSource, peers: &[Listed]) -> TlsSettings {
         let none = TlsSource::default();
         let source = table.tls.as_ref().unwrap_or(&none);
         let identity = match (&source.certificate, &source.key) {
@@ -151,7 +151,8 @@ impl Check<'_> {
             roots: source.roots.as_ref().map(|roots| roots.get_ref().clone()),
             server_name: server_name.map(|name: Host| name.to_string().to_ascii_lowercase()),
             require_certificate: source.require_certificate.as_ref().is_none_or(|wanted| *wanted.get_ref()),
-            only: !table.tls_names.is_empty() || peers.iter().all(|peer| peer.transport == Transport::Tls),
+            only: !table.tls_names.is_empty()
+                || peers.iter().all(|peer| peer.transport() == Some(Transport::Tls)),
         }
     }
 
@@ -160,7 +161,7 @@ impl Check<'_> {
         &mut self,
         table: &ProfileSource,
         tls: &TlsSettings,
-        peers: &[Peer],
+        peers: &[Listed],
     ) -> Vec<String> {
         if !table.tls_names.is_empty() {
             let wanted = table.tls.as_ref().and_then(|tls| tls.require_certificate.as_ref());
@@ -171,13 +172,12 @@ impl Check<'_> {
             }
             return table.tls_names.iter().filter_map(|name| self.tls_name(name)).collect();
         }
-        let called = |peer: &Peer| match (&tls.server_name, &peer.host) {
-            (Some(name), _) => name.clone(),
-            (None, Some(host)) => host.to_string().to_ascii_lowercase(),
-            (None, None) => peer.address.ip().to_canonical().to_string(),
-        };
+        let called = |peer: &Listed| tls.server_name.clone().unwrap_or_else(|| peer.called());
         let mut names: Vec<String> = Vec::new();
-        for name in peers.iter().filter(|peer| peer.transport == Transport::Tls).map(called) {
+        // A peer whose transport the DNS decides may turn out to be one over TLS.
+        let may_be_tls =
+            |peer: &&Listed| peer.transport().is_none_or(|transport| transport == Transport::Tls);
+        for name in peers.iter().filter(may_be_tls).map(called) {
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -188,12 +188,32 @@ impl Check<'_> {
 
 /// An address that two trunks reach with different certificates or expectations: a connection to it could not be told
 /// to be the one's or the other's.
-pub(crate) fn contradiction(profile: &Profile, other: &Profile) -> Option<SocketAddr> {
+pub(crate) fn contradiction(profile: &Profile, other: &Profile) -> Option<String> {
     let tls = |peer: &&Peer| peer.transport == Transport::Tls;
-    profile.peers.iter().filter(tls).find_map(|peer| {
+    let address = profile.peers.iter().filter(tls).find_map(|peer| {
         let same = other.peers.iter().filter(tls).find(|same| same.address == peer.address)?;
-        (profile.tls_target(peer) != other.tls_target(same)).then_some(peer.address)
-    })
+        (profile.tls_target(peer) != other.tls_target(same)).then(|| peer.address.to_string())
+    });
+    // A name stands for the same addresses in both.
+    let target = |profile: &Profile, listed: &Listed| match listed {
+        Listed::Name { name, host } if name.transport != Some(Transport::Udp) => {
+            let host = host.clone().or_else(|| Host::parse(&name.host).ok());
+            let anywhere = SocketAddr::from(([0, 0, 0, 0], name.port.unwrap_or_default()));
+            Some((
+                name.host.clone(),
+                profile.tls_target(&Peer { address: anywhere, transport: Transport::Tls, host }),
+            ))
+        }
+        _ => None,
+    };
+    let all = |profile: &Profile| -> Vec<_> {
+        profile.listed.iter().filter_map(|listed| target(profile, listed)).collect()
+    };
+    let others = all(other);
+    let clashes = |(name, target): &(String, TlsTarget)| {
+        others.iter().any(|(same, theirs)| same == name && theirs != target)
+    };
+    address.or_else(|| all(profile).into_iter().find(clashes).map(|(name, _)| name))
 }
 
 #[cfg(test)]

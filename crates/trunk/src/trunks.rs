@@ -1,7 +1,7 @@
 //! All trunks together: an immutable snapshot, swapped as a whole when the configuration changes.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 use routing::{TrunkId, TrunkRef};
@@ -11,7 +11,8 @@ use toml::Spanned;
 
 use crate::health::PeerKey;
 use crate::identify::{Origin, Unknown, identify, proven};
-use crate::profile::{Peer, Profile, Transport};
+use crate::locate::{Name, Place};
+use crate::profile::{Listed, Peer, Profile, Transport};
 use crate::source::{ProfileError, ProfileSource};
 use crate::tls::{TlsTarget, contradiction, matches_name};
 
@@ -60,12 +61,20 @@ impl Trunks {
         let mut errors = Vec::new();
         for table in sources.iter().map(Spanned::get_ref) {
             let Ok(profile) = table.build() else { continue };
-            for (peer, written) in profile.peers.iter().zip(table.peers.get_ref()) {
-                if !serves(peer.transport, peer.address) {
+            for (listed, written) in profile.listed.iter().zip(table.peers.get_ref()) {
+                let (served, over) = match listed {
+                    Listed::Address(peer) => (serves(peer.transport, peer.address), peer.transport.as_str()),
+                    // Any family: which one it will be, only the DNS knows.
+                    Listed::Name { name, .. } => {
+                        let any = |transport| ANYWHERE.iter().any(|address| serves(transport, *address));
+                        (name.transport.is_none_or(any), name.transport.map_or("", Transport::as_str))
+                    }
+                };
+                if !served {
                     errors.push(ProfileError {
                         span: Some(written.address.span()),
                         key: format!("trunk.{}.peers", profile.id),
-                        found: format!("{} over {}", peer.address, peer.transport.as_str()),
+                        found: format!("{} over {over}", place_of(listed)),
                         expected: "a transport and address family for which sip.listen has an entry"
                             .to_owned(),
                     });
@@ -83,8 +92,25 @@ impl Trunks {
         let mut errors = Vec::new();
         for table in sources.iter().map(Spanned::get_ref) {
             let (Some(written), Ok(profile)) = (&table.srtp, table.build()) else { continue };
-            if profile.srtp == Srtp::Off || profile.peers.iter().all(|peer| peer.transport == Transport::Tls)
+            let tls = |listed: &Listed| listed.transport() == Some(Transport::Tls);
+            if profile.srtp == Srtp::Off || profile.listed.iter().all(tls) {
+                continue;
+            }
+            if let Some(listed) =
+                profile.listed.iter().find(|one| matches!(one, Listed::Name { .. }) && !tls(one))
             {
+                errors.push(ProfileError {
+                    span: Some(written.span()),
+                    key: format!("trunk.{}.srtp", profile.id),
+                    found: format!(
+                        "{:?} while the peer {} need not be reached over TLS",
+                        written.get_ref().as_str(),
+                        place_of(listed)
+                    ),
+                    expected:
+                        "transport = \"tls\" for all of its `peers`, or srtp = \"off\": the keys stand in SDP"
+                            .to_owned(),
+                });
                 continue;
             }
             let peers = profile.peers.iter().map(|peer| ("the peer", IpNet::from(peer.address.ip())));
@@ -108,6 +134,19 @@ impl Trunks {
             }
         }
         errors
+    }
+
+    /// The names that the DNS must turn into addresses before their peers can be called.
+    pub fn names(&self) -> BTreeSet<Name> {
+        self.profiles.iter().flat_map(Profile::names).cloned().collect()
+    }
+
+    /// The same trunks, with what the DNS says of their names.
+    #[must_use]
+    pub fn settled(&self, places: &BTreeMap<Name, Vec<Place>>) -> Self {
+        let mut settled = self.clone();
+        settled.profiles.iter_mut().for_each(|profile| profile.settle(places));
+        settled
     }
 
     /// The profile of a trunk.
@@ -198,6 +237,20 @@ impl Trunks {
             .iter()
             .find_map(peer)
             .or_else(|| self.at(remote.ip()).find(speaks).map(Profile::tls_target_elsewhere))
+    }
+}
+
+/// An address of each family.
+const ANYWHERE: [SocketAddr; 2] = [
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5060),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 5060),
+];
+
+/// An entry of `peers`, as it is written.
+fn place_of(listed: &Listed) -> String {
+    match listed {
+        Listed::Address(peer) => peer.address.to_string(),
+        Listed::Name { name, .. } => name.to_string(),
     }
 }
 
