@@ -39,7 +39,7 @@ class Lab:
         under_test = self.start(system, run)
         try:
             if system == "partyline":
-                time.sleep(settled_after(run))
+                time.sleep(1.5)  # the entry tones
             sample = self._play(under_test, run, probes)
             sample["rss_kib"] = under_test.program.rss_kib()
             sample["threads"] = under_test.program.threads()
@@ -52,7 +52,7 @@ class Lab:
         under_test, kept = self.start("partyline", run), set(range(min(run.total, 12)))
         plan, recording = self.folder / "plan", self.folder / "record"
         try:
-            time.sleep(settled_after(run))
+            time.sleep(1.5)
             whole = dataclasses.replace(run, seconds=run.seconds + WARM_UP + 0.5, payload_type=run.payload_type)
             codec = traffic.plan_of_tones(plan, whole, under_test.remotes, kept, under_test.exchange.keys)
             player = traffic.start_player(self.binaries / "player", plan, recording)
@@ -108,12 +108,6 @@ class Lab:
             "cpu": 1000 * spent / passed / legs, "load": spent / passed, "right": counts(report["mix"]), "fleet": report,
             "metrics": {key: after[key] - before.get(key, 0) for key in after},
         }
-
-
-def settled_after(run):
-    """Seconds after the last leg has joined until a room sounds as it will. Entry tones of 0.21 s are played one after the other, and
-    at most 32 wait. Who heard something else than the others shares their encoding again 2.5 s later at the latest."""
-    return 1.5 + 0.21 * min(run.legs, 32) + 2.5
 
 
 def counts(mix):

@@ -11,6 +11,7 @@ mod echo;
 mod files;
 mod load;
 mod metrics;
+mod names;
 mod overload;
 mod peers;
 mod pipes;

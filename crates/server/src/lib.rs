@@ -14,6 +14,7 @@ pub mod control;
 pub mod ctl;
 pub mod demo;
 mod descriptors;
+mod dns;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;

@@ -6,15 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use bridge::LegId;
 use dashmap::DashMap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::sleep_until;
+use trunk::{Names, Trunks};
 
 use crate::config::Config;
 use crate::control::{Ask, Control, Input, Locals, Now, Output, Parts, Reply};
 use crate::ctl;
+use crate::dns::Dns;
 use crate::http::{self, Doors, Heartbeat};
 use crate::media::door::SocketDoor;
 use crate::media::sockets::LegSockets;
@@ -33,6 +36,8 @@ const ARRIVALS: usize = 8192;
 const ASKS: usize = 256;
 /// How many inputs are taken before timers and media are looked at again.
 const BATCH: usize = 64;
+/// How long the start waits for the DNS.
+const LOCATED_WITHIN: Duration = Duration::from_secs(6);
 /// After the last leg has ended, for the answers to our BYEs.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// After the second signal, for legs to end.
@@ -76,6 +81,9 @@ struct Shell {
     /// When control is told the load of the media threads next.
     load_at: Instant,
     drain_deadline: Option<Duration>,
+    /// Who our peers are, at present; and changes of it.
+    current: Arc<ArcSwap<Trunks>>,
+    located: mpsc::Receiver<Arc<Trunks>>,
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
@@ -93,12 +101,14 @@ impl Shell {
         let (first, last) = config.media.ports;
         crate::descriptors::raise(u64::from(last.saturating_sub(first)) + 1);
         crate::media::arrival::check_receive_buffer(config.media.address);
-        let trunks = Arc::clone(&config.trunks);
+        let (trunks, located) = locate(&config).await?;
+        let current = Arc::new(ArcSwap::new(Arc::clone(&trunks)));
+        let listed = Arc::clone(&current);
         let limits = Limits {
             per_address: config.tcp_connections_per_address,
-            listed: Box::new(move |address| trunks.lists(address)),
+            listed: Box::new(move |address| listed.load().lists(address)),
         };
-        let setup = Setup { limits, trunks: Arc::clone(&config.trunks), tls: config.tls.clone() };
+        let setup = Setup { limits, trunks: Arc::clone(&current), tls: config.tls.clone() };
         let sip = SipIo::bind(&config.listeners, setup, arrivals_in).await.context("sip.listen")?;
         let sip = Arc::new(sip);
         let listener = http::bind(config.http_listen).await?;
@@ -141,7 +151,7 @@ impl Shell {
         let answers = ctl::Answers {
             node: config.node.clone(),
             started: SystemTime::now(),
-            trunks: Arc::clone(&config.trunks),
+            trunks: Arc::clone(&current),
             asks: doors.asks.clone(),
             looks: looks_in,
             conferences: Arc::clone(&conferences),
@@ -155,8 +165,8 @@ impl Shell {
             tracing::info!(transport = own.transport.via_token(), address = %own.address, "SIP");
         }
         tracing::info!(address = %config.http_listen, api = config.token.is_some(), "HTTP");
-        let tap = Tap::new(Arc::clone(&config.trunks), config.trace);
-        let control = Control::new(now(), parts(&config, prompts, metrics, shards.len()));
+        let tap = Tap::new(Arc::clone(&current), config.trace);
+        let control = Control::new(now(), parts(&config, trunks, prompts, metrics, shards.len()));
         tracing::info!(
             node = config.node,
             shards = shards.len(),
@@ -184,6 +194,8 @@ impl Shell {
             ready,
             load_at: Instant::now(),
             drain_deadline: config.drain_deadline,
+            current,
+            located,
             terminate,
             interrupt,
             hangup,
@@ -228,6 +240,10 @@ impl Shell {
                 Some(leg) = self.settled.recv() => self.feed(Input::Settled(LegId(leg))),
                 Some((ask, answer)) = self.asks.recv() => self.take_ask(ask, answer),
                 Some(look) = self.looks.recv() => self.tap.show(look),
+                Some(trunks) = self.located.recv() => {
+                    self.current.store(Arc::clone(&trunks));
+                    self.feed(Input::Located(trunks));
+                }
                 () = sleep_until(timer.into()) => {}
             }
             self.take_others();
@@ -468,10 +484,35 @@ fn start_shards(config: &Config, reports: &Arc<Notify>) -> anyhow::Result<Vec<Sh
         .collect()
 }
 
-fn parts(config: &Config, prompts: Arc<Prompts>, metrics: Metrics, shards: usize) -> Parts<SocketDoor> {
+/// The trunks with their names looked up, and where further changes come from. A name server that does not answer holds the start up
+/// for a moment and no longer: the trunk is Down then, and comes up when it is found.
+async fn locate(config: &Config) -> anyhow::Result<(Arc<Trunks>, mpsc::Receiver<Arc<Trunks>>)> {
+    let (settled, mut located) = mpsc::channel(1);
+    let names = config.trunks.names();
+    if names.is_empty() {
+        return Ok((Arc::clone(&config.trunks), located));
+    }
+    let dns = Dns::new(&config.dns)?;
+    let mut supported = vec![trunk::Transport::Tls, trunk::Transport::Tcp, trunk::Transport::Udp];
+    supported.retain(|own| {
+        config.listeners.iter().any(|listener| crate::config::sip_transport(*own) == listener.transport)
+    });
+    let names = Names::new(names, supported, std::time::Instant::now(), rand::random());
+    tokio::spawn(crate::dns::follow(Arc::clone(&config.trunks), names, dns, settled));
+    let first = tokio::time::timeout(LOCATED_WITHIN, located.recv()).await.ok().flatten();
+    Ok((first.unwrap_or_else(|| Arc::clone(&config.trunks)), located))
+}
+
+fn parts(
+    config: &Config,
+    trunks: Arc<Trunks>,
+    prompts: Arc<Prompts>,
+    metrics: Metrics,
+    shards: usize,
+) -> Parts<SocketDoor> {
     let media = &config.media;
     Parts {
-        trunks: Arc::clone(&config.trunks),
+        trunks,
         table: Arc::clone(&config.table),
         directory: Arc::clone(&config.directory) as Arc<dyn bridge::Directory>,
         bridge: config.bridge,

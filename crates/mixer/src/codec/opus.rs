@@ -35,18 +35,15 @@ impl OpusFormat {
     /// The highest bitrate of an encoder: what [`MAX_PAYLOAD`] can carry.
     pub const MAX_BITRATE: u32 = 128_000;
 
-    /// Speech with a good trade of quality, bits and work: the rates of RFC 7587 section 3.1.1, complexity 6, and in-band FEC
+    /// Speech with a good trade of quality, bits and work: the rates of RFC 7587 section 3.1.1, complexity 5, and in-band FEC
     /// where libopus finds the bits for it at 5 % loss: at 48 kHz it does, at 16 kHz not below 32,000 bit/s.
-    ///
-    /// Why 6: with AVX2 it costs what 5 does (104 us a frame at 16 kHz), since the quantizer of libopus 1.6.1 is vectorized for its
-    /// three states and not for the two of 4 and 5; 7 takes 122 us.
     pub const fn speech(rate: Rate) -> Self {
         let bitrate = match rate {
             Rate::Narrow => 16_000,
             Rate::Wide => 24_000,
             Rate::Full => 40_000,
         };
-        Self { rate, bitrate, complexity: 6, fec: true, dtx: false, cbr: false, loss_percent: 5 }
+        Self { rate, bitrate, complexity: 5, fec: true, dtx: false, cbr: false, loss_percent: 5 }
     }
 }
 

@@ -56,6 +56,7 @@ impl<'a> Check<'a> {
             calls: self.within("trace.calls", &document.trace.calls, 0..=100_000),
             bytes: self.within("trace.megabytes", &document.trace.megabytes, 1..=4096) * 1_000_000,
         };
+        let dns = self.name_servers(&document.sip.dns);
         self.problems.sort_by_key(|problem| problem.at);
         let (Some(media), Some(bridge), Some(trunks), Some(table), Some(directory), true) =
             (media, bridge, trunks, table, directory, self.problems.is_empty())
@@ -72,6 +73,7 @@ impl<'a> Check<'a> {
             advertised,
             user_agent: document.sip.user_agent,
             tcp_connections_per_address: connections,
+            dns,
             media,
             http_listen: document.http.listen,
             token,
@@ -87,6 +89,21 @@ impl<'a> Check<'a> {
             table: Arc::new(table),
             directory: Arc::new(directory),
         })
+    }
+
+    fn name_servers(&mut self, written: &[Spanned<String>]) -> Vec<SocketAddr> {
+        let mut servers = Vec::new();
+        for text in written {
+            let server = text.get_ref();
+            let server = server.parse().or_else(|_| server.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)));
+            if let Ok(server) = server {
+                servers.push(server);
+            } else {
+                let found = format!("{:?}", text.get_ref());
+                self.problem(text.span(), "sip.dns", found, "a name server's IP or IP:port");
+            }
+        }
+        servers
     }
 
     pub(super) fn problem(&mut self, span: std::ops::Range<usize>, key: &str, found: String, expected: &str) {

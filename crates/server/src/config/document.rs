@@ -120,6 +120,8 @@ pub struct Sip {
     pub user_agent: String,
     /// How many TCP and TLS connections one address may hold open.
     pub tcp_connections_per_address: Spanned<usize>,
+    /// The name servers that are asked where peers are that are given by name; without any, those of the system.
+    pub dns: Vec<Spanned<String>>,
     /// Certificates, needed where `listen` has a `tls://`.
     pub tls: Option<SipTls>,
 }
@@ -149,6 +151,7 @@ impl Default for Sip {
             advertise: None,
             user_agent: format!("partyline/{}", env!("CARGO_PKG_VERSION")),
             tcp_connections_per_address: Spanned::new(0..0, 50),
+            dns: Vec::new(),
             tls: None,
         }
     }

@@ -36,6 +36,8 @@ pub struct Config {
     pub user_agent: String,
     /// TCP and TLS connections one address may hold.
     pub tcp_connections_per_address: usize,
+    /// Name servers; without any, those of the system.
+    pub dns: Vec<SocketAddr>,
     /// The certificates, where SIP is spoken over TLS.
     pub tls: Option<Arc<Tls>>,
     /// Everything about media.
@@ -218,6 +220,7 @@ mod tests {
             ("sip", "tcp_connections_per_address = 0", "1 to 100000"),
             ("trace", "calls = 100001", "0 to 100000"),
             ("trace", "megabytes = 0", "1 to 4096"),
+            ("sip", "dns = [\"ns.example.net\"]", "a name server's IP or IP:port"),
         ];
         for (section, line, expected) in table {
             let found = problems(&format!("[{section}]\n{line}\n"));

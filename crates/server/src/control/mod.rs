@@ -144,6 +144,8 @@ pub enum Input<Io> {
         /// The number of its [`Output::Record`].
         number: u64,
     },
+    /// The names of some peers lead elsewhere; nothing else about the trunks has changed.
+    Located(Arc<Trunks>),
     /// Stop taking work, let what runs end well.
     Drain,
     /// End everything now.
@@ -438,6 +440,10 @@ impl<D: Door> Control<D> {
             Input::Settled(leg) => self.tell_bridge(now, bridge::Event::UsageDurable { leg }),
             Input::Ask { number, ask } => self.handle_ask(now, number, ask),
             Input::RecordingEnded { number } => self.recording_ended(number),
+            Input::Located(trunks) => {
+                self.monitor.handle_profiles(now.mono, trunks.profiles());
+                self.trunks = trunks;
+            }
             Input::Drain => self.drain(now),
             Input::DrainNow => {
                 self.drain(now);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use bridge::Stamp;
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -30,7 +31,7 @@ pub struct Answers {
     /// When the bridge was started.
     pub started: SystemTime,
     /// Who our peers are.
-    pub trunks: Arc<Trunks>,
+    pub trunks: Arc<ArcSwap<Trunks>>,
     /// Questions to control.
     pub asks: mpsc::Sender<(Ask, oneshot::Sender<Replied>)>,
     /// Questions to the memory of what passed.
@@ -136,7 +137,7 @@ impl Answers {
             "last": Stamp(one.last.at),
             "messages": one.messages,
             "direction": if one.first.ingress { "in" } else { "out" },
-            "trunk": trunk_of(&self.trunks, one.first.flow.remote),
+            "trunk": trunk_of(&self.trunks.load(), one.first.flow.remote),
             "remote": one.first.flow.remote,
             "first": said(&one.first.bytes),
             "latest": said(&one.last.bytes),
@@ -170,7 +171,7 @@ impl Answers {
             transport: one.flow.transport.via_token().to_ascii_lowercase(),
             local: one.flow.local,
             remote: one.flow.remote,
-            trunk: trunk_of(&self.trunks, one.flow.remote).map(str::to_owned),
+            trunk: trunk_of(&self.trunks.load(), one.flow.remote).map(str::to_owned),
             message: String::from_utf8_lossy(&masked).into_owned(),
             bytes,
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use dashmap::DashMap;
 use sip::{Flow, Transport};
@@ -40,7 +41,7 @@ pub(super) struct Connections {
     gone: DashMap<SocketAddr, ()>,
     next: AtomicU64,
     places: Arc<Places>,
-    trunks: Arc<Trunks>,
+    trunks: Arc<ArcSwap<Trunks>>,
     tls: Option<Arc<Tls>>,
     arrivals: Arc<Arrivals>,
     failed_handshakes: AtomicU64,
@@ -112,7 +113,11 @@ impl Connections {
     /// Where a connection is opened: not to the port that a peer's own connection happened to come from.
     fn home(&self, flow: &Flow) -> SocketAddr {
         if self.gone.contains_key(&flow.remote) {
-            return self.trunks.home(trunk_transport(flow.transport), flow.remote).unwrap_or(flow.remote);
+            return self
+                .trunks
+                .load()
+                .home(trunk_transport(flow.transport), flow.remote)
+                .unwrap_or(flow.remote);
         }
         flow.remote
     }
@@ -121,7 +126,7 @@ impl Connections {
         if transport != Transport::Tls {
             return Ok(None);
         }
-        self.trunks.tls_target(remote).map(Some).ok_or("no trunk is reached over TLS at this address")
+        self.trunks.load().tls_target(remote).map(Some).ok_or("no trunk is reached over TLS at this address")
     }
 
     fn open(self: &Arc<Self>, flow: Flow, remote: SocketAddr, target: Option<TlsTarget>, bytes: Bytes) {

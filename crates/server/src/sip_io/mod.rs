@@ -14,6 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use sip::{Flow, Transport};
 use tokio::net::{TcpListener, UdpSocket};
@@ -72,8 +73,8 @@ pub enum Arrival {
 pub struct Setup {
     /// Who may hold how many connections.
     pub limits: Limits,
-    /// Who our peers are.
-    pub trunks: Arc<Trunks>,
+    /// Who our peers are, at present.
+    pub trunks: Arc<ArcSwap<Trunks>>,
     /// The certificates, where a listener or a trunk speaks TLS.
     pub tls: Option<Arc<Tls>>,
 }

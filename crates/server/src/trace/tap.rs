@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use sip::Flow;
 use tokio::sync::oneshot;
@@ -32,19 +33,20 @@ pub enum Look {
 
 /// Watches the sockets.
 pub struct Tap {
-    trunks: Arc<Trunks>,
+    trunks: Arc<ArcSwap<Trunks>>,
     ladders: Ladders,
 }
 
 impl Tap {
     /// Nothing has passed yet.
-    pub fn new(trunks: Arc<Trunks>, limits: Limits) -> Self {
+    pub fn new(trunks: Arc<ArcSwap<Trunks>>, limits: Limits) -> Self {
         Self { trunks, ladders: Ladders::new(limits) }
     }
 
     /// A message came (`ingress`) or leaves. Costs a clone of the `Bytes` and no wait.
     pub fn note(&mut self, at: SystemTime, ingress: bool, flow: &Flow, bytes: &Bytes) {
-        let known = || if self.trunks.lists(flow.remote.ip()) { Known::Listed } else { Known::Stranger };
+        let known =
+            || if self.trunks.load().lists(flow.remote.ip()) { Known::Listed } else { Known::Stranger };
         self.ladders.note(Passage { at, ingress, flow: *flow, bytes: bytes.clone() }, known);
     }
 
