@@ -32,8 +32,8 @@ RUN mkdir /etc/partyline \
 USER partyline
 WORKDIR /var/lib/partyline
 VOLUME /var/lib/partyline
-# SIP over UDP and TCP; HTTP (API, metrics, health); RTP and RTCP
-EXPOSE 5060/udp 5060/tcp 8080/tcp 20000-20399/udp
+# SIP over UDP, TCP and TLS; HTTP (API, metrics, health); RTP and RTCP
+EXPOSE 5060/udp 5060/tcp 5061/tcp 8080/tcp 20000-20399/udp
 HEALTHCHECK --interval=10s --timeout=2s --start-period=5s CMD curl -fsS http://127.0.0.1:8080/livez || exit 1
 # SIGTERM drains: calls that run end well, new ones are refused
 STOPSIGNAL SIGTERM

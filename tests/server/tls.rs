@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::bridge::{House, PATIENCE};
 use super::raw::{Dialog, Raw, Request, offer, status};
 use super::secured::{OUR_NAME, SBC, furnish, house};
-use super::tls_line::{Line, Sbc, client};
+use super::tls_line::{Line, Sbc, client, unchecked};
 
 /// Where nobody listens: the tests that call nobody.
 const NOWHERE: &str = "127.0.0.1:9";
@@ -374,4 +374,37 @@ async fn over_ipv6_a_call_is_answered_and_the_listener_is_called_by_its_own_name
     assert_eq!(status(&answer), 200, "{answer}\n{}", house.log());
     let contact = answer.lines().find(|line| line.starts_with("Contact:")).unwrap_or_default();
     assert!(contact.contains(&format!("@{OUR_NAME}:5099;")), "{contact}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trunk_may_have_a_certificate_and_roots_of_its_own() {
+    let (public, carrier) = (Authority::new("public"), Authority::new("the carrier"));
+    let sbc = Sbc::open(&carrier, &carrier.issue_for(SBC)).await;
+    let own = "tls = { certificate = \"acme.pem\", key = \"acme.key\", roots = \"acme-roots.pem\" }";
+    let house = house(&public, sbc.address(), own).await;
+    let acme = carrier.issue_for("acme.bridge.example");
+    super::secured::write_pair(&house.path(""), "acme", &acme);
+    house.write("acme-roots.pem", &carrier.root);
+    let _bridge = house.start().await;
+    let der = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate");
+    // It shows the trunk's certificate where it calls, and where it is called by that name or by an address.
+    house.dial_out("+4930901820").await;
+    let (line, _) = sbc.accept().await.expect("a handshake");
+    assert_eq!(line.certificate(), der(&acme.certificate));
+    let theirs = carrier.issue_for(SBC);
+    for name in ["acme.bridge.example", "127.0.0.1"] {
+        // Whoever asks for no name cannot check it either.
+        let config = if name == "127.0.0.1" { unchecked(&theirs) } else { client(&carrier, Some(&theirs)) };
+        let line = Line::open_as(house.tls, config, name).await.expect("a handshake");
+        assert_eq!(line.certificate(), der(&acme.certificate), "{name}");
+    }
+    let line = Line::open(house.tls, client(&public, Some(&theirs))).await.expect("a handshake");
+    assert_ne!(line.certificate(), der(&acme.certificate), "the name of [sip.tls] was asked for");
+    // What the public authority says of the carrier's SBC does not count.
+    let public_sbc = public.issue_for(SBC);
+    let refused = match Line::open(house.tls, client(&public, Some(&public_sbc))).await {
+        Err(_) => true,
+        Ok(mut line) => line.ask(&Request::default()).await.is_err(),
+    };
+    assert!(refused, "{}", house.log());
 }

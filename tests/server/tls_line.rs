@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use tests::pki::{Authority, Issued};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -38,6 +39,58 @@ pub(crate) fn client(authority: &Authority, own: Option<&Issued>) -> ClientConfi
     }
 }
 
+/// A client with this certificate that believes whatever it is shown.
+pub(crate) fn unchecked(own: &Issued) -> ClientConfig {
+    let (chain, key) = pair(own);
+    ClientConfig::builder()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Credulous))
+        .with_client_auth_cert(chain, key)
+        .expect("a key that fits its certificate")
+}
+
+#[derive(Debug)]
+struct Credulous;
+
+impl ServerCertVerifier for Credulous {
+    fn verify_server_cert(
+        &self,
+        _own: &CertificateDer<'_>,
+        _rest: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _own: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _own: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            SignatureScheme::ED25519,
+            SignatureScheme::RSA_PSS_SHA256,
+        ]
+    }
+}
+
 fn roots(authority: &Authority) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let root = CertificateDer::from_pem_slice(authority.root.as_bytes()).expect("a root");
@@ -54,9 +107,18 @@ impl Line {
     /// Connects to the bridge. The handshake may fail later only: in TLS 1.3 the client is done before the server has looked
     /// at its certificate.
     pub(crate) async fn open(bridge: SocketAddr, config: ClientConfig) -> Result<Self, String> {
+        Self::open_as(bridge, config, OUR_NAME).await
+    }
+
+    /// The same, asking for another name of the bridge.
+    pub(crate) async fn open_as(
+        bridge: SocketAddr,
+        config: ClientConfig,
+        name: &str,
+    ) -> Result<Self, String> {
         let stream = TcpStream::connect(bridge).await.expect("a connection");
         let own = stream.local_addr().expect("its address");
-        let name = ServerName::try_from(OUR_NAME).expect("a name");
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
         let shake = TlsConnector::from(Arc::new(config)).connect(name, stream);
         match timeout(PATIENCE, shake).await.expect("an end of the handshake") {
             Ok(stream) => Ok(Self { stream: stream.into(), own, remote: bridge, read: Vec::new() }),

@@ -290,6 +290,7 @@ impl Pulse {
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
+    use nix::sys::socket::getsockopt;
     use sip::Transport;
     use tokio::io::{DuplexStream, duplex};
     use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -343,6 +344,16 @@ mod tests {
         async fn says(&mut self, bytes: &[u8]) {
             self.peer.write_all(bytes).await.expect("a peer that can write");
         }
+    }
+
+    #[tokio::test]
+    async fn the_kernel_gives_a_connection_up_whose_bytes_nobody_acknowledges_for_20_s() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let stream = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
+        tune(&stream);
+        assert_eq!(getsockopt(&stream, sockopt::TcpUserTimeout).expect("the option"), 20_000);
+        assert_eq!(getsockopt(&stream, sockopt::TcpKeepIdle).expect("the option"), 30);
+        assert!(getsockopt(&stream, sockopt::KeepAlive).expect("the option"), "a silent peer is asked");
     }
 
     #[tokio::test(start_paused = true)]
