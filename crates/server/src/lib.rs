@@ -15,6 +15,7 @@ pub mod ctl;
 pub mod demo;
 mod descriptors;
 mod dns;
+pub mod doctor;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;

@@ -28,7 +28,7 @@ use crate::recording::{Ended, Recorder, RecordingMetrics};
 use crate::sip_io::{Arrival, Limits, Setup, SipIo};
 use crate::spool::{Spool, SpoolMetrics};
 use crate::tls::{self, TlsMetrics};
-use crate::trace::{Look, Tap};
+use crate::trace::{Export, ExportMetrics, Look, Tap};
 
 /// Messages that may wait for control.
 const ARRIVALS: usize = 8192;
@@ -165,7 +165,15 @@ impl Shell {
             tracing::info!(transport = own.transport.via_token(), address = %own.address, "SIP");
         }
         tracing::info!(address = %config.http_listen, api = config.token.is_some(), "HTTP");
-        let tap = Tap::new(Arc::clone(&current), config.trace);
+        let export = match config.hep.clone() {
+            Some(collector) => {
+                let counted =
+                    ExportMetrics { sent: metrics.hep_sent.clone(), dropped: metrics.hep_dropped.clone() };
+                Some(Export::start(collector, counted).await.context("hep.to")?)
+            }
+            None => None,
+        };
+        let tap = Tap::new(Arc::clone(&current), config.trace, export);
         let control = Control::new(now(), parts(&config, trunks, prompts, metrics, shards.len()));
         tracing::info!(
             node = config.node,
@@ -486,7 +494,7 @@ fn start_shards(config: &Config, reports: &Arc<Notify>) -> anyhow::Result<Vec<Sh
 
 /// The trunks with their names looked up, and where further changes come from. A name server that does not answer holds the start up
 /// for a moment and no longer: the trunk is Down then, and comes up when it is found.
-async fn locate(config: &Config) -> anyhow::Result<(Arc<Trunks>, mpsc::Receiver<Arc<Trunks>>)> {
+pub(crate) async fn locate(config: &Config) -> anyhow::Result<(Arc<Trunks>, mpsc::Receiver<Arc<Trunks>>)> {
     let (settled, mut located) = mpsc::channel(1);
     let names = config.trunks.names();
     if names.is_empty() {

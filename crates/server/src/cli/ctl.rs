@@ -5,12 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::UnixStream;
 
 use super::ctl_shown as shown;
 use crate::config::Document;
-use crate::ctl::{LONGEST_REPLY, Line, Question, Reply, passages_of};
+use crate::ctl::{Line, Question, Reply, passages_of};
 use crate::trace::{ladder, pcap};
 
 /// No bridge answers at the socket.
@@ -148,15 +146,7 @@ fn socket_in(path: &Path) -> Result<PathBuf, String> {
 
 fn ask(socket: &Path, question: &Question) -> std::io::Result<Reply> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let (reader, mut writer) = UnixStream::connect(socket).await?.into_split();
-        let mut line = serde_json::to_vec(question)?;
-        line.push(b'\n');
-        writer.write_all(&line).await?;
-        let mut text = Vec::new();
-        BufReader::new(reader.take(LONGEST_REPLY as u64)).read_until(b'\n', &mut text).await?;
-        Ok(serde_json::from_slice(&text)?)
-    })
+    runtime.block_on(crate::ctl::ask(socket, question))
 }
 
 impl Job {

@@ -10,7 +10,7 @@ mod table;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::Config;
 
@@ -38,6 +38,18 @@ enum Job {
         #[arg(long)]
         lint: bool,
     },
+    /// Say what is valid but suspicious in a configuration file: `check --lint`.
+    Lint {
+        /// The configuration file.
+        file: PathBuf,
+    },
+    /// Examine a trunk: names, addresses, certificates, OPTIONS, codecs, clock, ports, and a test call where asked for.
+    Doctor(crate::doctor::Options),
+    /// Print what makes a shell complete these commands: `source <(partyline completions bash)`.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
     /// Say which trunk would carry a leg, and why.
     Explain(explain::Question),
     /// Ask the running bridge: how it is, its trunks, its meetings, the messages of a call; drain a trunk.
@@ -53,11 +65,21 @@ pub fn main() -> ExitCode {
     match Arguments::parse().job {
         Job::Serve { config } => serve(&config),
         Job::Check { file, lint } => check::run(&file, lint),
+        Job::Lint { file } => check::run(&file, true),
+        Job::Doctor(options) => crate::doctor::run(&options),
+        Job::Completions { shell } => completions(shell),
         Job::Explain(question) => explain::run(&question),
         Job::Ctl(options) => ctl::run(&options),
         Job::Demo(options) => crate::demo::run(&options),
         Job::Load(options) => crate::load::run(&options),
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> ExitCode {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "partyline", &mut text);
+    say!("{}", String::from_utf8_lossy(&text).trim_end());
+    ExitCode::SUCCESS
 }
 
 fn serve(path: &std::path::Path) -> ExitCode {

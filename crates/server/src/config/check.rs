@@ -57,6 +57,7 @@ impl<'a> Check<'a> {
             bytes: self.within("trace.megabytes", &document.trace.megabytes, 1..=4096) * 1_000_000,
         };
         let dns = self.name_servers(&document.sip.dns);
+        let hep = self.hep(&document.hep);
         self.problems.sort_by_key(|problem| problem.at);
         let (Some(media), Some(bridge), Some(trunks), Some(table), Some(directory), true) =
             (media, bridge, trunks, table, directory, self.problems.is_empty())
@@ -79,6 +80,7 @@ impl<'a> Check<'a> {
             token,
             ctl_socket: document.ctl.socket.as_deref().map(|socket| self.resolve(socket)),
             trace,
+            hep,
             recordings: self.resolve(&document.recording.folder),
             spool,
             bridge,
@@ -264,6 +266,24 @@ impl<'a> Check<'a> {
             prompts: (self.resolve(&media.prompts), media.prompt_map.as_deref().map(|map| self.resolve(map))),
             silence_timeout: Duration::from_secs(silence),
             mix,
+        })
+    }
+
+    fn hep(&mut self, hep: &document::Hep) -> Option<crate::trace::Collector> {
+        if let Some(long) = hep.password.as_ref().filter(|password| password.as_ref().len() > 255) {
+            let found = format!("{} bytes", long.as_ref().len());
+            self.problem(long.span(), "hep.password", found, "at most 255 bytes");
+        }
+        let written = hep.to.as_ref()?;
+        let Some(to) = written.as_ref().strip_prefix("udp://").and_then(|to| to.parse().ok()) else {
+            let found = format!("`{}` is not a collector", written.as_ref());
+            self.problem(written.span(), "hep.to", found, "udp://ADDRESS:PORT, as udp://127.0.0.1:9060");
+            return None;
+        };
+        let password = hep.password.as_ref().map(|password| password.as_ref().clone());
+        Some(crate::trace::Collector {
+            to,
+            sender: crate::trace::Sender { capture_id: hep.capture_id, password },
         })
     }
 

@@ -24,6 +24,8 @@ pub struct Document {
     pub ctl: Ctl,
     /// `[trace]`
     pub trace: Trace,
+    /// `[hep]`
+    pub hep: Hep,
     /// `[recording]`
     pub recording: Recording,
     /// `[usage]`
@@ -260,6 +262,18 @@ impl Default for Trace {
     fn default() -> Self {
         Self { calls: Spanned::new(0..0, 500), megabytes: Spanned::new(0..0, 16) }
     }
+}
+
+/// `[hep]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hep {
+    /// A collector of SIP messages, `udp://ADDRESS:PORT`; without it nothing is exported.
+    pub to: Option<Spanned<String>>,
+    /// Which of its sources this bridge is.
+    pub capture_id: u32,
+    /// What it asks for.
+    pub password: Option<Spanned<String>>,
 }
 
 /// `[recording]`

@@ -50,6 +50,8 @@ pub struct Config {
     pub ctl_socket: Option<PathBuf>,
     /// How much of the SIP messages that passed is kept.
     pub trace: crate::trace::Limits,
+    /// Where SIP messages are exported to.
+    pub hep: Option<crate::trace::Collector>,
     /// Where recordings of meetings are written.
     pub recordings: PathBuf,
     /// Where and how usage records are kept.

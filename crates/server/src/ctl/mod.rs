@@ -4,18 +4,20 @@
 //! goes out a [`Reply`]; the questions of one connection are answered in order. `partyline ctl` is its client.
 
 mod answers;
+mod client;
 mod socket;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use answers::{Answers, Line, passages_of};
+pub use client::ask;
 pub use socket::{Control, bind};
 
 /// The longest question, in bytes.
-pub(crate) const LONGEST_QUESTION: usize = 4 * 1024;
+const LONGEST_QUESTION: usize = 4 * 1024;
 /// The longest reply: two hundred messages of 64 KiB as JSON, and room.
-pub(crate) const LONGEST_REPLY: usize = 64 << 20;
+const LONGEST_REPLY: usize = 64 << 20;
 
 /// What can be asked: `{"ask":"trunk","name":"acme"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,6 +24,10 @@ pub struct Metrics {
     pub draining: IntGauge,
     /// `partyline_sip_messages_total{direction,method,code_class}`
     pub sip_messages: IntCounterVec,
+    /// `partyline_hep_sent_total`
+    pub hep_sent: IntCounter,
+    /// `partyline_hep_dropped_total`
+    pub hep_dropped: IntCounter,
     /// `partyline_sip_requests_rejected_total{reason}`
     pub sip_rejected: IntCounterVec,
     /// `partyline_sip_transactions`
@@ -128,6 +132,12 @@ impl Metrics {
                 "sip_messages_total",
                 "SIP messages by direction (in, out), method and class of the status code (request for requests).",
                 &["direction", "method", "code_class"],
+            ),
+            hep_sent: counter(r, "hep_sent_total", "SIP messages sent to the collector of [hep]."),
+            hep_dropped: counter(
+                r,
+                "hep_dropped_total",
+                "SIP messages that never reached the collector: it or the network was too slow.",
             ),
             sip_rejected: counters(
                 r,

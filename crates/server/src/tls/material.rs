@@ -156,6 +156,11 @@ impl Material {
 }
 
 impl Identity {
+    /// What we send: the certificate, then those of its issuers.
+    pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.key.cert
+    }
+
     /// Fails with the key that is to blame, what was found, and what is expected.
     fn load(
         certificate: &Path,

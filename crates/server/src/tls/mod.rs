@@ -4,6 +4,7 @@
 //! because a certificate was renewed.
 
 mod certificate;
+mod examine;
 mod files;
 mod material;
 mod verify;
@@ -20,6 +21,7 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use trunk::{TlsPeer, TlsTarget, Trunks};
 
+pub(crate) use examine::Described;
 pub use files::{Files, Place};
 pub use material::{Expiry, LoadError};
 pub(crate) use watch::SOON;

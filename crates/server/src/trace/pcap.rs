@@ -40,8 +40,7 @@ pub fn write<'a>(messages: impl IntoIterator<Item = &'a Passage>) -> Vec<u8> {
 type Streams = HashMap<(SocketAddr, SocketAddr), u32>;
 
 fn frames(out: &mut Vec<u8>, message: &Passage, streams: &mut Streams) {
-    let (local, remote) = same_family(message.flow.local, message.flow.remote);
-    let (from, to) = if message.ingress { (remote, local) } else { (local, remote) };
+    let (from, to) = message.ends();
     if message.flow.transport == Transport::Udp {
         let payload = &message.bytes[..message.bytes.len().min(DATAGRAM)];
         return record(out, message.at, from, to, UDP, &udp(from, to, payload));
@@ -53,20 +52,6 @@ fn frames(out: &mut Vec<u8>, message: &Passage, streams: &mut Streams) {
         *sequence = sequence.wrapping_add(part.len() as u32);
         record(out, message.at, from, to, TCP, &segment);
     }
-}
-
-/// A listener may be the wildcard of the other family, or an IPv4 address written as IPv6.
-fn same_family(local: SocketAddr, remote: SocketAddr) -> (SocketAddr, SocketAddr) {
-    let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-    let (local, remote) = (plain(local), plain(remote));
-    if local.is_ipv4() == remote.is_ipv4() {
-        return (local, remote);
-    }
-    let wide = |address: SocketAddr| match address.ip() {
-        IpAddr::V4(ip) => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
-        IpAddr::V6(_) => address,
-    };
-    (wide(local), wide(remote))
 }
 
 fn udp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Vec<u8> {

@@ -10,7 +10,7 @@ use sip::Flow;
 use tokio::sync::oneshot;
 use trunk::Trunks;
 
-use super::{Kept, Known, Ladders, Limits, Passage, Summary};
+use super::{Export, Kept, Known, Ladders, Limits, Passage, Summary};
 
 /// Somebody wants to see what passed.
 #[derive(Debug)]
@@ -35,19 +35,24 @@ pub enum Look {
 pub struct Tap {
     trunks: Arc<ArcSwap<Trunks>>,
     ladders: Ladders,
+    export: Option<Export>,
 }
 
 impl Tap {
-    /// Nothing has passed yet.
-    pub fn new(trunks: Arc<ArcSwap<Trunks>>, limits: Limits) -> Self {
-        Self { trunks, ladders: Ladders::new(limits) }
+    /// Nothing has passed yet. What passes is exported too, where that is wanted.
+    pub fn new(trunks: Arc<ArcSwap<Trunks>>, limits: Limits, export: Option<Export>) -> Self {
+        Self { trunks, ladders: Ladders::new(limits), export }
     }
 
     /// A message came (`ingress`) or leaves. Costs a clone of the `Bytes` and no wait.
     pub fn note(&mut self, at: SystemTime, ingress: bool, flow: &Flow, bytes: &Bytes) {
         let known =
             || if self.trunks.load().lists(flow.remote.ip()) { Known::Listed } else { Known::Stranger };
-        self.ladders.note(Passage { at, ingress, flow: *flow, bytes: bytes.clone() }, known);
+        let passage = Passage { at, ingress, flow: *flow, bytes: bytes.clone() };
+        if let Some(export) = &self.export {
+            export.note(passage.clone());
+        }
+        self.ladders.note(passage, known);
     }
 
     /// Shows what is kept.
