@@ -107,10 +107,18 @@ fn loss(stage: &mut Stage) -> bool {
 }
 
 fn late(stage: &mut Stage) -> bool {
-    stage.late = |tick| if tick < 200 { tick * 7 % 5 } else { 0 };
+    // One overtaken by three, then all of them by chance, then none.
+    stage.late = |tick| match tick {
+        0..100 => usize::from(tick % 25 == 20) * 4,
+        100..200 => tick * 7 % 5,
+        _ => 0,
+    };
     stage.run(600);
     let playout = stage.stats().playout;
-    playout.reordered > 0 && playout.late > 0 && playout.cut > Duration::ZERO
+    playout.reordered > 0
+        && playout.late > 0
+        && playout.put_in > Duration::ZERO
+        && playout.cut > Duration::ZERO
 }
 
 /// Packets of 60 ms, of which some come late.
