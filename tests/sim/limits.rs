@@ -42,7 +42,9 @@ fn without_a_free_port_a_call_is_refused_for_a_while_and_told_so() {
     world.seconds(1);
     assert_eq!(refusal(&world, third), 503);
     let refused = world.sites[OPERATOR.0].got("SIP/2.0 503")[0].message();
-    assert_eq!(refused.headers().get("Retry-After"), Some("5"));
+    let seconds: u32 =
+        refused.headers().get("Retry-After").and_then(|text| text.parse().ok()).expect("seconds");
+    assert!((5..=10).contains(&seconds), "{seconds}");
     world.close();
 }
 
@@ -161,7 +163,9 @@ fn while_the_media_threads_are_busy_new_legs_are_refused_and_running_ones_stay()
     world.seconds(1);
     assert_eq!(refusal(&world, third), 503);
     let refused = world.sites[OPERATOR.0].got("SIP/2.0 503")[0].message();
-    assert_eq!(refused.headers().get("Retry-After").map(ToString::to_string).as_deref(), Some("5"));
+    let seconds: u32 =
+        refused.headers().get("Retry-After").and_then(|text| text.parse().ok()).expect("seconds");
+    assert!((5..=10).contains(&seconds), "{seconds}");
     let reason = refused.headers().get("Reason").expect("a reason").to_string();
     assert!(reason.contains("busy for more than 85 %"), "{reason}");
     let ask = world.dial_out(SAM, "+4930111222", None);

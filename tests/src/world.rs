@@ -507,6 +507,7 @@ fn parts(config: &Config, setup: &Setup, metrics: Metrics, sockets: Sockets) -> 
         door: SimDoor::new(media.address, media.ports, sockets),
         shards: 2,
         limits: config.media.limits,
+        strangers: config.strangers,
         silent_after: media.silence_timeout,
         confirm_dial_out: config.confirm_dial_out,
         seed,

@@ -9,6 +9,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use bridge::LegId;
 use dashmap::DashMap;
+use nix::time::{ClockId, clock_gettime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::sleep_until;
@@ -80,6 +81,8 @@ struct Shell {
     ready: Arc<AtomicBool>,
     /// When control is told the load of the media threads next.
     load_at: Instant,
+    /// The processor time that this thread had used when it was told last.
+    used: Duration,
     drain_deadline: Option<Duration>,
     /// Who our peers are, at present; and changes of it.
     current: Arc<ArcSwap<Trunks>>,
@@ -201,6 +204,7 @@ impl Shell {
             conferences,
             ready,
             load_at: Instant::now(),
+            used: processor_time(),
             drain_deadline: config.drain_deadline,
             current,
             located,
@@ -359,6 +363,11 @@ impl Shell {
     fn take_timers(&mut self) {
         let now_mono = Instant::now();
         if self.load_at <= now_mono {
+            let (used, elapsed) =
+                (processor_time(), now_mono.saturating_duration_since(self.load_at) + LOAD_EVERY);
+            let share = used.saturating_sub(self.used).as_secs_f64() / elapsed.as_secs_f64();
+            self.used = used;
+            self.control.handle(now(), Input::Busy { share, waiting: self.arrivals.len() });
             self.load_at = now_mono + LOAD_EVERY;
             for shard in 0..self.shards.len() {
                 let load = self.shards[shard].gauges.load();
@@ -444,6 +453,11 @@ fn input_of(arrival: Arrival) -> ControlInput {
         Arrival::Message { flow, bytes, peer } => Input::Sip { flow, bytes, peer },
         Arrival::Failed { flow, why } => Input::FlowFailed { flow, why },
     }
+}
+
+/// What this thread has used of a processor: time that others took from it does not count. Zero where the system does not say.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 fn now() -> Now {
@@ -540,6 +554,7 @@ fn parts(
         door: SocketDoor::new(media.address, media.advertise, media.ports),
         shards,
         limits: media.limits,
+        strangers: config.strangers,
         silent_after: media.silence_timeout,
         confirm_dial_out: config.confirm_dial_out,
         seed: rand::random(),

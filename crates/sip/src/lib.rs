@@ -14,7 +14,7 @@ pub mod wire;
 pub use endpoint::{
     Advertised, Algorithm, Body, Challenge, Challenger, CommandError, Credentials, End, Endpoint,
     EndpointConfig, Event, Failure, FailureKind, Flow, InboundCredentials, InviteId, Neighbors, Network,
-    OptionsId, OutgoingInvite, OutgoingOptions, Readiness, Reliable, SessionTimers, Terms, Transmit,
+    OptionsId, OutgoingInvite, OutgoingOptions, Readiness, Reliable, SessionTimers, Shed, Terms, Transmit,
     Transport,
 };
 pub use transaction::{TimerReason, Timers};

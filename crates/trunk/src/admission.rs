@@ -115,6 +115,18 @@ impl Admission {
     /// Takes one channel of the trunk, or says which limit forbids it. A refusal costs nothing: neither a channel nor a
     /// token of the rate.
     pub fn try_take(&mut self, now: Instant, trunk: &TrunkId, direction: LegDirection) -> Result<(), Limit> {
+        self.check(now, trunk, direction)?;
+        if let Some(gate) = self.gates.get_mut(trunk) {
+            if let Some(rate) = gate.rate.as_mut() {
+                rate.take(now);
+            }
+            gate.in_use += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether [`Admission::try_take`] would succeed.
+    pub fn check(&self, now: Instant, trunk: &TrunkId, direction: LegDirection) -> Result<(), Limit> {
         let limit = |cause, retry_after| Limit {
             trunk: trunk.clone(),
             direction: match direction {
@@ -125,7 +137,7 @@ impl Admission {
             status: 503,
             retry_after,
         };
-        let Some(gate) = self.gates.get_mut(trunk) else {
+        let Some(gate) = self.gates.get(trunk) else {
             return Err(limit(LimitCause::Unknown, DRAIN_RETRY_AFTER));
         };
         if gate.disabled || gate.draining {
@@ -134,13 +146,10 @@ impl Admission {
         if let Some(max) = gate.max.filter(|max| gate.in_use >= *max) {
             return Err(limit(LimitCause::Channels(max), FULL_RETRY_AFTER));
         }
-        if let Some(rate) = gate.rate.as_mut()
-            && !rate.try_take(now)
-        {
-            return Err(limit(LimitCause::Rate(rate.per_second), 1));
+        match gate.rate {
+            Some(rate) if rate.after_one(now).is_none() => Err(limit(LimitCause::Rate(rate.per_second), 1)),
+            _ => Ok(()),
         }
-        gate.in_use += 1;
-        Ok(())
     }
 
     /// Gives one channel back: the leg is over.
@@ -168,15 +177,16 @@ impl Admission {
 }
 
 impl Rate {
-    fn try_take(&mut self, now: Instant) -> bool {
+    fn take(&mut self, now: Instant) {
+        self.full_at = self.after_one(now).or(self.full_at);
+    }
+
+    /// When the bucket is full again after one more; `None` when there is none in it.
+    fn after_one(&self, now: Instant) -> Option<Instant> {
         let one = Duration::from_secs(1) / self.per_second.max(1);
         let full_at = self.full_at.map_or(now, |at| at.max(now));
         let after = full_at + one;
-        if after.duration_since(now) > Duration::from_secs(1) {
-            return false;
-        }
-        self.full_at = Some(after);
-        true
+        (after.duration_since(now) <= Duration::from_secs(1)).then_some(after)
     }
 }
 

@@ -75,6 +75,7 @@ impl<'a> Check<'a> {
             user_agent: document.sip.user_agent,
             tcp_connections_per_address: connections,
             dns,
+            strangers: document.sip.strangers,
             media,
             http_listen: document.http.listen,
             token,

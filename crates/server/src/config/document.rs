@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::control::Strangers;
+
 /// The whole file. Tables that belong to an engine are that engine's own types.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -124,6 +126,8 @@ pub struct Sip {
     pub tcp_connections_per_address: Spanned<usize>,
     /// The name servers that are asked where peers are that are given by name; without any, those of the system.
     pub dns: Vec<Spanned<String>>,
+    /// What requests get whose source no trunk lists: `403` or `silent`.
+    pub strangers: Strangers,
     /// Certificates, needed where `listen` has a `tls://`.
     pub tls: Option<SipTls>,
 }
@@ -154,6 +158,7 @@ impl Default for Sip {
             user_agent: format!("partyline/{}", env!("CARGO_PKG_VERSION")),
             tcp_connections_per_address: Spanned::new(0..0, 50),
             dns: Vec::new(),
+            strangers: Strangers::default(),
             tls: None,
         }
     }

@@ -14,7 +14,7 @@ use check::Check;
 pub use document::{Document, Log, LogFormat};
 pub use problem::{Problem, Problems};
 
-use crate::control::LoadLimits;
+use crate::control::{LoadLimits, Strangers};
 use crate::media::realtime::Scheduling;
 use crate::sip_io::Listener;
 use crate::spool::SpoolOptions;
@@ -38,6 +38,8 @@ pub struct Config {
     pub tcp_connections_per_address: usize,
     /// Name servers; without any, those of the system.
     pub dns: Vec<SocketAddr>,
+    /// What strangers get.
+    pub strangers: Strangers,
     /// The certificates, where SIP is spoken over TLS.
     pub tls: Option<Arc<Tls>>,
     /// Everything about media.

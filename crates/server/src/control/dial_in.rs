@@ -64,7 +64,7 @@ impl<D: Door> Control<D> {
                 headers.push(("Reason".to_owned(), reason_header("SIP", turned.status, &turned.why)));
             }
             if let Some(seconds) = turned.retry_after {
-                headers.push(("Retry-After".to_owned(), seconds.to_string()));
+                headers.push(("Retry-After".to_owned(), self.jittered(seconds).to_string()));
             }
             headers.extend(turned.challenge.into_iter().flat_map(|challenge| challenge.headers));
             let _ = self.endpoint.reject(now.mono, id, turned.status, None, &headers);

@@ -15,6 +15,14 @@ const CALM: f64 = 0.8;
 const ONE_IN_A_HUNDRED: f64 = 0.01;
 /// What a leg costs a thread at least, as a share of its time, for as long as too few are up to tell.
 const LEAST_COST: f64 = 0.001;
+/// The share of its time above which the thread of the signalling turns calls away.
+const BUSY_SIGNALLING: f64 = 0.85;
+/// Messages that wait for it, above which it takes no new calls at all: it is a second behind, or nearly.
+const MANY_WAITING: usize = 2048;
+/// By how much the part that is turned away grows with each measurement.
+const SHED_STEP: f64 = 0.1;
+/// So many calls of 100 are still taken, to find out when it is better.
+const MOST_SHED: f64 = 0.95;
 /// From so many legs on, what one costs is known from what all cost.
 const ENOUGH_LEGS: u64 = 10;
 
@@ -41,6 +49,11 @@ pub(super) enum Overload {
         "the media threads are busy for more than {0} % of the time: add cores and media.shards, or another bridge"
     )]
     Busy(u32),
+    /// The thread of the signalling has too much to do.
+    #[error(
+        "signalling takes more than {0} % of its thread: calls come faster than this machine can answer them"
+    )]
+    Signalling(u32),
     /// They are not run in time.
     #[error(
         "more than 1 % of the media threads' ticks are over {0} ms late: the machine is too busy, or media.realtime_priority is 0"
@@ -54,6 +67,7 @@ impl Overload {
         match self {
             Self::Busy(_) => "load",
             Self::Late(_) => "lateness",
+            Self::Signalling(_) => "signalling",
         }
     }
 }
@@ -72,12 +86,14 @@ struct Thread {
 pub(super) struct Load {
     limits: LoadLimits,
     threads: Vec<Thread>,
+    /// The part of new calls that is turned away because the thread of the signalling has too much to do: 0 to 1.
+    shed: f64,
 }
 
 impl Load {
     /// So many threads, at least one, with nothing to do.
     pub(super) fn new(threads: usize, limits: LoadLimits) -> Self {
-        Self { limits, threads: vec![Thread::default(); threads.max(1)] }
+        Self { limits, threads: vec![Thread::default(); threads.max(1)], shed: 0.0 }
     }
 
     /// A thread has measured itself. `true` when that changes whether it takes legs.
@@ -94,6 +110,28 @@ impl Load {
         let changed = refuses.is_some() != thread.refuses.is_some();
         *thread = Thread { measured, unmeasured: thread.unmeasured / 2, refuses };
         changed
+    }
+
+    /// The thread of the signalling has measured itself: the share of its time, and messages that wait for it. What is
+    /// turned away grows and shrinks in steps, so that the peers see a rate and not all or nothing (RFC 6357).
+    pub(super) fn handle_signalling(&mut self, busy: f64, waiting: usize) {
+        self.shed = if waiting > MANY_WAITING {
+            1.0
+        } else if busy > BUSY_SIGNALLING {
+            (self.shed + SHED_STEP).min(MOST_SHED)
+        } else {
+            (self.shed.min(MOST_SHED) - SHED_STEP / 2.0).max(0.0)
+        };
+    }
+
+    /// Why a new call would be turned away now. `dice` is random, 0 to 1.
+    pub(super) fn refuses(&self, dice: f64) -> Option<Overload> {
+        if dice < self.shed {
+            return Some(Overload::Signalling((BUSY_SIGNALLING * 100.0).round() as u32));
+        }
+        let thread = &self.threads[self.least(&[])];
+        let full = thread.expected() > self.limits.busy;
+        thread.refuses.or(full.then_some(Overload::Busy((self.limits.busy * 100.0).round() as u32)))
     }
 
     /// Admits a leg to one of the threads, or says why none of them can carry it.
@@ -178,6 +216,25 @@ mod tests {
         // They have not come, or cost less: the reserve shrinks with every measurement.
         load.handle_measured(0, ShardLoad { legs: 61, ..busy(0.61) });
         assert!(load.admit().is_ok());
+    }
+
+    #[test]
+    fn a_busy_signalling_thread_turns_a_growing_part_away_and_then_a_shrinking_one() {
+        let mut load = Load::new(1, LoadLimits::default());
+        let part =
+            |load: &Load| (0..100).filter(|dice| load.refuses(f64::from(*dice) / 100.0).is_some()).count();
+        load.handle_signalling(0.84, 0);
+        assert_eq!(part(&load), 0);
+        for expected in [10, 20, 30] {
+            load.handle_signalling(0.9, 0);
+            assert_eq!(part(&load), expected);
+        }
+        (0..20).for_each(|_| load.handle_signalling(1.0, 0));
+        assert_eq!(part(&load), 95, "a few are always taken");
+        load.handle_signalling(0.5, 3000);
+        assert_eq!(part(&load), 100, "unless it is a second behind");
+        (0..20).for_each(|_| load.handle_signalling(0.1, 0));
+        assert_eq!(part(&load), 0);
     }
 
     #[test]

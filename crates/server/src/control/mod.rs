@@ -9,6 +9,7 @@ mod commands;
 mod dial_in;
 mod dial_out;
 mod format;
+mod gate;
 mod inspect;
 mod keys;
 mod leg;
@@ -36,6 +37,7 @@ use trunk::{Admission, Monitor, TlsPeer, Trunks};
 
 pub use api::{Ask, Reply};
 pub use load::LoadLimits;
+pub use strangers::Strangers;
 
 use crate::log_budget::LogBudget;
 use crate::media::gauges::ShardLoad;
@@ -129,6 +131,13 @@ pub enum Input<Io> {
         shard: usize,
         /// What it measured.
         load: ShardLoad,
+    },
+    /// How much the thread that runs control has to do; told as often.
+    Busy {
+        /// The share of its time, 0 to 1.
+        share: f64,
+        /// Messages that wait.
+        waiting: usize,
     },
     /// The start record of this leg is durable, or the disk refuses and the call should not wait.
     Settled(LegId),
@@ -233,6 +242,8 @@ pub struct Parts<D> {
     pub shards: usize,
     /// How busy they may be.
     pub limits: LoadLimits,
+    /// What strangers get.
+    pub strangers: Strangers,
     /// A leg that sends nothing for so long is hung up.
     pub silent_after: Duration,
     /// Dialed-out people must press 1 to join.
@@ -268,6 +279,10 @@ pub struct Control<D: Door> {
     bridge: Bridge,
     trunks: Arc<Trunks>,
     challenger: Challenger,
+    gate: gate::Gate,
+    strangers: Strangers,
+    /// Why the message that is being handled begins no call, if it is one that would: the label of its metric.
+    shedding: Option<&'static str>,
     monitor: Monitor,
     admission: Admission,
     table: Arc<routing::Table>,
@@ -345,6 +360,9 @@ impl<D: Door> Control<D> {
             endpoint,
             bridge,
             challenger,
+            gate: gate::Gate::new(now.mono),
+            strangers: parts.strangers,
+            shedding: None,
             monitor,
             admission,
             trunks: parts.trunks,
@@ -437,6 +455,7 @@ impl<D: Door> Control<D> {
             Input::FlowFailed { flow, why } => self.endpoint.handle_flow_failed(now.mono, &flow, &why),
             Input::Report(report) => self.handle_report(now, report),
             Input::Load { shard, load } => return self.handle_load(shard, load),
+            Input::Busy { share, waiting } => return self.load.handle_signalling(share, waiting),
             Input::Settled(leg) => self.tell_bridge(now, bridge::Event::UsageDurable { leg }),
             Input::Ask { number, ask } => self.handle_ask(now, number, ask),
             Input::RecordingEnded { number } => self.recording_ended(number),

@@ -22,7 +22,7 @@ impl<D: Door> Control<D> {
             },
             Event::OptionsAnswered { id, outcome, rtt } => self.ping_answered(now, id, &outcome, rtt),
             Event::Discarded { flow, why, answered } => {
-                self.metrics.sip_rejected.with_label_values(&["parse"]).inc();
+                self.count_discarded(answered);
                 if let Some(unsaid) = self.quiet.take(now.mono) {
                     tracing::warn!(peer = %flow.remote, ?why, ?answered, unsaid, "SIP message discarded");
                 }
@@ -65,6 +65,15 @@ impl<D: Door> Control<D> {
                 }
             }
         }
+    }
+
+    fn count_discarded(&self, answered: Option<u16>) {
+        let shedding = self.shedding.filter(|_| answered == Some(503));
+        if let Some(label) = shedding.filter(|label| *label != "limit") {
+            self.metrics.legs_refused.with_label_values(&["in", label]).inc();
+        }
+        let reason = if shedding.is_some() { "overload" } else { "parse" };
+        self.metrics.sip_rejected.with_label_values(&[reason]).inc();
     }
 
     pub(super) fn leg_of(&self, id: sip::InviteId) -> Option<LegId> {

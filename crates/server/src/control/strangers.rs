@@ -4,17 +4,49 @@
 //! transaction, no retransmission, so that a scanner costs little and learns nothing.
 
 use bytes::Bytes;
-use sip::{Flow, Framing, Message, Method, Terms, Transmit, Transport};
+use rand::RngExt as _;
+use routing::LegDirection;
+use serde::Deserialize;
+use sip::{Flow, Framing, Message, Method, Shed, Terms, Transmit, Transport};
 
+use super::commands::reason_header;
+use super::load::RETRY_AFTER;
 use super::{Control, Door, Now, Output};
 use crate::config::trunk_transport;
+
+/// What a request gets whose source no trunk lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strangers {
+    /// One stateless 403; OPTIONS is answered.
+    #[default]
+    #[serde(rename = "403")]
+    Forbidden,
+    /// Nothing at all.
+    Silent,
+}
 
 impl<D: Door> Control<D> {
     pub(super) fn sip_input(&mut self, now: Now, flow: Flow, bytes: Bytes) {
         self.count_received(&bytes);
         if self.is_peer(&flow) {
             let terms = self.terms_for(&flow);
+            if bytes.starts_with(b"INVITE") {
+                let shed = self.full(now, &flow);
+                self.endpoint.set_shedding(shed);
+            }
             return self.endpoint.handle_input_under(now.mono, flow, bytes, terms);
+        }
+        if !self.gate.admits(now.mono, flow.remote.ip()) {
+            self.metrics.sip_rejected.with_label_values(&["stranger_rate"]).inc();
+            return;
+        }
+        if self.strangers == Strangers::Silent {
+            return self.note_stranger(
+                now,
+                &flow,
+                "anything; if it is a peer, add it to `sources` of its [[trunk]]",
+            );
         }
         let framing = if flow.transport == Transport::Udp { Framing::Datagram } else { Framing::Stream };
         let Ok(request) = Message::parse(bytes.clone(), framing) else {
@@ -37,6 +69,31 @@ impl<D: Door> Control<D> {
                 self.outputs.push_back(Output::Sip(transmit));
             }
         }
+    }
+
+    /// Why this peer may not begin a call now. It is asked before anything is known of the INVITE; that a copy of one that was
+    /// taken, or one inside of a dialog, is served all the same is up to the engine.
+    fn full(&mut self, now: Now, flow: &Flow) -> Option<Shed> {
+        let dice = self.random.random::<f64>();
+        let (label, why, seconds) = if let Some(overload) = self.load.refuses(dice) {
+            (overload.label(), overload.to_string(), RETRY_AFTER)
+        } else {
+            let profile = self.trunks.identify(&self.origin(flow)).ok()?;
+            let limit = self.admission.check(now.mono, &profile.id, LegDirection::DialIn).err();
+            let Some(limit) = limit else {
+                self.shedding = None;
+                return None;
+            };
+            ("limit", limit.to_string(), limit.retry_after)
+        };
+        self.shedding = Some(label);
+        let reason = Some(reason_header("SIP", 503, &why));
+        Some(Shed { retry_after: self.jittered(seconds), reason, why })
+    }
+
+    /// So many seconds, or up to twice as many: those who are turned away together are not to come back together.
+    pub(super) fn jittered(&mut self, seconds: u32) -> u32 {
+        seconds.saturating_add(self.random.random_range(0..=seconds))
     }
 
     /// A trunk lists the source, or our own requests go there; and over TLS it has proven that it is that trunk.

@@ -75,6 +75,17 @@ impl Advertised {
     }
 }
 
+/// Why no new call is taken at this moment, and what its caller is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shed {
+    /// Seconds after which it may be tried again.
+    pub retry_after: u32,
+    /// The value of a Reason header; `None` tells nothing.
+    pub reason: Option<String>,
+    /// What was reached, for the log.
+    pub why: String,
+}
+
 /// Whether new calls are wanted. OPTIONS and out-of-dialog INVITEs are answered accordingly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readiness {

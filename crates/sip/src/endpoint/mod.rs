@@ -70,7 +70,7 @@ use usage::Usage;
 
 pub use crate::dialog::digest::{Algorithm, Challenge, Challenger, Credentials, InboundCredentials};
 pub use body::Body;
-pub use config::{Advertised, EndpointConfig, Readiness};
+pub use config::{Advertised, EndpointConfig, Readiness, Shed};
 pub use event::{CommandError, End, Event, Failure, FailureKind, InviteId, OptionsId};
 pub use flow::{Flow, Transmit, Transport};
 pub use neighbors::{Neighbors, Network};
@@ -84,6 +84,7 @@ pub struct Endpoint {
     config: EndpointConfig,
     readiness: Readiness,
     neighbors: Neighbors,
+    shed: Option<Shed>,
     rng: StdRng,
     /// Makes the To tags of stateless answers unguessable and yet the same for every copy of a request.
     secret: u64,
@@ -119,6 +120,7 @@ impl Endpoint {
             config,
             readiness: Readiness::Ready,
             neighbors: Neighbors::default(),
+            shed: None,
             rng,
             secret,
             last_handle: 0,
@@ -176,6 +178,13 @@ impl Endpoint {
     /// credentials are shown to no other.
     pub fn set_neighbors(&mut self, neighbors: Neighbors) {
         self.neighbors = neighbors;
+    }
+
+    /// Until told otherwise, new INVITEs get 503 at once: without 100, transaction or timer, for the price of reading them.
+    /// Copies of those that were taken before, and every request of a dialog, are served. To be said before each message
+    /// whose sender has limits of his own.
+    pub fn set_shedding(&mut self, shed: Option<Shed>) {
+        self.shed = shed;
     }
 
     /// The next message to send.

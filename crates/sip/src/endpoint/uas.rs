@@ -12,7 +12,7 @@ use super::reply::{Refusal, describe, reply_flow};
 use super::terms::{Reliable, Terms, knows};
 use super::update::too_small;
 use super::usage::{Offered, Unacked, Up, Usage};
-use super::{Body, Endpoint, Readiness};
+use super::{Body, Endpoint, Readiness, Shed};
 use crate::dialog::Dialog;
 use crate::dialog::session_timer::SessionTimer;
 use crate::transaction::TimerReason;
@@ -72,6 +72,13 @@ impl Endpoint {
             return Err(
                 Refusal::new(503, "draining: no new calls").with("Retry-After", retry_after.to_string())
             );
+        }
+        if let Some(Shed { retry_after, reason, why }) = &self.shed {
+            let refusal = Refusal::new(503, why.as_str()).with("Retry-After", retry_after.to_string());
+            return Err(match reason {
+                Some(reason) => refusal.with("Reason", reason.as_str()),
+                None => refusal,
+            });
         }
         if self.usages.len() >= self.config.max_invites {
             let after = self.config.overload_retry_after.to_string();
