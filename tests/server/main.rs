@@ -1,6 +1,7 @@
 //! The real binary from outside: what operators, peers and billing see of it, also when it is killed, drained, starved
 //! of disk or configured wrongly.
 
+mod abuse;
 mod api;
 mod bridge;
 mod crash;

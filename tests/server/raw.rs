@@ -91,6 +91,28 @@ impl Raw {
         }
     }
 
+    /// Every message that comes until there is silence.
+    pub(crate) async fn everything(&self) -> Vec<String> {
+        let (mut all, mut buffer) = (Vec::new(), vec![0; 65_536]);
+        while let Ok(Ok(length)) = timeout(AGAIN, self.socket.recv(&mut buffer)).await {
+            all.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        }
+        all
+    }
+
+    /// The next message that begins so.
+    pub(crate) async fn until(&self, begin: &str) -> String {
+        let mut buffer = vec![0; 65_536];
+        loop {
+            let length =
+                timeout(PATIENCE, self.socket.recv(&mut buffer)).await.expect(begin).expect("a datagram");
+            let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if message.starts_with(begin) {
+                return message;
+            }
+        }
+    }
+
     /// The status of the final answer.
     pub(crate) async fn status(&self, request: &Request<'_>) -> u16 {
         status(&self.ask(request).await)

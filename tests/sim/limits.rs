@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use server::control::Ask;
+use server::control::{Ask, Input};
 use server::media::gauges::ShardLoad;
 use tests::{Callee, Caller, Line, OPERATOR, OPERATOR_NUMBER, PhoneId, SAM, Setup, World};
 
@@ -210,5 +210,56 @@ fn new_conferences_go_to_the_media_thread_with_the_least_to_do() {
         join(&mut world, &Caller::to(OPERATOR, OPERATOR_NUMBER), SAM);
     }
     assert_eq!([0, 1].map(|shard: usize| world.shards[shard].shard.len()), [0, 4]);
+    world.close();
+}
+
+#[test]
+fn calls_beyond_the_rate_cost_one_message_each_and_come_back_at_different_times() {
+    let lines = "calls_per_second = 2";
+    let mut world = World::new(Setup { operator_lines: lines, ..Setup::default() });
+    let host = join(&mut world, &Caller::to(OPERATOR, OPERATOR_NUMBER), SAM);
+    world.seconds(3);
+    let calls: Vec<PhoneId> = (0..40).map(|_| world.call(&Caller::to(OPERATOR, OPERATOR_NUMBER))).collect();
+    world.run(Duration::from_millis(300));
+    let refused = world.sites[OPERATOR.0].got("SIP/2.0 503");
+    assert_eq!(refused.len(), 38);
+    assert_eq!(world.sites[OPERATOR.0].got("SIP/2.0 100").len(), 3, "a refusal is not even tried");
+    let seconds: std::collections::BTreeSet<u32> = refused
+        .iter()
+        .filter_map(|received| {
+            received.message().headers().get("Retry-After").and_then(|text| text.parse().ok())
+        })
+        .collect();
+    assert_eq!(seconds, [1, 2].into(), "not all at once");
+    let reason = refused[0].message().headers().get("Reason").map(ToString::to_string).expect("a Reason");
+    assert!(reason.contains("calls_per_second"), "{reason}");
+    assert_eq!(world.phone(host).line, Line::Up);
+    for phone in calls {
+        if !world.phone(phone).is_over() {
+            world.hang_up(phone);
+        }
+    }
+    world.seconds(40);
+    world.close();
+}
+
+#[test]
+fn while_signalling_is_overwhelmed_new_calls_get_503_and_running_ones_are_served() {
+    let mut world = World::new(Setup::default());
+    let host = join(&mut world, &Caller::to(OPERATOR, OPERATOR_NUMBER), SAM);
+    let leaves = join(&mut world, &Caller::to(OPERATOR, OPERATOR_NUMBER), SAM);
+    world.feed(Input::Busy { share: 1.0, waiting: 5000 });
+    let late = world.call(&Caller::to(OPERATOR, OPERATOR_NUMBER));
+    world.seconds(1);
+    assert_eq!(refusal(&world, late), 503);
+    world.hang_up(leaves);
+    world.seconds(1);
+    assert_eq!(participants(&world, SAM), 1, "a BYE is served");
+    assert_eq!(world.phone(host).line, Line::Up);
+    for _ in 0..30 {
+        world.feed(Input::Busy { share: 0.1, waiting: 0 });
+    }
+    let taken = world.call(&Caller::to(OPERATOR, OPERATOR_NUMBER));
+    answered(&mut world, taken);
     world.close();
 }

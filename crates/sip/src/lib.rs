@@ -1,5 +1,6 @@
 //! WHAT the peer said: an RFC 3261 engine that opens nothing and never reads a clock.
 
+mod cause;
 mod dialog;
 pub mod endpoint;
 pub mod framing;
@@ -11,6 +12,7 @@ pub mod sdp;
 pub mod transaction;
 pub mod wire;
 
+pub use cause::{q850, q850_in};
 pub use endpoint::{
     Advertised, Algorithm, Body, Challenge, Challenger, CommandError, Credentials, End, Endpoint,
     EndpointConfig, Event, Failure, FailureKind, Flow, InboundCredentials, InviteId, Neighbors, Network,

@@ -9,6 +9,7 @@
 
 mod admission;
 mod check;
+mod claims;
 mod dial_in;
 mod dialogs;
 mod failover;
@@ -30,6 +31,7 @@ mod tls;
 mod trunks;
 
 pub use admission::{Admission, Limit, LimitCause};
+pub use claims::Claims;
 pub use dial_in::{Caller, DialIn, Refusal, dial_in};
 pub use dialogs::{ReliableName, SessionTimerName};
 pub use failover::{Failure, Next, judge};

@@ -1,6 +1,7 @@
 //! What the bridge wants done, carried out.
 
 use bridge::{Command, HangupCause, LegId, Sound};
+use serde::Serialize;
 
 use super::seating::{mixer_leg, to_mixer};
 use super::{Control, Door, Now, Output};
@@ -90,7 +91,10 @@ impl<D: Door> Control<D> {
     }
 
     /// A start record is written at once; a final one when the leg's media has come home with its figures.
-    fn take_record(&mut self, record: Box<bridge::Record>) {
+    fn take_record(&mut self, mut record: Box<bridge::Record>) {
+        if let Some(end) = record.end.as_mut().filter(|end| end.result == bridge::CallResult::Refused) {
+            end.q850 = end.q850.or(Some(sip::q850(end.sip_status)));
+        }
         self.count_result(&record);
         let has_media = self.legs.get(&record.leg).is_some_and(|entry| entry.media.is_some());
         if record.kind == bridge::RecordKind::Final && has_media {
@@ -111,9 +115,21 @@ impl<D: Door> Control<D> {
     fn write_usage(&mut self, record: &bridge::Record) {
         let ticket = (record.kind == bridge::RecordKind::Start).then_some(record.leg);
         // A record is made of numbers and strings: there is nothing in it that JSON cannot say.
-        let line = serde_json::to_string(record).expect("a usage record serializes");
+        let claims = self.claims.get(&record.leg).map(|claims| &**claims);
+        let line = serde_json::to_string(&Written { record, claims }).expect("a usage record serializes");
+        if record.kind == bridge::RecordKind::Final {
+            self.claims.remove(&record.leg);
+        }
         self.outputs.push_back(Output::Usage { line, ticket });
     }
+}
+
+/// A usage record with what the shell knows besides.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(flatten)]
+    record: &'a bridge::Record,
+    claims: Option<&'a trunk::Claims>,
 }
 
 /// A `Reason` header value (RFC 3326) whose text cannot break out of its quotes.

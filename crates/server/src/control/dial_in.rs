@@ -61,7 +61,7 @@ impl<D: Door> Control<D> {
             // A stranger learns nothing of our configuration; a known peer's engineer learns what to change.
             let mut headers = Vec::new();
             if !matches!(turned.label, "no_trunk" | "unauthorized") {
-                headers.push(("Reason".to_owned(), reason_header("SIP", turned.status, &turned.why)));
+                headers.extend(reasons(turned.status, &turned.why));
             }
             if let Some(seconds) = turned.retry_after {
                 headers.push(("Retry-After".to_owned(), self.jittered(seconds).to_string()));
@@ -169,10 +169,14 @@ impl<D: Door> Control<D> {
             broken: false,
         };
         self.legs.insert(leg, Box::new(entry));
+        if let Some(claims) = trunk::Claims::of(request) {
+            self.claims.insert(leg, claims);
+        }
         self.by_invite.insert(id, leg);
         self.seating.expect(leg);
         self.metrics.calls.with_label_values(&["in", profile.id.as_str()]).inc();
-        tracing::info!(%leg, ?call_id, trunk = %profile.id, called = %call.called, "call offered");
+        let session_id = self.endpoint.session_id(&call_id);
+        tracing::info!(%leg, ?call_id, session_id, trunk = %profile.id, called = %call.called, "call offered");
         let caller = bridge::Caller {
             number: call.caller.number,
             display: call.caller.display.unwrap_or_default(),
@@ -221,8 +225,7 @@ impl<D: Door> Control<D> {
 
     pub(super) fn refuse(&mut self, now: Now, leg: LegId, status: u16, reason: &str) {
         if let Some(id) = self.legs.get(&leg).and_then(|leg| leg.invite) {
-            let header = ("Reason".to_owned(), reason_header("SIP", status, reason));
-            let _ = self.endpoint.reject(now.mono, id, status, None, &[header]);
+            let _ = self.endpoint.reject(now.mono, id, status, None, &reasons(status, reason));
             // The statuses of rules D1 to D3, and the bridge's own limits.
             let label = match status {
                 _ if self.draining => "draining",
@@ -235,4 +238,10 @@ impl<D: Door> Control<D> {
         tracing::info!(%leg, status, reason, "call refused");
         self.finish(now, leg, None);
     }
+}
+
+/// Why a call is refused, in SIP's terms and in the telephone network's (RFC 3326).
+fn reasons(status: u16, why: &str) -> [(String, String); 2] {
+    let name = || "Reason".to_owned();
+    [(name(), reason_header("SIP", status, why)), (name(), format!("Q.850;cause={}", sip::q850(status)))]
 }

@@ -169,7 +169,7 @@ impl<D: Door> Control<D> {
             return;
         }
         if let Some(id) = entry.invite {
-            let _ = self.endpoint.hangup(now.mono, id, None);
+            let _ = self.endpoint.hangup(now.mono, id, Some("Q.850;cause=16;text=\"nobody waits any more\""));
             self.attempt_over(leg);
         }
     }
@@ -230,8 +230,11 @@ impl<D: Door> Control<D> {
             }
             Err(error) => {
                 tracing::warn!(%leg, attempt, %error, "the answer's SDP cannot be used");
-                let _ =
-                    self.endpoint.hangup(now.mono, id, Some("SIP;cause=488;text=\"unusable SDP answer\""));
+                let _ = self.endpoint.hangup(
+                    now.mono,
+                    id,
+                    Some("SIP;cause=488;text=\"unusable SDP answer\", Q.850;cause=65"),
+                );
                 self.attempt_over(leg);
                 let failure = DialFailure {
                     kind: DialFailureKind::Response,

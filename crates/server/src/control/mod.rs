@@ -304,6 +304,8 @@ pub struct Control<D: Door> {
     finals: HashMap<LegId, Box<bridge::Record>>,
     /// Calls that a REFER asked for.
     referrals: HashMap<InviteId, transfer::Referral>,
+    /// What the INVITEs of dial-ins said beyond what was believed, until their final records are written.
+    claims: HashMap<LegId, Box<trunk::Claims>>,
     pings: HashMap<OptionsId, trunks::Ping>,
     /// How the last ping of each peer came out.
     pinged: HashMap<trunk::PeerKey, trunks::Pinged>,
@@ -380,6 +382,7 @@ impl<D: Door> Control<D> {
             retiring: HashMap::new(),
             finals: HashMap::new(),
             referrals: HashMap::new(),
+            claims: HashMap::new(),
             pings: HashMap::new(),
             pinged: HashMap::new(),
             asks: HashMap::new(),
@@ -414,6 +417,7 @@ impl<D: Door> Control<D> {
             ("legs", self.legs.len()),
             ("legs whose seat is out", self.retiring.len()),
             ("final records", self.finals.len()),
+            ("claims", self.claims.len()),
             ("seats", seats),
             ("conferences", conferences),
             ("INVITEs of legs", self.by_invite.len()),

@@ -89,7 +89,9 @@ impl<D: Door> Control<D> {
             FailureKind::Canceled => EndedBy::Cancel,
             _ => EndedBy::Transport,
         };
-        let end = LegEnd { by, sip_status: failure.status, q850: None, reason: failure.reason.clone() };
+        // The words of a CANCEL are the value of its Reason header.
+        let q850 = sip::q850_in(&failure.reason);
+        let end = LegEnd { by, sip_status: failure.status, q850, reason: failure.reason.clone() };
         self.drop_invite(leg);
         self.leg_ended(now, leg, end);
     }
@@ -99,12 +101,15 @@ impl<D: Door> Control<D> {
             // Who has sent us elsewhere may go.
             End::Bye { .. } if self.is_referred(leg) => return self.drop_invite(leg),
             End::Bye { reason } => {
-                let q850 = reason.as_deref().and_then(q850_in);
+                let q850 = reason.as_deref().and_then(sip::q850_in);
                 LegEnd { by: EndedBy::Bye, sip_status: 0, q850, reason: reason.clone().unwrap_or_default() }
             }
-            End::AckTimeout => {
-                LegEnd { by: EndedBy::AckTimeout, sip_status: 408, q850: None, reason: "no ACK".to_owned() }
-            }
+            End::AckTimeout => LegEnd {
+                by: EndedBy::AckTimeout,
+                sip_status: 408,
+                q850: Some(102),
+                reason: "no ACK".to_owned(),
+            },
             End::DialogGone(status) => LegEnd {
                 by: EndedBy::DialogGone,
                 sip_status: *status,
@@ -271,16 +276,7 @@ fn milliseconds(seconds: f64) -> f64 {
 
 /// The Q.850 cause of a response's Reason header.
 pub(super) fn q850_of(response: &Message) -> Option<u16> {
-    response.headers().get("Reason").and_then(q850_in)
-}
-
-/// The Q.850 cause in a Reason header value (RFC 3326).
-fn q850_in(value: &str) -> Option<u16> {
-    value.split(',').find_map(|one| {
-        let mut parts = one.split(';').map(str::trim);
-        parts.next().filter(|protocol| protocol.eq_ignore_ascii_case("Q.850"))?;
-        parts.find_map(|part| part.strip_prefix("cause=")?.trim().parse().ok())
-    })
+    response.headers().all("Reason").find_map(sip::q850_in)
 }
 
 /// Method and class of a message, from its first line: names from a closed set, whatever a peer sends.
@@ -305,14 +301,6 @@ fn label_of(bytes: &[u8]) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_reason_header_tells_its_q850_cause_among_others() {
-        assert_eq!(q850_in("Q.850;cause=17;text=\"User busy\""), Some(17));
-        assert_eq!(q850_in("SIP;cause=486, q.850; cause=63;text=\"x\""), Some(63));
-        assert_eq!(q850_in("SIP;cause=486"), None);
-        assert_eq!(q850_in("Q.850;cause=99999999"), None);
-    }
 
     #[test]
     fn a_message_is_counted_under_a_name_from_a_closed_set() {

@@ -4,7 +4,7 @@ pub(crate) mod digest;
 pub(crate) mod route;
 pub(crate) mod session_timer;
 
-use crate::endpoint::{Flow, Neighbors};
+use crate::endpoint::{Flow, Neighbors, of_peer};
 use crate::wire::{Message, Method, NameAddr, Uri};
 use digest::Authorizer;
 
@@ -35,6 +35,8 @@ pub(crate) struct Dialog {
     /// Whether we made up the Call-ID; it decides who waits longer after a glare (RFC 3261 section 14.1).
     pub(crate) owns_call_id: bool,
     pub(crate) authorizer: Option<Authorizer>,
+    /// The peer's half of the Session-ID (RFC 7989); `None`: it has none, and gets none.
+    pub(crate) session_id: Option<String>,
 }
 
 /// Why a CSeq is not accepted (RFC 3261 section 12.2.2).
@@ -73,6 +75,7 @@ impl Dialog {
             flow,
             owns_call_id: false,
             authorizer: None,
+            session_id: of_peer(request),
         })
     }
 
@@ -99,6 +102,7 @@ impl Dialog {
             flow,
             owns_call_id: true,
             authorizer: None,
+            session_id: of_peer(response),
         })
     }
 

@@ -306,5 +306,6 @@ fn same_branch_request(invite: &Message, method: Method, to: Option<&str>) -> Me
     headers.push("To", to.or_else(|| invite.headers().get("To")).unwrap_or_default().to_owned());
     headers.push("Call-ID", invite.call_id().unwrap_or_default().to_owned());
     headers.push("CSeq", cseq);
+    headers.copy_from(invite.headers(), "Session-ID");
     request
 }

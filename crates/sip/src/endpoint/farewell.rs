@@ -78,6 +78,9 @@ impl Endpoint {
     ) -> (Message, Flow) {
         let neighbors = self.neighbors.clone();
         let (mut request, flow) = dialog.request(method, ack_of, &neighbors, |flow| self.new_via(flow));
+        if dialog.session_id.is_some() {
+            self.name_request(&mut request, dialog.session_id.as_deref());
+        }
         let authorizer = dialog.authorizer.as_mut().filter(|_| ack_of.is_none());
         if let Some(authorizer) = authorizer {
             let cnonce = self.token();

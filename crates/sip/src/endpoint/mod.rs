@@ -45,6 +45,7 @@ mod reinvite;
 mod replaces;
 mod reply;
 mod servers;
+mod session_id;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -75,6 +76,7 @@ pub use event::{CommandError, End, Event, Failure, FailureKind, InviteId, Option
 pub use flow::{Flow, Transmit, Transport};
 pub use neighbors::{Neighbors, Network};
 pub use options::OutgoingOptions;
+pub(crate) use session_id::of_peer;
 pub use terms::{Reliable, SessionTimers, Terms};
 pub use uac::OutgoingInvite;
 

@@ -42,6 +42,7 @@ impl Endpoint {
         if status > 100 && !tag.is_empty() {
             response.set_to_tag(tag);
         }
+        self.name_response(request, &mut response);
         if !self.config.user_agent.is_empty() {
             response.headers_mut().push(HeaderName::Server, &self.config.user_agent);
         }

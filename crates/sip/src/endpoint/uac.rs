@@ -202,6 +202,7 @@ impl Endpoint {
         if !self.config.user_agent.is_empty() {
             headers.push(HeaderName::UserAgent, &self.config.user_agent);
         }
+        self.name_request(&mut request, None);
         let terms = calling.invite.terms;
         SessionTimer::write_ask(&terms, None, calling.min_se, request.headers_mut());
         if terms.reliable == Reliable::Required && calling.invite.body.is_some() {

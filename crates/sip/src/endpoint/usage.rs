@@ -213,7 +213,7 @@ impl Endpoint {
                 now,
                 id,
                 End::AckTimeout,
-                Some("SIP;cause=408;text=\"ACK missing\"".to_owned()),
+                Some("SIP;cause=408;text=\"ACK missing\", Q.850;cause=102".to_owned()),
             ),
             TimerReason::AnswerDue => self.answer_is_due(now, id),
             TimerReason::GlareRetry => self.retry_after_glare(now, id),
@@ -227,11 +227,13 @@ impl Endpoint {
             }
             TimerReason::Provisional => {
                 let why = "no ringing or progress in time";
-                self.give_up_calling(now, id, FailureKind::ProvisionalTimeout, 408, why, None);
+                let reason = Some("Q.850;cause=102;text=\"no ringing in time\"".to_owned());
+                self.give_up_calling(now, id, FailureKind::ProvisionalTimeout, 408, why, reason);
             }
             TimerReason::Ring if self.up_mut(id).is_some() => self.cancel_reinvite(now, id),
             TimerReason::Ring => {
-                self.give_up_calling(now, id, FailureKind::RingTimeout, 408, "nobody answered", None);
+                let reason = Some("Q.850;cause=19;text=\"no answer\"".to_owned());
+                self.give_up_calling(now, id, FailureKind::RingTimeout, 408, "nobody answered", reason);
             }
             _ => {}
         }

@@ -238,3 +238,68 @@ fn no_single_changed_byte_of_a_call_makes_it_panic() {
     assert_eq!(unreadable, 0);
     assert!(peer.us.overflowed() == 0);
 }
+
+#[test]
+fn shedding_costs_a_new_invite_one_stateless_503_and_the_others_nothing() {
+    let mut peer = Peer::udp();
+    let (_, tag) = peer.called_in();
+    peer.input(&text("INVITE sip:a@192.0.2.1 SIP/2.0", ""));
+    peer.sent();
+    let (events, transactions) = (peer.events.len(), peer.us.transactions());
+    let reason = Some("SIP;cause=503".to_owned());
+    peer.us.set_shedding(Some(Shed { retry_after: 7, reason, why: "full".to_owned() }));
+    let fresh =
+        text("INVITE sip:a@192.0.2.1 SIP/2.0", "").replace("z9hG4bKx", "z9hG4bKy").replace("refused", "shed");
+    peer.input(&fresh);
+    let refusal = peer.sent_one();
+    assert_eq!((word(&refusal).as_str(), header(&refusal, "Retry-After")), ("503", "7"), "and no 100");
+    assert_eq!(header(&refusal, "Reason"), "SIP;cause=503");
+    assert!(
+        matches!(&peer.events[events..], [Event::Discarded { answered: Some(503), .. }]),
+        "{:?}",
+        peer.events
+    );
+    assert_eq!(peer.us.transactions(), transactions, "nothing is kept");
+    // The ACK to it, a copy of an INVITE that was taken, and requests in a dialog are what they always are.
+    let ack = fresh.replace("INVITE", "ACK").replace("To: ", &format!("To: {}", ""));
+    peer.input(&ack);
+    peer.input(&text("INVITE sip:a@192.0.2.1 SIP/2.0", ""));
+    assert_eq!(peer.sent_words(), ["100"]);
+    peer.input(&text("OPTIONS sip:a@192.0.2.1 SIP/2.0", "").replace("z9hG4bKx", "z9hG4bKo"));
+    assert_eq!(peer.sent_words(), ["200"]);
+    peer.request("INVITE", 3, "z9hG4bKre", &tag, "", OFFER);
+    assert!(matches!(peer.last(), Event::ReinviteReceived { .. }));
+    peer.request("BYE", 4, "z9hG4bKbye", &tag, "", b"");
+    assert!(peer.sent_words().contains(&"200".to_owned()));
+    peer.us.set_shedding(None);
+    peer.input(&fresh);
+    assert_eq!(peer.sent_words(), ["100"], "and then it is taken again");
+}
+
+#[test]
+fn a_session_id_goes_through_every_message_of_a_call() {
+    let theirs = "ab30317f1a784dc48ff824d0d3715d86";
+    let mut peer = Peer::udp();
+    let nil = "0".repeat(32);
+    peer.request("INVITE", 1, "z9hG4bKinvite", "", &format!("Session-ID: {theirs};remote={nil}\r\n"), OFFER);
+    let Some(Event::InviteReceived { id, .. }) = peer.events.last() else { panic!("a call") };
+    let id = *id;
+    let expected = format!("{};remote={theirs}", peer.us.session_id("call@192.0.2.9"));
+    assert_eq!(header(&peer.sent_one(), "Session-ID"), expected, "the 100");
+    peer.us.accept(peer.now, id, Body::sdp(super::pair::ANSWER), &[]).expect("accepted");
+    let ok = peer.sent_one();
+    assert_eq!(header(&ok, "Session-ID"), expected);
+    peer.ack(1, &tag_of(&ok), b"");
+    peer.us.hangup(peer.now, id, None).expect("up");
+    assert_eq!(header(&peer.sent_one(), "Session-ID"), expected, "the BYE");
+
+    let (_, invite) = peer.invite();
+    let ours = peer.us.session_id(invite.call_id().expect("a Call-ID"));
+    assert_eq!(header(&invite, "Session-ID"), format!("{ours};remote={nil}"));
+    peer.answer(&invite, 200, "bob", &format!("Session-ID: {theirs};remote={ours}"), super::pair::ANSWER);
+    assert_eq!(header(&peer.sent_one(), "Session-ID"), format!("{ours};remote={theirs}"), "the ACK");
+    for wrong in ["", "x", &theirs.to_uppercase(), &nil, &format!("{theirs}0")] {
+        peer.input(&text("OPTIONS sip:a@192.0.2.1 SIP/2.0", &format!("Session-ID: {wrong}\n")));
+        assert!(!peer.sent_one().headers().contains("Session-ID"), "{wrong}");
+    }
+}
