@@ -63,7 +63,13 @@ impl Claims {
 }
 
 fn bounded(value: &str, length: usize) -> String {
-    value.chars().filter(|c| !c.is_control()).take(length).collect()
+    value.chars().map(|c| if acts(c) { '\u{FFFD}' } else { c }).take(length).collect()
+}
+
+/// Control characters, line and paragraph separators, and the marks that turn the direction of text.
+fn acts(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
 }
 
 /// The value of a `verstat` parameter (ATIS-1000074): a short token.
@@ -126,6 +132,11 @@ mod tests {
         headers.push_str(&"Diversion: <sip:1@x>\r\n".repeat(50));
         let claims = Claims::of(&invite(&headers)).expect("claims");
         assert_eq!((claims.x_ms.len(), claims.diversion.len()), (8, 8));
-        assert!(claims.x_ms.values().all(|value| value.len() <= 256 && !value.chars().any(char::is_control)));
+        assert!(
+            claims
+                .x_ms
+                .values()
+                .all(|value| value.chars().count() <= 256 && !value.chars().any(char::is_control))
+        );
     }
 }

@@ -23,8 +23,15 @@ impl<D: Door> Control<D> {
             Event::OptionsAnswered { id, outcome, rtt } => self.ping_answered(now, id, &outcome, rtt),
             Event::Discarded { flow, why, answered } => {
                 self.count_discarded(answered);
-                if let Some(unsaid) = self.quiet.take(now.mono) {
-                    tracing::warn!(peer = %flow.remote, ?why, ?answered, unsaid, "SIP message discarded");
+                let turned_away = self.shedding.is_some() && answered == Some(503);
+                match self.quiet.take(now.mono) {
+                    Some(unsaid) if turned_away => {
+                        tracing::warn!(peer = %flow.remote, status = 503, ?why, unsaid, "call turned away");
+                    }
+                    Some(unsaid) => {
+                        tracing::warn!(peer = %flow.remote, ?why, ?answered, unsaid, "SIP message discarded");
+                    }
+                    None => {}
                 }
             }
             Event::Established { id, answer } => {
