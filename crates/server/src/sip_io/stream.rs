@@ -349,7 +349,8 @@ mod tests {
     #[tokio::test]
     async fn the_kernel_gives_a_connection_up_whose_bytes_nobody_acknowledges_for_20_s() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let stream = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
+        let stream =
+            TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
         tune(&stream);
         assert_eq!(getsockopt(&stream, sockopt::TcpUserTimeout).expect("the option"), 20_000);
         assert_eq!(getsockopt(&stream, sockopt::TcpKeepIdle).expect("the option"), 30);
