@@ -465,6 +465,7 @@ impl<D: Door> Control<D> {
             Input::RecordingEnded { number } => self.recording_ended(number),
             Input::Located(trunks) => {
                 self.monitor.handle_profiles(now.mono, trunks.profiles());
+                self.endpoint.set_neighbors(trunks.neighbors());
                 self.trunks = trunks;
             }
             Input::Drain => self.drain(now),
