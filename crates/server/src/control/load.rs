@@ -221,8 +221,9 @@ mod tests {
     #[test]
     fn a_busy_signalling_thread_turns_a_growing_part_away_and_then_a_shrinking_one() {
         let mut load = Load::new(1, LoadLimits::default());
-        let part =
-            |load: &Load| (0..100).filter(|dice| load.refuses(f64::from(*dice) / 100.0).is_some()).count();
+        let part = |load: &Load| {
+            (0..100).filter(|dice| load.refuses((f64::from(*dice) + 0.5) / 100.0).is_some()).count()
+        };
         load.handle_signalling(0.84, 0);
         assert_eq!(part(&load), 0);
         for expected in [10, 20, 30] {
