@@ -1,12 +1,18 @@
 //! The exam of a trunk: a good peer passes, each thing that is wrong fails with its reason and what to change.
 
 use std::f32::consts::TAU;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::Value;
+use tests::pki::{Authority, Wish};
 use tokio::net::UdpSocket;
+use tokio::process::{Child, Command};
 
-use super::bridge::{House, run};
+use super::bridge::{House, root, run};
 use super::ctl::SOCKET;
+use super::peers::have;
 use super::raw::{Raw, Request};
 
 /// The report as JSON, and the exit code.
@@ -147,4 +153,105 @@ async fn lint_and_completions_are_commands_of_their_own() {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(said.contains(word) && said.contains("doctor"), "{shell}: {said}");
     }
+}
+
+/// Somebody else's program as the peer; it ends with the test.
+fn start(program: &str, arguments: &[&str], folder: &Path) -> Child {
+    let log = std::fs::File::create(folder.join("peer.log")).expect("a log");
+    Command::new("timeout")
+        .args(["60", program])
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle to the log"))
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the peer")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sipp_sends_back_the_tone_and_audio_is_proven_both_ways() {
+    if !have("sipp", "sip-tester") {
+        return;
+    }
+    let (house, _doorbell) = House::new(&[]).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let at = socket.local_addr().expect("its address");
+    let (port, media) = (at.port().to_string(), (house.media + 40).to_string());
+    drop(socket);
+    let own = house.exchange.address().port().to_string();
+    let text = std::fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
+    house.write("partyline.toml", &text.replace(&format!("127.0.0.1:{own}"), &format!("127.0.0.1:{port}")));
+    let scenario = root().join("tests/server/examined.xml").display().to_string();
+    let ports = ["-i", "127.0.0.1", "-p", &port, "-mp", &media];
+    let arguments = [&["-sf", &scenario][..], &ports, &["-rtp_echo", "-m", "2", "-nostdin"]].concat();
+    let _sipp = start("sipp", &arguments, &house.path(""));
+    house.until("SIPp listens", async || UdpSocket::bind(at).await.is_err()).await;
+    let (code, report) = examine(&house, &["--call", "+4930901820"]).await;
+    assert_eq!(code, Some(0), "{report:#}");
+    for check in [
+        "OPTIONS to udp",
+        "Contact",
+        "test call",
+        "codecs of the test call",
+        "audio from them",
+        "audio to them",
+    ] {
+        assert_eq!(found(&report, check).0, "pass", "{check}: {report:#}");
+    }
+    assert!(found(&report, "audio to them").1.contains("our tone came back"), "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_certificates_of_a_peer_by_openssl_are_shown_and_judged() {
+    if !have("openssl", "openssl") {
+        return;
+    }
+    let (house, _doorbell) = House::new(&[]).await;
+    let authority = Authority::new("tests");
+    let servers = [rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    let peer = authority.issue(&Wish { dns: &["sbc.acme.example"], uses: &servers, ..Wish::default() });
+    let own = authority.issue_for("bridge.example.net");
+    for (name, text) in [
+        ("roots.pem", &authority.root),
+        ("own.pem", &own.certificate),
+        ("own.key", &own.key),
+        ("peer.pem", &peer.certificate),
+        ("peer.key", &peer.key),
+    ] {
+        house.write(name, text);
+    }
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    let accept = free.to_string();
+    let identity = ["-cert", "peer.pem", "-key", "peer.key", "-CAfile", "roots.pem", "-Verify", "2"];
+    let arguments = [&["s_server", "-accept", &accept][..], &identity, &["-quiet"]].concat();
+    let _openssl = start("openssl", &arguments, &house.path(""));
+    house.until("openssl listens", async || tokio::net::TcpStream::connect(free).await.is_ok()).await;
+    let text = |host: &str| {
+        let sip = house.sip;
+        format!(
+            "[sip]\nlisten = [\"tls://{sip}\"]\n\
+             tls = {{ certificate = \"own.pem\", key = \"own.key\", roots = \"roots.pem\" }}\n\
+             [[trunk]]\nid = \"rhein-telecom\"\nkind = \"operator\"\nfqdn = \"bridge.example.net\"\n\
+             peers = [{{ address = \"{free}\", transport = \"tls\", host = \"{host}\" }}]\n"
+        )
+    };
+    house.write("partyline.toml", &text("sbc.acme.example"));
+    let (code, report) = examine(&house, &[]).await;
+    assert_eq!(code, Some(1), "openssl speaks no SIP: {report:#}");
+    for check in ["our certificate", "certificate of", "TLS to"] {
+        assert_eq!(found(&report, check).0, "pass", "{check}: {report:#}");
+    }
+    let why = found(&report, "certificate of").1;
+    assert!(why.contains("for sbc.acme.example, valid for") && why.contains("not for clients"), "{why}");
+    assert!(found(&report, "TLS to").1.starts_with("TLS 1.3 with "), "{report:#}");
+    assert_eq!(found(&report, "OPTIONS to tls").0, "fail");
+
+    house.write("partyline.toml", &text("sbc.other.example"));
+    let (_, report) = examine(&house, &[]).await;
+    let (verdict, why, change) = found(&report, "certificate of");
+    assert!(verdict == "fail" && why.contains("none of sbc.other.example is in it"), "{why}");
+    assert!(change.contains("host in peers"), "{change}");
+    assert_eq!(found(&report, "TLS to").0, "fail");
 }

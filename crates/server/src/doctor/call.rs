@@ -26,6 +26,8 @@ const AFTER: Duration = Duration::from_millis(1500);
 const RATE: f32 = 8000.0;
 /// So much sound is heard on purpose.
 const SOUND: Duration = Duration::from_millis(500);
+/// Samples that are judged together: 50 ms.
+const WINDOW: usize = 400;
 /// The share of the energy in a window that is the tone's when it is an echo of ours.
 const SHARE: f32 = 0.5;
 
@@ -233,7 +235,8 @@ fn judge(exam: &mut Exam<'_>, media: &Media, own: SocketAddr, remote: SocketAddr
     let heard = tape.heard.track(tape.started);
     match echo(&heard) {
         Some(after) => {
-            exam.report.pass(to_them, format!("our tone came back after {:.0} ms", after * 1000.0));
+            let within = (after + WINDOW as f32 / RATE) * 1000.0;
+            exam.report.pass(to_them, format!("our tone came back within {within:.0} ms"));
         }
         None => exam
             .report
@@ -248,7 +251,6 @@ fn tone(length: Duration) -> Arc<[i16]> {
 
 /// When our tone came back, in seconds after it began: the first of five windows in a row that are mostly tone.
 fn echo(heard: &[f32]) -> Option<f32> {
-    const WINDOW: usize = 400;
     const IN_A_ROW: usize = 5;
     let is_tone = |window: &[f32]| {
         let (mut cosine, mut sine, mut energy) = (0.0, 0.0, 0.0);

@@ -90,7 +90,8 @@ impl<'a> Exam<'a> {
                 "peers: the address that the name has, and sources: all that it has".to_owned(),
             )),
             Err(why) => {
-                Err((format!("{host}: {why}"), "the DNS of this machine, or host in peers".to_owned()))
+                // Its address is configured, so nothing is looked up for a call.
+                return self.report.skip(&check, format!("{host}: {why}; calls go to {ip} all the same"));
             }
         };
         self.report.judge(&check, judged);
