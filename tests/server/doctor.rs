@@ -158,8 +158,7 @@ async fn lint_and_completions_are_commands_of_their_own() {
 /// Somebody else's program as the peer; it ends with the test.
 fn start(program: &str, arguments: &[&str], folder: &Path) -> Child {
     let log = std::fs::File::create(folder.join("peer.log")).expect("a log");
-    Command::new("timeout")
-        .args(["60", program])
+    Command::new(program)
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::null())
