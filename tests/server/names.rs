@@ -4,13 +4,17 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
+use tests::pki::Authority;
 use tokio::net::UdpSocket;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use super::bridge::{House, PATIENCE, free_port};
+use super::raw::{Request, offer, status};
+use super::secured::{SBC, house_of};
+use super::tls_line::{Line, client};
 
-/// dnsmasq with a zone for `acme.test`: an SBC at `peer`.
+/// dnsmasq with a zone for `acme.test`: an SBC at `peer`, which has the name of a certificate too.
 async fn name_server(port: u16, peer: SocketAddr) -> Child {
     let child = Command::new("/usr/sbin/dnsmasq")
         .args([
@@ -24,14 +28,14 @@ async fn name_server(port: u16, peer: SocketAddr) -> Child {
         .args([
             "--listen-address=127.0.0.1",
             "--bind-interfaces",
-            "--local=/test/",
+            "--local=/test/example/",
             "--local-ttl=1",
             "--log-facility=-",
         ])
         .arg(format!("--port={port}"))
         .arg("--naptr-record=acme.test,10,10,s,SIP+D2U,,_sip._udp.acme.test")
         .arg(format!("--srv-host=_sip._udp.acme.test,sbc.acme.test,{},1,1", peer.port()))
-        .arg(format!("--host-record=sbc.acme.test,{}", peer.ip()))
+        .arg(format!("--host-record=sbc.acme.test,{SBC},{}", peer.ip()))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -104,4 +108,20 @@ async fn a_peer_by_name_is_where_naptr_and_srv_say_moves_with_them_and_stays_whi
         .until("the loss of the DNS is said", async || house.log().contains("the last answer counts on"))
         .await;
     pinged(&second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tls_peer_that_only_the_dns_locates_is_believed_by_its_certificate() {
+    let authority = Authority::new("tests");
+    let port = free_port();
+    let _dns = name_server(port, SocketAddr::from(([127, 0, 0, 1], 9))).await;
+    let trunk = format!("peers = [{{ address = \"{SBC}:9\", transport = \"tls\" }}]");
+    let house = house_of(&authority, &format!("dns = [\"127.0.0.1:{port}\"]"), &trunk).await;
+    let _bridge = house.start().await;
+    let sbc = authority.issue_for(SBC);
+    let mut line = Line::open(house.tls, client(&authority, Some(&sbc))).await.expect("a handshake");
+    let body = offer(40_000);
+    let request = Request { method: "INVITE", call_id: "named", body: &body, ..Request::default() };
+    let answer = line.ask(&request).await;
+    assert_eq!(answer.as_deref().map(status), Ok(200), "{answer:?}\n{}", house.log());
 }

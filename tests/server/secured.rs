@@ -21,14 +21,22 @@ pub(crate) async fn house(authority: &Authority, peer: SocketAddr, lines: &str) 
 
 /// The same with all of its `peers`.
 pub(crate) async fn house_with(authority: &Authority, peers: &str, lines: &str) -> House {
-    let peers = format!("peers = [{peers}]\n{lines}\nsources = [\"127.0.0.1/32\"]");
+    house_of(authority, "", &format!("peers = [{peers}]\n{lines}\nsources = [\"127.0.0.1/32\"]")).await
+}
+
+/// The same with `sip` added to `[sip]`, and with everything that says where the trunk is.
+pub(crate) async fn house_of(authority: &Authority, sip: &str, trunk: &str) -> House {
+    let certificates = "tls = { certificate = \"our.pem\", key = \"our.key\", roots = \"roots.pem\" }";
     let (house, _doorbell) = House::new(&[
         ("\"tcp://127.0.0.1:@SIP@\"", "\"tcp://127.0.0.1:@SIP@\", \"tls://127.0.0.1:@TLS@\""),
         (
             "tcp_connections_per_address = 50",
-            "tcp_connections_per_address = 50\ntls = { certificate = \"our.pem\", key = \"our.key\", roots = \"roots.pem\" }",
+            &format!("tcp_connections_per_address = 50\n{sip}\n{certificates}"),
         ),
-        ("peers = [{ address = \"127.0.0.1:@PEER@\", transport = \"udp\" }]\nsources = [\"127.0.0.1/32\"]", &peers),
+        (
+            "peers = [{ address = \"127.0.0.1:@PEER@\", transport = \"udp\" }]\nsources = [\"127.0.0.1/32\"]",
+            trunk,
+        ),
     ])
     .await;
     house.write("roots.pem", &authority.root);

@@ -37,7 +37,7 @@ impl Check<'_> {
         let trunks = trunks?;
         let pair = (own.certificate.get_ref().clone(), own.key.get_ref().clone());
         let files = Files::new(self.folder(), pair, own.roots.get_ref().clone(), trunks);
-        match Tls::load(files, Arc::clone(trunks)) {
+        match Tls::load(files) {
             Ok(tls) => Some(Arc::new(tls)),
             Err(errors) => {
                 for error in errors {

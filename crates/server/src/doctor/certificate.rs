@@ -78,7 +78,7 @@ pub(super) async fn theirs(exam: &mut Exam<'_>, peer: &Peer) {
         exam.report.judge(&name, judged);
     }
     let believed = match connect(peer).await {
-        Ok(stream) => tls.connect(stream, peer.address, &target).await.map(|_| ()),
+        Ok(stream) => tls.connect(stream, peer.address, &target, &exam.config.trunks).await.map(|_| ()),
         Err(why) => Err(why),
     };
     match believed {

@@ -166,7 +166,7 @@ impl Connections {
         let (Some(target), Some(tls)) = (target, &self.tls) else {
             return self.serve(stream, line, queue).await;
         };
-        match tls.connect(stream, remote, target).await {
+        match tls.connect(stream, remote, target, &self.trunks.load_full()).await {
             Ok((stream, peer)) => self.serve(stream, Line { peer, ..line }, queue).await,
             Err(why) => {
                 self.failed_handshakes.fetch_add(1, Ordering::Relaxed);
@@ -244,7 +244,7 @@ impl Connections {
         let (writer, queue) = mpsc::channel(WRITE_QUEUE);
         let why = if flow.transport == Transport::Tls {
             let Some(tls) = &self.tls else { return };
-            match tls.accept(stream, flow.remote.ip()).await {
+            match tls.accept(stream, flow.remote.ip(), &self.trunks.load_full()).await {
                 Ok((stream, peer)) => {
                     let security = Security::Proven(peer.clone());
                     self.open.insert(flow.connection, Connection { writer, security });

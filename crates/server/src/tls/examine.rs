@@ -7,16 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, IpAddr as NameIp, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use trunk::{TlsTarget, matches_name};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use super::Tls;
 use super::certificate::peer_of;
-use super::{HANDSHAKE_WITHIN, Tls};
 
 /// A certificate in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,15 +100,7 @@ impl Tls {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
             .with_client_cert_resolver(identity);
-        let address = || ServerName::IpAddress(NameIp::from(remote.ip()));
-        let asked_for = target.asked_for.as_ref().map(|name| ServerName::try_from(name.clone()));
-        let name = asked_for.and_then(Result::ok).unwrap_or_else(address);
-        let shake = TlsConnector::from(Arc::new(config)).connect(name, stream);
-        let stream = match timeout(HANDSHAKE_WITHIN, shake).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(format!("handshake: {error}")),
-            Err(_) => return Err(format!("handshake: not done within {} s", HANDSHAKE_WITHIN.as_secs())),
-        };
+        let stream = super::call(config, stream, remote, target).await?;
         let (_, shown) = stream.get_ref();
         let chain: Result<Vec<Described>, String> =
             shown.peer_certificates().unwrap_or_default().iter().map(Described::of).collect();

@@ -36,7 +36,6 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// The certificates of the process.
 pub struct Tls {
     files: Files,
-    trunks: Arc<Trunks>,
     current: RwLock<Arc<Material>>,
     /// What the files looked like when they were last read, whatever came of it.
     seen: RwLock<Fingerprint>,
@@ -47,10 +46,10 @@ pub(crate) type Secured<S> = (TlsStream<S>, Option<Arc<TlsPeer>>);
 
 impl Tls {
     /// Reads every file, or says what is wrong with each.
-    pub fn load(files: Files, trunks: Arc<Trunks>) -> Result<Self, Vec<LoadError>> {
+    pub fn load(files: Files) -> Result<Self, Vec<LoadError>> {
         let seen = files.fingerprint();
         let material = Material::load(&files)?;
-        Ok(Self { files, trunks, current: RwLock::new(Arc::new(material)), seen: RwLock::new(seen) })
+        Ok(Self { files, current: RwLock::new(Arc::new(material)), seen: RwLock::new(seen) })
     }
 
     /// Reads every file again. When one is wrong everything stays as it was.
@@ -71,93 +70,111 @@ impl Tls {
         self.material().expiries(&self.files)
     }
 
-    /// The server's side of a handshake. A peer must show a certificate unless a trunk at its address need not.
-    pub(crate) async fn accept<S>(&self, stream: S, from: IpAddr) -> Result<Secured<S>, String>
+    /// The server's side of a handshake. A peer must show a certificate unless one of `trunks` at its address need not.
+    pub(crate) async fn accept<S>(
+        &self,
+        stream: S,
+        from: IpAddr,
+        trunks: &Trunks,
+    ) -> Result<Secured<S>, String>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let material = self.material();
-        let config = self.server_config(&material, from)?;
-        let shake = TlsAcceptor::from(Arc::new(config)).accept(stream);
-        let stream = match timeout(HANDSHAKE_WITHIN, shake).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(format!("handshake: {error}")),
-            Err(_) => return Err(format!("handshake: not done within {} s", HANDSHAKE_WITHIN.as_secs())),
-        };
+        let config = server_config(&material, from, trunks)?;
+        let stream = within(TlsAcceptor::from(Arc::new(config)).accept(stream)).await?;
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
-        let peer = self.peer(&material, &chain, from)?;
+        let peer = proven(&material, &chain, from, trunks)?;
         Ok((TlsStream::Server(stream), peer))
     }
 
-    /// The client's side of a handshake: the other end must be who `target` says.
+    /// The client's side of a handshake: the other end must be who `target` says. Which of `trunks` it may be is told by who
+    /// vouches for it.
     pub(crate) async fn connect<S>(
         &self,
         stream: S,
         remote: SocketAddr,
         target: &TlsTarget,
+        trunks: &Trunks,
     ) -> Result<Secured<S>, String>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let material = self.material();
         let config = client_config(&material, target)?;
-        // An address as a name is sent to nobody: then no name is asked for (RFC 6066 section 3).
-        let address = || ServerName::IpAddress(NameIp::from(remote.ip()));
-        let asked_for = target.asked_for.as_ref().map(|name| ServerName::try_from(name.clone()));
-        let name = asked_for.and_then(Result::ok).unwrap_or_else(address);
-        let shake = TlsConnector::from(Arc::new(config)).connect(name, stream);
-        let stream = match timeout(HANDSHAKE_WITHIN, shake).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(format!("handshake: {error}")),
-            Err(_) => return Err(format!("handshake: not done within {} s", HANDSHAKE_WITHIN.as_secs())),
-        };
+        let stream = call(config, stream, remote, target).await?;
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
-        let peer = self.peer(&material, &chain, remote.ip())?;
+        let peer = proven(&material, &chain, remote.ip(), trunks)?;
         Ok((TlsStream::Client(stream), peer))
     }
 
     fn material(&self) -> Arc<Material> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
+}
 
-    fn server_config(&self, material: &Material, from: IpAddr) -> Result<ServerConfig, String> {
-        let here: Vec<&trunk::Profile> = self.trunks.at(from).collect();
-        let roots = here.iter().filter_map(|profile| material.roots(profile.tls.roots.as_ref())).collect();
-        let mandatory = here.iter().all(|profile| profile.tls.require_certificate);
-        let check = verify::ClientCheck::new(roots, mandatory, material.provider());
-        let own: Vec<_> =
-            here.iter().filter_map(|profile| material.identity(profile.tls.identity.as_ref())).collect();
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(material.provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_client_cert_verifier(Arc::new(check))
-            .with_cert_resolver(Arc::new(material.by_name(own)));
-        // Every handshake proves everything anew: a resumed one would trust what was loaded when the ticket was made.
-        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        Ok(config)
+/// A handshake to its end.
+async fn within<S>(shake: impl Future<Output = std::io::Result<S>>) -> Result<S, String> {
+    match timeout(HANDSHAKE_WITHIN, shake).await {
+        Ok(shaken) => shaken.map_err(|error| format!("handshake: {error}")),
+        Err(_) => Err(format!("handshake: not done within {} s", HANDSHAKE_WITHIN.as_secs())),
     }
+}
 
-    /// Who is at the other end, by the certificate that it was verified with.
-    fn peer(
-        &self,
-        material: &Material,
-        chain: &[CertificateDer<'_>],
-        address: IpAddr,
-    ) -> Result<Option<Arc<TlsPeer>>, String> {
-        let Some((own, rest)) = chain.split_first() else { return Ok(None) };
-        let mut peer = certificate::peer_of(own)?;
-        let now = rustls::pki_types::UnixTime::since_unix_epoch(
-            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
-        );
-        for profile in self.trunks.at(address) {
-            let Some(roots) = material.roots(profile.tls.roots.as_ref()) else { continue };
-            if !peer.vouched_by.contains(&profile.tls.roots) && roots.vouch_for(own, rest, now).is_ok() {
-                peer.vouched_by.push(profile.tls.roots.clone());
-            }
+/// The client's side of a handshake, as `config` has it.
+async fn call<S>(
+    config: ClientConfig,
+    stream: S,
+    remote: SocketAddr,
+    target: &TlsTarget,
+) -> Result<tokio_rustls::client::TlsStream<S>, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    // An address as a name is sent to nobody: then no name is asked for (RFC 6066 section 3).
+    let address = || ServerName::IpAddress(NameIp::from(remote.ip()));
+    let asked_for = target.asked_for.as_ref().map(|name| ServerName::try_from(name.clone()));
+    let name = asked_for.and_then(Result::ok).unwrap_or_else(address);
+    within(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
+}
+
+fn server_config(material: &Material, from: IpAddr, trunks: &Trunks) -> Result<ServerConfig, String> {
+    let here: Vec<&trunk::Profile> = trunks.at(from).collect();
+    let roots = here.iter().filter_map(|profile| material.roots(profile.tls.roots.as_ref())).collect();
+    let mandatory = here.iter().all(|profile| profile.tls.require_certificate);
+    let check = verify::ClientCheck::new(roots, mandatory, material.provider());
+    let own: Vec<_> =
+        here.iter().filter_map(|profile| material.identity(profile.tls.identity.as_ref())).collect();
+    let mut config = ServerConfig::builder_with_provider(Arc::clone(material.provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_client_cert_verifier(Arc::new(check))
+        .with_cert_resolver(Arc::new(material.by_name(own)));
+    // Every handshake proves everything anew: a resumed one would trust what was loaded when the ticket was made.
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+/// Who is at the other end, by the certificate that it was verified with.
+fn proven(
+    material: &Material,
+    chain: &[CertificateDer<'_>],
+    address: IpAddr,
+    trunks: &Trunks,
+) -> Result<Option<Arc<TlsPeer>>, String> {
+    let Some((own, rest)) = chain.split_first() else { return Ok(None) };
+    let mut peer = certificate::peer_of(own)?;
+    let now = rustls::pki_types::UnixTime::since_unix_epoch(
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+    );
+    for profile in trunks.at(address) {
+        let Some(roots) = material.roots(profile.tls.roots.as_ref()) else { continue };
+        if !peer.vouched_by.contains(&profile.tls.roots) && roots.vouch_for(own, rest, now).is_ok() {
+            peer.vouched_by.push(profile.tls.roots.clone());
         }
-        Ok(Some(Arc::new(peer)))
     }
+    Ok(Some(Arc::new(peer)))
 }
 
 /// A door for [`crate::fuzzing`].
