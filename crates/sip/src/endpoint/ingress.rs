@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::event::InviteId;
 use super::flow::Flow;
 use super::reply::{Refusal, is_served, reply_flow};
 use super::{Endpoint, Readiness, Terms};
@@ -113,23 +114,38 @@ impl Endpoint {
         match *request.method() {
             Method::INVITE => self.handle_reinvite(now, flow, request, key, id),
             Method::BYE => self.handle_bye(now, flow, &request, key, id),
-            Method::PRACK => self.handle_prack(now, flow, request, key, id),
-            Method::UPDATE => self.handle_update(now, flow, request, key, id),
-            Method::REFER => self.handle_refer(now, flow, request, key, id),
             Method::NOTIFY => {
                 let refusal = Refusal::new(481, "NOTIFY of a subscription that we do not have");
                 self.refuse(&request, flow, refusal);
             }
-            // Inside of a dialog OPTIONS asks about the dialog, and that one is served: by a transaction, since a copy
-            // would find its own CSeq used up.
             _ => match self.take_cseq(id, &request) {
-                Ok(()) => {
-                    let response = self.options_answer(&request, &flow, Readiness::Ready, terms);
-                    let server = self.start_server(&request, key, reply_flow(&request, flow), None, "");
-                    self.respond(now, server, &response);
-                }
+                Ok(()) => self.handle_in_order(now, flow, request, key, id, terms),
                 Err(refusal) => self.refuse(&request, flow, refusal),
             },
+        }
+    }
+
+    /// A request whose place in its dialog was taken, once for all of them.
+    fn handle_in_order(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: Message,
+        key: ServerKey,
+        id: InviteId,
+        terms: &Terms,
+    ) {
+        match *request.method() {
+            Method::PRACK => self.handle_prack(now, flow, request, key, id),
+            Method::UPDATE => self.handle_update(now, flow, request, key, id),
+            Method::REFER => self.handle_refer(now, flow, request, key, id),
+            // Inside of a dialog OPTIONS asks about the dialog, and that one is served: by a transaction, since a copy
+            // would find its own CSeq used up.
+            _ => {
+                let response = self.options_answer(&request, &flow, Readiness::Ready, terms);
+                let server = self.start_server(&request, key, reply_flow(&request, flow), None, "");
+                self.respond(now, server, &response);
+            }
         }
     }
 

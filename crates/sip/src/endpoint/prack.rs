@@ -184,9 +184,6 @@ impl Endpoint {
         key: ServerKey,
         id: InviteId,
     ) {
-        if let Err(refusal) = self.take_cseq(id, &request) {
-            return self.refuse(&request, flow, refusal);
-        }
         let named = request.headers().get(HeaderName::RAck).and_then(rack);
         let expected = match self.usages.get(&id) {
             Some(Usage::Offered(offered)) if offered.provisionals.waiting.is_some() => {

@@ -34,9 +34,6 @@ impl Endpoint {
         key: ServerKey,
         id: InviteId,
     ) {
-        if let Err(refusal) = self.take_cseq(id, &request) {
-            return self.refuse(&request, flow, refusal);
-        }
         let target = match self.admit_refer(id, &request) {
             Ok(target) => target,
             Err(refusal) => return self.refuse_in_dialog(now, &request, key, flow, refusal),

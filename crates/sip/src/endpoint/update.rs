@@ -37,9 +37,6 @@ impl Endpoint {
         key: ServerKey,
         id: InviteId,
     ) {
-        if let Err(refusal) = self.take_cseq(id, &request) {
-            return self.refuse(&request, flow, refusal);
-        }
         let timer = match self.grant(id, &request) {
             Ok(timer) => timer,
             Err(refusal) => return self.refuse_in_dialog(now, &request, key, flow, refusal),
