@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bridge::{EndedBy, LegEnd, LegId};
 use bytes::Bytes;
 use rand::RngExt as _;
-use sip::sdp::{self, LocalMedia};
+use sip::sdp::{self, LocalMedia, MasterKey};
 use sip::{Body, Event, Flow, Host, InviteId, Message, NameAddr, OutgoingInvite};
 
 use super::dial_in::TurnedAway;
@@ -55,12 +55,8 @@ impl<D: Door> Control<D> {
         let offer = offer.ok_or_else(|| refused(488, "an INVITE with Replaces needs an offer"))?;
         let number = entry.number.clone();
         let media = entry.media.as_mut().ok_or_else(|| refused(481, "the leg has no media yet"))?;
-        let local = LocalMedia {
-            session_id: self.random.random::<u64>() >> 2,
-            session_version: 1,
-            keys: keys::fresh(&mut self.key_source, profile),
-            ..media.local.clone()
-        };
+        let keys = keys::fresh(&mut self.key_source, profile);
+        let local = elsewhere(&media.local, self.random.random(), keys);
         let (sdp, negotiated) = sdp::answer(offer, &local, &capabilities(profile, media))
             .and_then(|(sdp, found)| Ok((sdp, foreign(&self.door, &self.locals, found)?)))
             .map_err(|error| TurnedAway::new(error.status(), &error.to_string(), "sdp"))?;
@@ -132,12 +128,8 @@ impl<D: Door> Control<D> {
         let peer = peer.ok_or("Refer-To leads to a host that is no peer of this trunk")?;
         let flow = self.flow_to(transport(peer.transport), peer.address).map_err(|_| "no listener fits")?;
         let media = entry.media.as_ref().ok_or("the leg has no media yet")?;
-        let local = LocalMedia {
-            session_id: self.random.random::<u64>() >> 2,
-            session_version: 1,
-            keys: keys::fresh(&mut self.key_source, profile),
-            ..media.local.clone()
-        };
+        let keys = keys::fresh(&mut self.key_source, profile);
+        let local = elsewhere(&media.local, self.random.random(), keys);
         let sdp = sdp::offer(&local, &capabilities(profile, media));
         let by = by.filter(|by| by.len() <= MAX_REFERRED_BY);
         let shaped = trunk::shape_referred(profile, peer, &self.contact_of(&flow), &entry.number, target, by);
@@ -239,6 +231,11 @@ impl<D: Door> Control<D> {
             let _ = self.endpoint.hangup(now.mono, id, None);
         }
     }
+}
+
+/// The leg's media in a description of its own: another dialog is another session (RFC 8866 section 5.2), under other keys.
+fn elsewhere(media: &LocalMedia, session: u64, keys: Vec<MasterKey>) -> LocalMedia {
+    LocalMedia { session_id: session >> 2, session_version: 1, keys, ..media.clone() }
 }
 
 /// Whether a target names the host of a peer.
