@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
+use tests::programs::have;
 
 use server::demo::{child::Ports, g711::Law, listening::RATE, recording::Recording};
 use tokio::{
@@ -17,10 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    bridge::root,
-    program::{Program, have},
-};
+use super::{bridge::root, program::Program};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Debian's recordings of keys and of speech, part of the package sip-tester.

@@ -86,15 +86,3 @@ impl Drop for Program {
         let _ = self.child.wait();
     }
 }
-
-/// Whether a program can be found. Where it cannot, the caller's test is to skip, and with `CI` set this panics.
-pub(crate) fn have(program: &str, package: &str) -> bool {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let found = path.split(':').chain(["/usr/sbin"]).any(|folder| Path::new(folder).join(program).exists());
-    if !found {
-        let advice = format!("{program} is not installed: run ./x setup, or apt-get install {package}");
-        assert!(std::env::var_os("CI").is_none(), "{advice}");
-        eprintln!("skipped: {advice}");
-    }
-    found
-}

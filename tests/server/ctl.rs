@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Output;
+use tests::programs::have;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -11,7 +12,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
 use super::bridge::{House, NUMBER, run};
-use super::peers::have;
 use super::raw::{Raw, RawCall, Request, offer};
 
 /// A change to bridge.toml that opens the socket.

@@ -4,6 +4,7 @@ use std::f32::consts::TAU;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
+use tests::programs::have;
 
 use serde_json::Value;
 use tests::pki::{Authority, Wish};
@@ -12,7 +13,6 @@ use tokio::process::{Child, Command};
 
 use super::bridge::{House, root, run};
 use super::ctl::SOCKET;
-use super::peers::have;
 use super::raw::{Raw, Request};
 
 /// The report as JSON, and the exit code.

@@ -3,12 +3,12 @@
 use std::fs;
 use std::net::UdpSocket;
 use std::process::Stdio;
+use tests::programs::have;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::bridge::House;
-use super::peers::have;
 use super::raw::RawCall;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,6 @@ mod load;
 mod metrics;
 mod names;
 mod overload;
-mod peers;
 mod pipes;
 mod raw;
 mod recording;

@@ -108,7 +108,7 @@ async fn a_certificate_is_believed_by_its_issuer_its_dates_and_its_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn openssl_speaks_tls_1_2_and_1_3_with_the_bridge_and_believes_its_certificate() {
-    if !super::tls_line::openssl_is_here() {
+    if !tests::programs::have("openssl", "openssl") {
         return;
     }
     let authority = Authority::new("tests");

@@ -230,17 +230,3 @@ impl Sbc {
         }
     }
 }
-
-/// Whether openssl is here; panics under CI when not.
-pub(crate) fn openssl_is_here() -> bool {
-    let found = std::env::var("PATH")
-        .unwrap_or_default()
-        .split(':')
-        .any(|folder| std::path::Path::new(folder).join("openssl").exists());
-    if !found {
-        let advice = "openssl is not installed: run ./x setup, or apt-get install openssl";
-        assert!(std::env::var_os("CI").is_none(), "{advice}");
-        eprintln!("skipped: {advice}");
-    }
-    found
-}

@@ -12,32 +12,15 @@ use tests::{
 use tests::srtp::{Security, Suite};
 
 use crate::cast::{LOUD, hears, join};
+use crate::hand::{by_hand, got, tag_of};
 
 /// The operator's trunk with the shortest interval that the RFC allows.
 fn brief() -> Setup {
     Setup { operator_lines: "session_expires_seconds = 90", ..Setup::default() }
 }
 
-/// A call that is written by hand, from the operator's SBC.
-fn by_hand(world: &mut World, name: &str) -> RawCall {
-    world.sites[OPERATOR.0].endpoint = None;
-    let from = world.sites[OPERATOR.0].address;
-    let rtp = SocketAddr::new(from.ip(), 30_000);
-    world.named.insert(rtp);
-    RawCall::new(from, OPERATOR_NUMBER, name, sdp::write(rtp, &[Codec::A], 101, "sendrecv", 1))
-}
-
-/// The messages of the operator's SBC that begin so.
-fn got(world: &World, begin: &str) -> Vec<Message> {
-    world.sites[OPERATOR.0].got(begin).iter().map(|received| received.message()).collect()
-}
-
 fn last(world: &World, begin: &str) -> Message {
     got(world, begin).pop().unwrap_or_else(|| panic!("no {begin}"))
-}
-
-fn tag_of(message: &Message) -> String {
-    message.to().and_then(|to| to.tag().map(str::to_owned)).expect("a To tag")
 }
 
 fn header<'a>(message: &'a Message, name: &str) -> &'a str {

@@ -1,21 +1,12 @@
 //! Messages that claim to come from a trunk, and SDP that aims our media at others or at ourselves.
 
-use sip::Message;
 use tests::Codec;
-use tests::{OPERATOR, OPERATOR_NUMBER, RawCall, Setup, World, sdp};
+use tests::{RawCall, Setup, World, sdp};
 
-/// A call by hand from the operator's address, with this SDP.
-fn by_hand(world: &mut World, name: &str, sdp: String) -> RawCall {
-    world.sites[OPERATOR.0].endpoint = None;
-    RawCall::new(world.sites[OPERATOR.0].address, OPERATOR_NUMBER, name, sdp)
-}
+use crate::hand::{by_hand_with, got};
 
 fn offer(rtp: &str) -> String {
     sdp::write(rtp.parse().expect("an address"), &[Codec::A], 101, "sendrecv", 1)
-}
-
-fn got(world: &World, begin: &str) -> Vec<Message> {
-    world.sites[OPERATOR.0].got(begin).iter().map(|received| received.message()).collect()
 }
 
 /// The answer to the INVITE is here: its tag, and the port that it names.
@@ -28,7 +19,7 @@ fn answered(world: &World, call: &mut RawCall) -> u16 {
 #[test]
 fn an_invite_with_a_forged_source_sends_no_audio_to_a_third_party() {
     let mut world = World::new(Setup::default());
-    let mut call = by_hand(&mut world, "reflect", offer("127.0.0.77:30000"));
+    let mut call = by_hand_with(&mut world, "reflect", offer("127.0.0.77:30000"));
     world.send_raw(call.from, call.invite());
     world.seconds(10);
     assert!(world.bleeding.is_empty(), "only who got our 200 can send its ACK: {:?}", world.bleeding);
@@ -45,12 +36,12 @@ fn an_invite_with_a_forged_source_sends_no_audio_to_a_third_party() {
 #[test]
 fn our_own_ports_are_no_peer() {
     let mut world = World::new(Setup::default());
-    let mut first = by_hand(&mut world, "first", offer("127.0.0.2:30000"));
+    let mut first = by_hand_with(&mut world, "first", offer("127.0.0.2:30000"));
     world.send_raw(first.from, first.invite());
     world.seconds(1);
     let port = answered(&world, &mut first);
     world.send_raw(first.from, first.ack());
-    let second = by_hand(&mut world, "second", offer(&format!("127.0.0.1:{port}")));
+    let second = by_hand_with(&mut world, "second", offer(&format!("127.0.0.1:{port}")));
     world.send_raw(second.from, second.invite());
     let again = offer(&format!("127.0.0.1:{}", port + 2));
     let kind = format!("Contact: <sip:{}>\r\nContent-Type: application/sdp\r\n", first.from);
@@ -75,7 +66,7 @@ fn our_own_ports_are_no_peer() {
 #[test]
 fn a_call_that_begins_on_hold_with_a_null_address_sends_nothing_to_this_machine() {
     let mut world = World::new(Setup::default());
-    let mut call = by_hand(&mut world, "null", offer("0.0.0.0:30000"));
+    let mut call = by_hand_with(&mut world, "null", offer("0.0.0.0:30000"));
     world.send_raw(call.from, call.invite());
     world.seconds(1);
     answered(&world, &mut call);

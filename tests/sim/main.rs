@@ -15,6 +15,7 @@ mod drain;
 mod early;
 mod echo;
 mod forgers;
+mod hand;
 mod health;
 mod hostile;
 mod limits;

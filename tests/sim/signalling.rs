@@ -5,30 +5,12 @@ use std::time::Duration;
 
 use server::control::Input;
 use sip::{Framing, Message};
-use tests::Codec;
 use tests::{
     Caller, Line, MICROSOFT, OPERATOR, OPERATOR_NUMBER, RawCall, SAM, STRANGER, Setup, SiteId, World, sdp,
 };
 
 use crate::cast::{answered, join, participants};
-
-/// A call that is written by hand, from the operator's SBC.
-fn by_hand(world: &mut World, name: &str) -> RawCall {
-    world.sites[OPERATOR.0].endpoint = None;
-    let from = world.sites[OPERATOR.0].address;
-    let rtp = SocketAddr::new(from.ip(), 30_000);
-    world.named.insert(rtp);
-    RawCall::new(from, OPERATOR_NUMBER, name, sdp::write(rtp, &[Codec::A], 101, "sendrecv", 1))
-}
-
-/// The messages of the operator's SBC that begin so.
-fn got(world: &World, begin: &str) -> Vec<Message> {
-    world.sites[OPERATOR.0].got(begin).iter().map(|received| received.message()).collect()
-}
-
-fn tag_of(message: &Message) -> String {
-    message.to().and_then(|to| to.tag().map(str::to_owned)).expect("a To tag")
-}
+use crate::hand::{by_hand, got, tag_of};
 
 /// The 200 to a request of the bridge's.
 fn ok_to(request: &Message) -> bytes::Bytes {

@@ -15,6 +15,7 @@ pub mod mouth;
 pub mod network;
 pub mod people;
 pub mod pki;
+pub mod programs;
 pub mod prompts;
 pub mod raw;
 pub mod sdp;

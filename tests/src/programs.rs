@@ -1,9 +1,9 @@
-//! Other people's programs that look at what the bridge wrote.
+//! Other people's programs that the tests need.
 
 use std::path::Path;
 
 /// Whether a program can be found. Where it cannot, what needs it is skipped, and with `CI` set this panics.
-pub(crate) fn have(program: &str, package: &str) -> bool {
+pub fn have(program: &str, package: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default();
     let found = path.split(':').chain(["/usr/sbin"]).any(|folder| Path::new(folder).join(program).exists());
     if !found {
