@@ -4,6 +4,7 @@
 //! its kind filled in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use sip::sdp::{Capabilities, Codec, OpusParameters, Srtp, Suite};
 use sip::{Credentials, Host, InboundCredentials, Terms};
 
-use crate::locate::{Name, Place};
+use crate::locate::{MOST_TARGETS, Name, Place};
 use crate::numbers::NumberPlan;
 use crate::tls::TlsSettings;
 
@@ -79,6 +80,16 @@ pub enum Listed {
         /// The name of the peer in Request-URI and To, and in its certificate; without one `name.host`.
         host: Option<Host>,
     },
+}
+
+/// As it is written: `203.0.113.10:5060`, `sbc.example.net`.
+impl fmt::Display for Listed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(peer) => peer.address.fmt(out),
+            Self::Name { name, .. } => name.fmt(out),
+        }
+    }
 }
 
 impl Listed {
@@ -280,6 +291,12 @@ impl Profile {
             self.sources.sort();
             self.sources.dedup();
         }
+    }
+
+    /// The most addresses that it may ever have, whatever the DNS says.
+    pub fn most_peers(&self) -> usize {
+        let named = self.names().count();
+        (self.listed.len() - named + named * MOST_TARGETS).min(MOST_PEERS)
     }
 
     /// The names among its peers.

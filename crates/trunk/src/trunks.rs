@@ -74,7 +74,7 @@ impl Trunks {
                     errors.push(ProfileError {
                         span: Some(written.address.span()),
                         key: format!("trunk.{}.peers", profile.id),
-                        found: format!("{} over {over}", place_of(listed)),
+                        found: format!("{listed} over {over}"),
                         expected: "a transport and address family for which sip.listen has an entry"
                             .to_owned(),
                     });
@@ -105,7 +105,7 @@ impl Trunks {
                     found: format!(
                         "{:?} while the peer {} need not be reached over TLS",
                         written.get_ref().as_str(),
-                        place_of(listed)
+                        listed
                     ),
                     expected:
                         "transport = \"tls\" for all of its `peers`, or srtp = \"off\": the keys stand in SDP"
@@ -245,14 +245,6 @@ const ANYWHERE: [SocketAddr; 2] = [
     SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5060),
     SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 5060),
 ];
-
-/// An entry of `peers`, as it is written.
-fn place_of(listed: &Listed) -> String {
-    match listed {
-        Listed::Address(peer) => peer.address.to_string(),
-        Listed::Name { name, .. } => name.to_string(),
-    }
-}
 
 /// Whether every address of a network is this machine's own.
 fn is_loopback(net: IpNet) -> bool {

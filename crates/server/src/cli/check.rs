@@ -74,7 +74,11 @@ fn unlimited(profile: &trunk::Profile) -> Option<String> {
 
 /// Who listens on loopback only cannot call a peer elsewhere: the kernel says "Invalid argument".
 fn unreachable(config: &Config, profile: &trunk::Profile) -> Option<String> {
-    let elsewhere = profile.peers.iter().find(|peer| !peer.address.ip().is_loopback())?;
+    // Where a name leads is not known here; that it leads to this machine is for tests.
+    let elsewhere = profile.listed.iter().find(|listed| match listed {
+        trunk::Listed::Address(peer) => !peer.address.ip().is_loopback(),
+        trunk::Listed::Name { .. } => true,
+    })?;
     let key = if config.listeners.iter().all(|own| own.address.ip().is_loopback()) {
         "sip.listen"
     } else if config.media.address.is_loopback() {
@@ -84,7 +88,7 @@ fn unreachable(config: &Config, profile: &trunk::Profile) -> Option<String> {
     };
     Some(format!(
         "`{key}`: loopback only, while the peer {} of trunk.{} is elsewhere: no call can reach it or come from it",
-        elsewhere.address, profile.id
+        elsewhere, profile.id
     ))
 }
 
@@ -133,6 +137,8 @@ mod tests {
         assert!(
             remark("127.0.0.1", "127.0.0.1", "192.0.2.9").is_some_and(|said| said.contains("sip.listen"))
         );
+        let named = remark("127.0.0.1", "127.0.0.1", "sbc.example.net").expect("a name leads elsewhere");
+        assert!(named.contains("the peer sbc.example.net"), "{named}");
         assert!(
             remark("192.0.2.1", "127.0.0.1", "192.0.2.9").is_some_and(|said| said.contains("media.address"))
         );

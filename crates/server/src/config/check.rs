@@ -414,7 +414,7 @@ impl<'a> Check<'a> {
 /// gives an attempt up after this, so it must not be shorter.
 fn longest_attempt(trunks: &trunk::Trunks) -> Duration {
     let longest = trunks.profiles().iter().map(|profile| {
-        let peers = u32::try_from(profile.peers.len()).unwrap_or(u32::MAX);
+        let peers = u32::try_from(profile.most_peers()).unwrap_or(u32::MAX);
         (profile.failover_time + profile.ring_for).saturating_mul(peers)
     });
     longest.fold(bridge::BridgeConfig::default().dial_attempt, Duration::max)

@@ -246,6 +246,7 @@ fn a_peer_may_be_a_name_and_has_the_addresses_that_the_dns_gives_it() {
         peers.map(|peer| format!("{} {} {}", peer.transport.as_str(), peer.address, host(peer))).collect()
     };
     assert_eq!(shown(&trunks), ["udp 203.0.113.7:5060 -"], "before anything is known");
+    assert_eq!(trunks.profiles()[0].most_peers(), 1 + 2 * 16, "as many as the DNS may give");
     let place =
         |last: u8, port: u16, transport| Place { address: ([192, 0, 2, last], port).into(), transport };
     let mut places = BTreeMap::new();
