@@ -298,6 +298,44 @@ mod tests {
     }
 
     #[test]
+    fn what_a_thousand_lines_add_is_not_taken_for_a_stranger() {
+        let shape = Shape { legs: 1000, probe: false };
+        let talk = Talk { who: Who::Percent(20), spurt: None };
+        let plan = Plan::new(&[shape], talk, 0, 1).unwrap();
+        let talker = (0..1000).find(|&seat| plan.expected(0, seat, 0).own.is_some()).unwrap();
+        let expected = plan.expected(0, talker, 0);
+        assert_eq!(expected.others.len(), 199);
+        let lines = noise_of_quiet_lines(&plan, 800);
+        let examined = |tones: &[usize]| {
+            let heard: Vec<f32> = mix(&plan, tones).iter().zip(&lines).map(|(a, b)| a + b).collect();
+            examine(&Spectrum::new(plan.grid.window), &plan, &expected, &heard).fault(&expected, &plan)
+        };
+        assert_eq!(examined(&expected.others), None);
+        let free = |tone: &usize| !expected.others.contains(tone) && expected.own != Some(*tone);
+        let stranger = (0..plan.grid.count).find(free);
+        for (tone, why) in [(expected.own, "hears itself"), (stranger, "nobody in its room says")] {
+            let mut with_one_more = expected.others.clone();
+            with_one_more.push(tone.unwrap());
+            assert!(examined(&with_one_more).unwrap().contains(why));
+        }
+    }
+
+    /// As they come to a bridge: each begins at a place of its own.
+    fn noise_of_quiet_lines(plan: &Plan, lines: usize) -> Vec<f32> {
+        let repertoire = Repertoire::new(&plan.grid, Codec::Pcmu, plan.amplitude);
+        let mut sum = vec![0.0; plan.grid.window.next_multiple_of(FRAME)];
+        for line in 0..lines {
+            let (mut decoder, mut samples) = (Decoder::new(Codec::Pcmu), Vec::new());
+            for packet in 0..sum.len() / FRAME {
+                decoder.decode(repertoire.quiet.at(line * 40_503 % 65_536 + packet), &mut samples);
+            }
+            sum.iter_mut().zip(samples).for_each(|(sum, sample)| *sum += sample);
+        }
+        sum.truncate(plan.grid.window);
+        sum
+    }
+
+    #[test]
     fn of_many_talkers_those_that_the_bridge_mixes_suffice() {
         let plan = plan(40, 5);
         let others = plan.expected(0, 0, 0).others;

@@ -24,6 +24,9 @@ const ENOUGH: usize = 100;
 /// Most talkers of one room that can be told apart.
 pub(super) const MOST_TALKERS: usize = ((HIGHEST - LOWEST) / GRIDS[GRIDS.len() - 1].0) as usize + 1;
 
+/// Packets of the loop of a quiet line: many, because of a thousand lines those at the same place of it add up in step.
+const QUIET: usize = 500;
+
 /// The frequencies in use.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grid {
@@ -85,7 +88,7 @@ impl Repertoire {
         });
         let tones = tones.collect();
         let mut noise = idle_noise(0x1d1e);
-        let quiet = looped(codec, 50, |_| f32::from(noise()));
+        let quiet = looped(codec, QUIET, |_| f32::from(noise()));
         Self { tones, quiet }
     }
 
