@@ -90,6 +90,14 @@ impl Endpoint {
         self.drive_server(now, handle, vec![Output::Transmit]);
     }
 
+    /// Our 2xx has arrived: it is never sent again, and its bytes need not be kept while the transaction still absorbs
+    /// copies of the INVITE (RFC 6026 section 7.1, timer L).
+    pub(super) fn response_arrived(&mut self, handle: u64) {
+        if let Some(server) = self.servers.get_mut(&handle) {
+            server.last = None;
+        }
+    }
+
     /// The connection of these transactions is gone: what they still have to say goes to the address in the Via, over
     /// a new one (RFC 3261 section 18.2.2).
     pub(super) fn servers_lose_connection(&mut self, flow: &Flow) {
