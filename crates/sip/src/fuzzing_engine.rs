@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::endpoint::{
     Body, Credentials, End, Endpoint, EndpointConfig, Event, FailureKind, Flow, InviteId, OutgoingInvite,
-    OutgoingOptions, Readiness, Reliable, SessionTimers, Terms, Transport,
+    OutgoingOptions, OutgoingRegister, Readiness, Reliable, SessionTimers, Terms, Transport,
 };
 use crate::wire::{NameAddr, Uri};
 
@@ -128,6 +128,26 @@ impl World {
             }
             22 => {
                 let _ = endpoint.reject_refer(now, id, 603);
+            }
+            23 => {
+                let OutgoingInvite { flow, request_uri, from, contact, credentials, .. } =
+                    outgoing(flow, argument);
+                let register = OutgoingRegister {
+                    flow,
+                    registrar: request_uri,
+                    address: from,
+                    contact,
+                    expires: u32::from(argument) * 30,
+                    answer_within: Duration::from_secs(8),
+                    credentials,
+                };
+                let series = endpoint.register(now, None, register.clone());
+                if argument & 4 != 0 {
+                    endpoint.register(now, Some(series), register);
+                }
+                if argument & 8 != 0 {
+                    endpoint.forget_registration(series);
+                }
             }
             20 => {
                 self.settle();
@@ -265,7 +285,7 @@ impl World {
             | Event::ReferReceived { id, .. } => {
                 assert_eq!(self.ids[side].get(id), Some(&0), "news of a usage that has ended: {event:?}");
             }
-            Event::OptionsAnswered { .. } | Event::Discarded { .. } => {}
+            Event::OptionsAnswered { .. } | Event::RegisterAnswered { .. } | Event::Discarded { .. } => {}
         }
     }
 
@@ -314,6 +334,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Ended { end: End::Expired, .. } => "Expired",
         Event::Ended { end: End::DialogGone(_), .. } => "DialogGone",
         Event::OptionsAnswered { .. } => "OptionsAnswered",
+        Event::RegisterAnswered { .. } => "RegisterAnswered",
         Event::Discarded { .. } => "Discarded",
     }
 }
@@ -367,6 +388,6 @@ mod tests {
                 *news.entry(kind).or_default() += n;
             }
         }
-        assert_eq!(news.len(), 24, "some kind of event never came: {news:?}");
+        assert_eq!(news.len(), 25, "some kind of event never came: {news:?}");
     }
 }

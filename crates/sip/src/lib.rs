@@ -15,9 +15,9 @@ pub mod wire;
 pub use cause::{q850, q850_in};
 pub use endpoint::{
     Advertised, Algorithm, Body, Challenge, Challenger, CommandError, Credentials, End, Endpoint,
-    EndpointConfig, Event, Failure, FailureKind, Flow, InboundCredentials, InviteId, Neighbors, Network,
-    OptionsId, OutgoingInvite, OutgoingOptions, Readiness, Reliable, SessionTimers, Shed, Terms, Transmit,
-    Transport,
+    EndpointConfig, Event, Failure, FailureKind, Flow, InboundCredentials, InviteId, Neighborhood, Neighbors,
+    Network, OptionsId, OutgoingInvite, OutgoingOptions, OutgoingRegister, Readiness, Registered,
+    RegistrationId, Reliable, SessionTimers, Shed, Terms, Transmit, Transport,
 };
 pub use transaction::{TimerReason, Timers};
 pub use wire::{

@@ -10,6 +10,7 @@ use super::event::{FailureKind, OptionsId};
 use super::farewell::Farewell;
 use super::flow::{Flow, Transmit};
 use super::inside::{Inside, Purpose};
+use super::register::Registering;
 use super::reinvite::Ours;
 use super::uac::Attempt;
 use crate::transaction::client_invite::ClientInvite;
@@ -23,6 +24,8 @@ use crate::wire::{HeaderName, Host, HostPort, Message, Method, StatusCode, Uri};
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) flow: Flow,
+    /// The way that was meant, where the request is too large for a datagram and went over TCP.
+    datagram: Option<Flow>,
     pub(super) request: Message,
     pub(super) user: User,
     key: ClientKey,
@@ -34,6 +37,13 @@ pub(super) struct Client {
 enum Machine {
     Invite(ClientInvite),
     Other(ClientOther),
+}
+
+impl Client {
+    /// The way that the transaction user meant.
+    pub(super) fn meant(&self) -> Flow {
+        self.datagram.unwrap_or(self.flow)
+    }
 }
 
 /// The transaction user behind a client transaction.
@@ -51,29 +61,56 @@ pub(super) enum User {
     Cancel,
     /// An OPTIONS, and when it was sent.
     Options(OptionsId, Instant),
+    /// A REGISTER.
+    Register(Box<Registering>),
 }
 
 impl Endpoint {
     /// Sends a request. Its top Via must carry the branch for the transaction.
-    pub(super) fn start_client(&mut self, now: Instant, request: Message, flow: Flow, user: User) -> u64 {
+    pub(super) fn start_client(&mut self, now: Instant, mut request: Message, flow: Flow, user: User) -> u64 {
         let handle = self.fresh();
+        let mut bytes = request.to_bytes();
+        let over_tcp = self.way_over_tcp(now, &flow, bytes.len());
+        if let Some(tcp) = &over_tcp {
+            self.rewrite_via(&mut request, tcp);
+            bytes = request.to_bytes();
+        }
+        let datagram = over_tcp.map(|_| flow);
+        let flow = over_tcp.unwrap_or(flow);
         let key = ClientKey {
             branch: request.via_top().and_then(|via| via.branch().map(str::to_owned)).unwrap_or_default(),
             method: request.method().as_str().to_owned(),
         };
+        let (machine, outputs) = self.machine(&request, &flow);
+        self.client_keys.insert(key.clone(), handle);
+        self.clients.insert(handle, Client { flow, datagram, request, user, key, machine, bytes });
+        self.drive_client(now, handle, outputs, None);
+        handle
+    }
+
+    fn machine(&self, request: &Message, flow: &Flow) -> (Machine, Vec<Output>) {
         let reliable = flow.transport.is_reliable();
-        let (machine, outputs) = if *request.method() == Method::INVITE {
+        if *request.method() == Method::INVITE {
             let (machine, outputs) = ClientInvite::start(reliable, self.config.timers);
             (Machine::Invite(machine), outputs)
         } else {
             let (machine, outputs) = ClientOther::start(reliable, self.config.timers);
             (Machine::Other(machine), outputs)
+        }
+    }
+
+    /// Nobody takes TCP there: the same request goes as a datagram, however large.
+    fn send_as_datagram(&mut self, now: Instant, handle: u64, flow: Flow) {
+        let Some(mut request) = self.clients.get(&handle).map(|client| client.request.clone()) else {
+            return;
         };
-        let bytes = request.to_bytes();
-        self.client_keys.insert(key.clone(), handle);
-        self.clients.insert(handle, Client { flow, request, user, key, machine, bytes });
+        self.rewrite_via(&mut request, &flow);
+        let (machine, outputs) = self.machine(&request, &flow);
+        self.timers.forget(TimerOwner::Client(handle));
+        let Some(client) = self.clients.get_mut(&handle) else { return };
+        client.bytes = request.to_bytes();
+        (client.flow, client.request, client.machine) = (flow, request, machine);
         self.drive_client(now, handle, outputs, None);
-        handle
     }
 
     /// A response arrived.
@@ -136,6 +173,15 @@ impl Endpoint {
             Machine::Invite(machine) => machine.transport_failed(),
             Machine::Other(machine) => machine.transport_failed(),
         };
+        let unanswered = outputs.contains(&Output::TransportFailed);
+        if let Some(flow) = client.datagram.take_if(|_| unanswered) {
+            // An INVITE that was given up meanwhile has nobody who waits.
+            let wanted = !matches!(&client.user, User::Invite(attempt) if attempt.usage.is_none());
+            self.note_tcp_refusal(now, flow.remote);
+            if wanted {
+                return self.send_as_datagram(now, handle, flow);
+            }
+        }
         for output in outputs {
             match output {
                 Output::TransportFailed => self.client_failed(now, handle, FailureKind::Transport, why),
@@ -233,6 +279,7 @@ impl Endpoint {
                 let (id, sent) = (*id, *sent);
                 self.options_response(now, id, sent, response);
             }
+            User::Register(_) => self.register_response(now, handle, response),
             User::Cancel => {}
         }
     }
@@ -253,6 +300,10 @@ impl Endpoint {
             User::Options(id, sent) => {
                 let (id, sent) = (*id, *sent);
                 self.options_failed(now, id, sent, kind, why);
+            }
+            User::Register(registering) => {
+                let id = registering.id();
+                self.register_failed(id, kind, why);
             }
             User::Inside(inside) => {
                 let id = inside.usage;

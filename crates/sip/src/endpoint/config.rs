@@ -20,6 +20,9 @@ pub struct EndpointConfig {
     pub advertised_host: Option<String>,
     /// What single listeners are called instead.
     pub advertised: Vec<Advertised>,
+    /// Where we listen over TCP: requests that are too large for a datagram leave from there (RFC 3261 section 18.1.1). Without
+    /// any of the right family they go as datagrams.
+    pub tcp_listeners: Vec<SocketAddr>,
     /// Transactions alive at once, both roles; above it new requests get 503.
     pub max_transactions: usize,
     /// INVITE usages alive at once, both roles; above it new INVITEs get 503.
@@ -43,6 +46,7 @@ impl Default for EndpointConfig {
             timers: Timers::default(),
             advertised_host: None,
             advertised: Vec::new(),
+            tcp_listeners: Vec::new(),
             max_transactions: 100_000,
             max_invites: 20_000,
             max_queued: 100_000,

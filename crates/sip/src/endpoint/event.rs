@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::flow::Flow;
+use super::register::{Registered, RegistrationId};
 use crate::wire::{Message, NameAddr};
 
 /// One INVITE usage, from the INVITE to its end, whichever side began it. Never reused.
@@ -123,6 +124,13 @@ pub enum Event {
         /// From sending to the outcome.
         rtt: Duration,
     },
+    /// A REGISTER of ours is finished.
+    RegisterAnswered {
+        /// Its series.
+        id: RegistrationId,
+        /// What was granted, or why nothing was.
+        outcome: Result<Registered, Failure>,
+    },
     /// A message was not processed; for the log and the metric.
     Discarded {
         /// The way it came.
@@ -134,7 +142,7 @@ pub enum Event {
     },
 }
 
-/// Why an INVITE or an OPTIONS came to nothing.
+/// Why an INVITE, an OPTIONS or a REGISTER came to nothing.
 #[derive(Debug, Clone)]
 pub struct Failure {
     /// What kind of end it was.

@@ -35,12 +35,14 @@ mod farewell;
 mod flow;
 mod ingress;
 mod inside;
+mod large;
 mod midcall;
 mod neighbors;
 mod options;
 mod prack;
 mod refer;
 mod refresh;
+mod register;
 mod reinvite;
 mod replaces;
 mod reply;
@@ -74,8 +76,9 @@ pub use body::Body;
 pub use config::{Advertised, EndpointConfig, Readiness, Shed};
 pub use event::{CommandError, End, Event, Failure, FailureKind, InviteId, OptionsId};
 pub use flow::{Flow, Transmit, Transport};
-pub use neighbors::{Neighbors, Network};
+pub use neighbors::{Neighborhood, Neighbors, Network};
 pub use options::OutgoingOptions;
+pub use register::{OutgoingRegister, Registered, RegistrationId};
 pub(crate) use session_id::of_peer;
 pub use terms::{Reliable, SessionTimers, Terms};
 pub use uac::OutgoingInvite;
@@ -104,6 +107,8 @@ pub struct Endpoint {
     updates: HashMap<InviteId, update::Update>,
     /// REFERs of theirs that are not finished.
     referrals: refer::Referrals,
+    registrations: HashMap<RegistrationId, register::Series>,
+    tcp_refusals: large::Refusals,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     overflowed: u64,
@@ -136,6 +141,8 @@ impl Endpoint {
             dialogs: HashMap::new(),
             updates: HashMap::new(),
             referrals: refer::Referrals::new(),
+            registrations: HashMap::new(),
+            tcp_refusals: large::Refusals::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             overflowed: 0,
@@ -272,11 +279,12 @@ impl Endpoint {
     }
 
     fn host(&self, flow: &Flow) -> String {
-        if let Some(one) = self.config.advertised.iter().find(|one| one.is_of(flow)) {
-            return format!("{}:{}", one.name.host, one.name.port.unwrap_or(flow.local.port()));
-        }
-        match &self.config.advertised_host {
-            Some(host) => format!("{host}:{}", flow.local.port()),
+        let listener = self.config.advertised.iter().find(|one| one.is_of(flow)).map(|one| &one.name);
+        let port = listener.and_then(|name| name.port).unwrap_or(flow.local.port());
+        let name = self.neighbors.our_name(flow.remote.ip());
+        let name = name.or(listener.map(|name| &name.host)).map(ToString::to_string);
+        match name.or_else(|| self.config.advertised_host.clone()) {
+            Some(host) => format!("{host}:{port}"),
             None => flow.local.to_string(),
         }
     }
@@ -284,14 +292,13 @@ impl Endpoint {
     /// A new Via with a fresh branch; `rport` asks for the answer to come back where the request left (RFC 3581), `alias`
     /// lets the peer send its own requests over the connection that we opened (RFC 5923 section 5).
     fn new_via(&mut self, flow: &Flow) -> String {
+        let branch = format!("{}{}", Via::MAGIC_COOKIE, self.token());
+        self.via(flow, &branch)
+    }
+
+    fn via(&self, flow: &Flow, branch: &str) -> String {
         let alias = if flow.transport.is_reliable() { ";alias" } else { "" };
-        format!(
-            "SIP/2.0/{} {};branch={}{};rport{alias}",
-            flow.transport.via_token(),
-            self.host(flow),
-            Via::MAGIC_COOKIE,
-            self.token()
-        )
+        format!("SIP/2.0/{} {};branch={branch};rport{alias}", flow.transport.via_token(), self.host(flow))
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Referral {
     server: Option<(u64, Arc<Message>)>,
     /// The CSeq of the REFER: the `id` of its subscription (RFC 3515 section 2.4.6).
     cseq: u32,
+    /// Whoever sent it wants no NOTIFY (RFC 4488).
+    silent: bool,
 }
 
 impl Endpoint {
@@ -41,8 +43,9 @@ impl Endpoint {
         let by = request.headers().get(HeaderName::ReferredBy).map(str::to_owned);
         let server = self.start_server(&request, key, reply_flow(&request, flow), None, "");
         let cseq = request.cseq().map_or(0, |cseq| cseq.number);
+        let silent = wants_silence(&request);
         let request = Arc::new(request);
-        self.referrals.insert(id, Referral { server: Some((server, request)), cseq });
+        self.referrals.insert(id, Referral { server: Some((server, request)), cseq, silent });
         self.emit(Event::ReferReceived { id, target: Box::new(target), by });
     }
 
@@ -78,12 +81,17 @@ impl Endpoint {
     }
 
     fn answer_refer(&mut self, now: Instant, id: InviteId, status: u16) -> Result<(), CommandError> {
+        let silent = self.referrals.get(&id).is_some_and(|referral| referral.silent);
         let waiting = self.referrals.get_mut(&id).and_then(|referral| referral.server.take());
         let (server, request) = waiting.ok_or(CommandError::WrongState("without a REFER to answer"))?;
         let terms = self.terms_of(id);
         let mut response = self.response(&request, status, None, "");
         if let Some(up) = self.up_mut(id) {
             response.headers_mut().push(HeaderName::Contact, &up.dialog.contact);
+        }
+        if silent && status < 300 {
+            // RFC 4488 section 4: without this it would wait for a NOTIFY all the same.
+            response.headers_mut().push("Refer-Sub", "false");
         }
         describe(&mut response, &terms, None);
         self.respond(now, server, &response);
@@ -94,10 +102,14 @@ impl Endpoint {
     /// ends the matter.
     pub fn notify_refer(&mut self, now: Instant, id: InviteId, status: u16) -> Result<(), CommandError> {
         let accepted = self.referrals.get(&id).filter(|referral| referral.server.is_none());
-        let cseq = accepted.ok_or(CommandError::WrongState("without a REFER to tell of"))?.cseq;
+        let &Referral { cseq, silent, .. } =
+            accepted.ok_or(CommandError::WrongState("without a REFER to tell of"))?;
         let status = StatusCode::new(status).ok_or(CommandError::BadStatus(status))?;
         if status.is_final() {
             self.referrals.remove(&id);
+        }
+        if silent {
+            return Ok(());
         }
         let key = self.up_mut(id).map(|up| up.dialog.key.clone()).ok_or(CommandError::Gone)?;
         self.send_inside(now, id, &key, Purpose::Notify { status, cseq }, 0);
@@ -109,4 +121,10 @@ impl Endpoint {
         let _ = self.answer_refer(now, id, 487);
         self.referrals.remove(&id);
     }
+}
+
+/// `Refer-Sub: false` (RFC 4488 section 4).
+fn wants_silence(request: &Message) -> bool {
+    let value = request.headers().get("Refer-Sub").unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("false")
 }

@@ -75,7 +75,8 @@ impl Terms {
         let timer = (self.session_timer != SessionTimers::Off).then_some("timer");
         let reliable = (self.reliable != Reliable::Off).then_some("100rel");
         let replaces = self.accept_replaces.then_some("replaces");
-        [timer, reliable, replaces].into_iter().flatten()
+        let silent = self.accept_refer.then_some("norefersub");
+        [timer, reliable, replaces, silent].into_iter().flatten()
     }
 
     /// The same as the value of Supported; empty for none.

@@ -251,7 +251,7 @@ impl Endpoint {
     fn progressed(&mut self, now: Instant, id: InviteId, handle: u64, status: u16, response: &Arc<Message>) {
         let Some(client) = self.clients.get(&handle) else { return };
         let (flow, authorizer) = match &client.user {
-            User::Invite(attempt) => (client.flow, attempt.authorizer.clone()),
+            User::Invite(attempt) => (client.meant(), attempt.authorizer.clone()),
             _ => return,
         };
         let made = early_key(response).and_then(|_| Dialog::from_response(&client.request, response, flow));
@@ -316,7 +316,7 @@ impl Endpoint {
         response: &Arc<Message>,
     ) {
         let Some(client) = self.clients.get(&handle) else { return };
-        let flow = client.flow;
+        let flow = client.meant();
         let Some(mut dialog) = Dialog::from_response(&client.request, response, flow) else {
             return self.discard(flow, "a 2xx to our INVITE from which no dialog can be made", None);
         };
@@ -385,7 +385,7 @@ impl Endpoint {
             let verdict = calling.reconsider(status, response);
             if verdict.is_ok() {
                 if let Some(client) = self.clients.get(&calling.client) {
-                    calling.invite.flow = client.flow; // with the number of the connection, if it has one now
+                    calling.invite.flow = client.meant(); // with the number of the connection, if it has one now
                 }
                 if let Some(attempt) = self.attempt_mut(calling.client) {
                     attempt.usage = None;

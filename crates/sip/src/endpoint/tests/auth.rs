@@ -200,8 +200,9 @@ fn what_is_led_to_another_host_carries_no_credentials() {
 #[test]
 fn requests_in_a_dialog_are_led_to_the_trunk_s_own_addresses_and_no_others() {
     let network = |address: [u8; 4], prefix| Network { address: address.into(), prefix };
-    let trunk = vec![network([192, 0, 2, 9], 32), network([203, 0, 113, 0], 24)];
-    let other = vec![network([198, 51, 100, 66], 32)];
+    let group = |networks| Neighborhood { networks, our_name: None };
+    let trunk = group(vec![network([192, 0, 2, 9], 32), network([203, 0, 113, 0], 24)]);
+    let other = group(vec![network([198, 51, 100, 66], 32)]);
     for (head, to) in [
         ("Contact: <sip:bob@203.0.113.5:5070>", "203.0.113.5:5070"),
         ("Contact: <sip:bob@198.51.100.66>", "192.0.2.9:5060"),

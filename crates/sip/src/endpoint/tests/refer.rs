@@ -61,6 +61,28 @@ fn with_the_flag_it_is_accepted_and_told_what_came_of_it() {
 }
 
 #[test]
+fn who_wants_no_notify_is_promised_that_and_gets_none() {
+    for (wish, silent) in [
+        ("Require: norefersub\r\nRefer-Sub: false\r\n", true),
+        ("Supported: norefersub\r\nRefer-Sub: FALSE ;x=y\r\n", true),
+        ("Refer-Sub: true\r\n", false),
+    ] {
+        let mut peer = peer(true);
+        let (id, tag) = peer.called_in();
+        peer.request("REFER", 2, "z9hG4bKr", &tag, &format!("{TARGET}{wish}"), b"");
+        peer.us.accept_refer(peer.now, id).expect("accepted");
+        let sent = peer.sent();
+        let words: Vec<String> = sent.iter().map(word).collect();
+        assert_eq!(words, if silent { vec!["202"] } else { vec!["202", "NOTIFY"] }, "{wish}");
+        assert_eq!(header(&sent[0], "Refer-Sub"), if silent { "false" } else { "" }, "{wish}");
+        assert!(header(&sent[0], "Supported").contains("norefersub"));
+        peer.us.notify_refer(peer.now, id, 200).expect("told, or not");
+        assert_eq!(peer.sent().len(), usize::from(!silent), "{wish}");
+        assert!(peer.us.notify_refer(peer.now, id, 200).is_err(), "that was the end of it");
+    }
+}
+
+#[test]
 fn a_refer_that_cannot_be_read_or_is_not_wanted_or_outlived_is_answered() {
     let mut peer = peer(true);
     let (id, tag) = peer.called_in();
