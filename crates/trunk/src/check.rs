@@ -17,7 +17,7 @@ use toml::Spanned;
 
 use crate::locate::Name;
 use crate::numbers::{NumberFormat, NumberPlan};
-use crate::profile::{AcceptedCodes, Kind, Listed, Peer, Transport};
+use crate::profile::{AcceptedCodes, Kind, Listed, Peer, Registration, Transport, Turn};
 use crate::source::{
     CodeSource, CredentialsSource, InboundCredentialsSource, PeerSource, ProfileError, ProfileSource,
 };
@@ -89,9 +89,11 @@ impl Check<'_> {
             self.refuse(Some(peers.span()), "peers", "[]", expected);
         }
         let mut built: Vec<Listed> = Vec::new();
-        for source in peers.get_ref() {
+        let ranked = peers.get_ref().iter().any(|peer| peer.priority.is_some() || peer.weight.is_some());
+        for (entry, source) in peers.get_ref().iter().enumerate() {
             let text = source.address.get_ref();
-            let Some(listed) = self.peer(source, kind, default) else {
+            let turn = self.turn(source, entry, ranked);
+            let Some(listed) = self.peer(source, kind, default, turn) else {
                 let expected = "IP, IP:port, name or name:port";
                 self.refuse(Some(source.address.span()), "peers.address", format!("{text:?}"), expected);
                 continue;
@@ -110,8 +112,18 @@ impl Check<'_> {
         built
     }
 
+    /// In the order of the file where nothing else is written.
+    fn turn(&mut self, source: &PeerSource, entry: usize, ranked: bool) -> Turn {
+        let mut number = |key: &str, written| self.number(key, written, 0..=65_535).map(|value| value as u16);
+        let priority = number("peers.priority", source.priority.as_ref());
+        let weight = number("peers.weight", source.weight.as_ref());
+        let in_file = u16::try_from(entry).unwrap_or(u16::MAX);
+        let priority = priority.unwrap_or(if ranked { 0 } else { in_file });
+        Turn { entry, priority, weight: weight.unwrap_or(1) }
+    }
+
     /// `None` when its address is neither an address nor a name.
-    fn peer(&mut self, source: &PeerSource, kind: Kind, default: Transport) -> Option<Listed> {
+    fn peer(&mut self, source: &PeerSource, kind: Kind, default: Transport, turn: Turn) -> Option<Listed> {
         let host = self.host_name("peers.host", source.host.as_ref());
         let transport = source.transport.unwrap_or(default);
         let text = source.address.get_ref();
@@ -120,7 +132,7 @@ impl Check<'_> {
             .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, transport.default_port())));
         if let Ok(address) = address {
             let usable = address.port() != 0 && !address.ip().is_unspecified();
-            return usable.then_some(Listed::Address(Peer { address, transport, host }));
+            return usable.then_some(Listed::Address(Peer { address, transport, host, turn }));
         }
         let (name, port) = match text.split_once(':') {
             Some((name, port)) => (name, Some(port.parse().ok().filter(|port: &u16| *port != 0)?)),
@@ -135,7 +147,7 @@ impl Check<'_> {
         // The gateway is reached over TLS, whatever its zone says; an operator's zone decides where nothing is written.
         let fixed = source.transport.is_some() || port.is_some() || kind == Kind::Microsoft;
         let name = Name { host: whole.to_ascii_lowercase(), port, transport: fixed.then_some(transport) };
-        Some(Listed::Name { name, host })
+        Some(Listed::Name { name, host, turn })
     }
 
     pub(crate) fn sources(&mut self, sources: Option<&Spanned<Vec<Spanned<String>>>>) -> Vec<IpNet> {
@@ -374,6 +386,29 @@ impl Check<'_> {
             realm: realm.unwrap_or_else(|| "partyline".to_owned()),
             algorithms,
         })
+    }
+
+    /// What is registered: a user of a domain, by default that of the credentials at the first peer.
+    pub(crate) fn registration(&mut self, source: &ProfileSource, listed: &[Listed]) -> Option<Registration> {
+        let written = source.register.as_ref()?;
+        let table = written.get_ref();
+        let own = source.credentials.as_ref().map(|credentials| &credentials.username);
+        let username = table.username.as_ref().or(own);
+        if username.is_none() {
+            let expected = "register.username, or credentials with one: the user part of the address";
+            self.refuse(Some(written.span()), "register.username", "nothing", expected);
+        }
+        let username = self.token("register.username", username);
+        let domain = match &table.domain {
+            // An address is a domain too: some carriers have no name.
+            Some(domain) => match domain.get_ref().parse::<IpAddr>() {
+                Ok(ip) => Some(Host::from(ip)),
+                Err(_) => self.host_name("register.domain", Some(domain)),
+            },
+            None => listed.first().and_then(|first| Host::parse(&first.called()).ok()),
+        };
+        let expires = self.number("register.expires_seconds", table.expires_seconds.as_ref(), 60..=86_400);
+        Some(Registration { username: username?, domain: domain?, expires: expires.unwrap_or(600) })
     }
 
     pub(crate) fn credentials(&mut self, source: Option<&CredentialsSource>) -> Option<Credentials> {

@@ -16,10 +16,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
+use rand::{Rng, RngExt as _, SeedableRng as _};
 use routing::TrunkId;
 
-use crate::profile::{Options, Peer, Profile, Transport};
+use crate::profile::{Options, Peer, Profile, Transport, Turn};
+use crate::turns::in_turn;
 
 /// Misses in a row that make a peer Down.
 const MISSES_TO_DOWN: u8 = 3;
@@ -223,10 +224,15 @@ impl Monitor {
         self.trunks.iter().map(|(trunk, watch)| (trunk, watch.reported))
     }
 
-    /// The peers of a trunk in the order to try them: by state, then as configured.
-    pub fn in_order<'a>(&self, profile: &'a Profile) -> Vec<&'a Peer> {
+    /// The peers of a trunk in the order to try them this time: by state, then by priority, and among equals by a draw from
+    /// `random` that follows their weights. The places of one name stay in the order of the DNS.
+    pub fn in_order<'a>(&self, profile: &'a Profile, random: &mut impl Rng) -> Vec<&'a Peer> {
+        let mut entries: Vec<Turn> = profile.peers.iter().map(|peer| peer.turn).collect();
+        entries.dedup_by_key(|turn| turn.entry);
+        let entries = in_turn(entries, |turn| (turn.priority, turn.weight), random);
+        let place = |peer: &Peer| entries.iter().position(|turn| turn.entry == peer.turn.entry);
         let mut peers: Vec<&Peer> = profile.peers.iter().collect();
-        peers.sort_by_key(|peer| self.peer_state(&PeerKey::of(profile, peer)));
+        peers.sort_by_key(|peer| (self.peer_state(&PeerKey::of(profile, peer)), place(peer)));
         peers
     }
 

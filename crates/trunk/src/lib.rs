@@ -2,9 +2,10 @@
 //!
 //! A `[[trunk]]` table becomes a [`Profile`]; all of them are one [`Trunks`] snapshot. A request from outside is
 //! [`identify`]'d and read by [`dial_in`]; one of ours is written by [`shape_invite`] and [`shape_options`].
-//! [`Monitor`] knows which peers are healthy, [`Admission`] how many legs they take, [`judge`] what a failure means.
+//! [`Monitor`] knows which peers are healthy, [`Admission`] how many legs they take, [`judge`] what a failure means,
+//! [`Registrations`] where carriers know us.
 //!
-//! The engines here ([`Monitor`], [`Admission`]) are driven: `handle_*` brings them what happened with the time as an
+//! The engines here ([`Monitor`], [`Admission`], [`Registrations`]) are driven: `handle_*` brings them what happened with the time as an
 //! argument, `poll_*` takes out what they want done. They open nothing and read no clock.
 
 mod admission;
@@ -23,12 +24,14 @@ mod names;
 mod numbers;
 mod operator;
 mod profile;
+mod registration;
 mod shape;
 mod source;
 #[cfg(test)]
 mod testing;
 mod tls;
 mod trunks;
+mod turns;
 
 pub use admission::{Admission, Limit, LimitCause};
 pub use claims::Claims;
@@ -40,12 +43,17 @@ pub use identify::{Origin, Unknown, identify};
 pub use names::{NameChange, Names};
 pub use numbers::{NumberFormat, NumberPlan};
 pub use profile::{
-    AcceptedCodes, CalledFrom, Kind, Listed, MediaSource, Options, OpusSettings, Peer, Profile, Transport,
+    AcceptedCodes, CalledFrom, Kind, Listed, MediaAddress, MediaSource, Options, OpusSettings, Peer, Profile,
+    Registration, Transport, Turn,
 };
-pub use shape::{DialOut, Local, Shaped, shape_contact, shape_invite, shape_options, shape_referred};
+pub use registration::{RegisterOutcome, RegistrationChange, RegistrationShown, Registrations, SendRegister};
+pub use shape::{
+    DialOut, Local, Shaped, ShapedRegister, shape_contact, shape_invite, shape_options, shape_referred,
+    shape_register,
+};
 pub use source::{
     CodeSource, CodecName, CredentialsSource, InboundCredentialsSource, OpusSource, PeerSource, ProfileError,
-    ProfileSource, SrtpName, SuiteName,
+    ProfileSource, RegisterSource, SrtpName, SuiteName,
 };
 pub use tls::{TlsPeer, TlsSettings, TlsSource, TlsTarget, matches_name};
 pub use trunks::Trunks;

@@ -9,9 +9,10 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use rand::{Rng, RngExt as _};
+use rand::Rng;
 
 use crate::profile::Transport;
+use crate::turns::in_turn;
 
 /// SRV records of one name that are looked at, and places that one name stands for; further ones are left out.
 pub const MOST_TARGETS: usize = 16;
@@ -262,22 +263,8 @@ fn hosts(
     let mut left: Vec<&Srv> = said(srv, answers).iter().filter(|one| one.target != ".").collect();
     left.sort_by_key(|one| (one.priority, std::cmp::Reverse(one.weight)));
     left.truncate(MOST_TARGETS);
-    left.sort_by_key(|one| (one.priority, one.weight)); // as RFC 2782 draws them: those of weight 0 first
-    let mut hosts = Vec::with_capacity(left.len());
-    while let Some(first) = left.first() {
-        let priority = first.priority;
-        let equals = left.iter().take_while(|one| one.priority == priority).count();
-        let total: u32 = left[..equals].iter().map(|one| u32::from(one.weight)).sum();
-        let drawn = random.random_range(0..=total);
-        let mut running = 0;
-        let at = left[..equals].iter().position(|one| {
-            running += u32::from(one.weight);
-            running >= drawn
-        });
-        let one = left.remove(at.unwrap_or(0));
-        hosts.push((one.target.trim_end_matches('.').to_ascii_lowercase(), one.port));
-    }
-    Ok(hosts)
+    let left = in_turn(left, |one| (one.priority, one.weight), random);
+    Ok(left.iter().map(|one| (one.target.trim_end_matches('.').to_ascii_lowercase(), one.port)).collect())
 }
 
 fn addresses(host: &str, answers: &Answers, ttl: &mut Duration) -> Result<Vec<IpAddr>, Question> {

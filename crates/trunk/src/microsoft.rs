@@ -27,7 +27,7 @@ pub(crate) fn check(source: &ProfileSource, profile: &Profile, check: &mut Check
     match (&source.fqdn, &profile.fqdn) {
         (None, _) => {
             let expected = "our name as paired at Microsoft, as sbc1.example.net: Contact must carry it, never an address";
-            check.refuse(whole, "fqdn", "nothing", expected);
+            check.refuse(whole.clone(), "fqdn", "nothing", expected);
         }
         // Microsoft's limit for an SBC's name.
         (Some(written), Some(Host::Name(name))) if name.len() > 63 || !name.as_str().contains('.') => {
@@ -54,6 +54,14 @@ pub(crate) fn check(source: &ProfileSource, profile: &Profile, check: &mut Check
             );
         }
     }
+    if let Some(register) = &source.register {
+        let expected = "no such key: the gateway knows us by fqdn and certificate";
+        check.refuse(Some(register.span()), "register", "a table", expected);
+    }
+    if profile.terms.reliable == sip::Reliable::Required {
+        let expected = "\"off\" or \"supported\": the gateway answers Require: 100rel with 420";
+        check.refuse(whole.clone(), "reliable_provisionals", "\"required\"", expected);
+    }
     if let Some(domain) = &source.from_domain {
         check.refuse(
             Some(domain.span()),
@@ -73,15 +81,20 @@ pub(crate) fn options(profile: &Profile, peer: &Peer, local: &Local) -> Shaped {
         to: NameAddr::new(request_uri.clone()),
         request_uri,
         from: NameAddr::new(Uri::sip(None, our_target(profile, local))),
-        contact: contact(profile, peer, local, None),
+        contact: contact(profile, peer.transport, local, None),
         headers: Vec::new(),
     }
 }
 
 /// Our paired name, never an address; always with port and transport, as the gateway connects to exactly what stands here.
-pub(crate) fn contact(profile: &Profile, peer: &Peer, local: &Local, user: Option<&str>) -> NameAddr {
+pub(crate) fn contact(
+    profile: &Profile,
+    transport: Transport,
+    local: &Local,
+    user: Option<&str>,
+) -> NameAddr {
     let uri = Uri::sip(user, our_target(profile, local));
-    NameAddr::new(uri.with_param("transport", Some(peer.transport.as_str())))
+    NameAddr::new(uri.with_param("transport", Some(transport.as_str())))
 }
 
 #[cfg(test)]
@@ -170,6 +183,27 @@ Content-Length: 0
         assert_eq!(refused(&nameless), ["trunk.teams.fqdn"]);
         let addressed = MICROSOFT.replace(", host = \"sip.pstnhub.microsoft.com\"", "");
         assert_eq!(refused(&addressed), ["trunk.teams.peers.host"]);
+    }
+
+    #[test]
+    fn the_gateway_is_never_required_to_acknowledge_provisional_responses() {
+        let required = format!("{MICROSOFT}reliable_provisionals = \"required\"\n");
+        assert_eq!(refused(&required), ["trunk.teams.reliable_provisionals"]);
+    }
+
+    #[test]
+    fn nobody_registers_at_the_gateway() {
+        let registers = format!("{MICROSOFT}register = {{ username = \"a\" }}\n");
+        assert_eq!(refused(&registers), ["trunk.teams.register"]);
+    }
+
+    #[test]
+    fn media_is_encrypted_where_nothing_else_is_written_and_sip_is() {
+        use sip::sdp::Srtp;
+        let srtp = |document: &str| trunks(document).unwrap().profiles()[0].srtp;
+        assert_eq!(srtp(MICROSOFT), Srtp::Mandatory);
+        assert_eq!(srtp(&format!("{MICROSOFT}srtp = \"off\"\n")), Srtp::Off);
+        assert_eq!(srtp(&MICROSOFT.replace("host = ", "transport = \"tcp\", host = ")), Srtp::Off);
     }
 
     #[test]

@@ -30,15 +30,20 @@ pub(crate) fn options(profile: &Profile, peer: &Peer, local: &Local) -> Shaped {
         to: NameAddr::new(request_uri.clone()),
         request_uri,
         from: NameAddr::new(Uri::sip(user, from_host(profile, local))),
-        contact: contact(profile, peer, local, None),
+        contact: contact(profile, peer.transport, local, None),
         headers: Vec::new(),
     }
 }
 
 /// Where we are reached: our name or address with our port, so that no lookup is needed; the transport when it is not the default.
-pub(crate) fn contact(profile: &Profile, peer: &Peer, local: &Local, user: Option<&str>) -> NameAddr {
+pub(crate) fn contact(
+    profile: &Profile,
+    transport: Transport,
+    local: &Local,
+    user: Option<&str>,
+) -> NameAddr {
     let uri = Uri::sip(user, our_target(profile, local));
-    match peer.transport {
+    match transport {
         Transport::Udp => NameAddr::new(uri),
         other => NameAddr::new(uri.with_param("transport", Some(other.as_str()))),
     }

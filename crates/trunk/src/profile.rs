@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -66,6 +66,19 @@ pub struct Peer {
     pub transport: Transport,
     /// The name of the peer in Request-URI and To; without one its address is written.
     pub host: Option<Host>,
+    /// When it is tried.
+    pub turn: Turn,
+}
+
+/// When the peers of one entry of `peers` are tried, compared with the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Turn {
+    /// The entry, counted from 0.
+    pub entry: usize,
+    /// Lower comes first.
+    pub priority: u16,
+    /// The share of the calls among entries of one priority.
+    pub weight: u16,
 }
 
 /// One entry of `peers`, as it is written.
@@ -79,6 +92,8 @@ pub enum Listed {
         name: Name,
         /// The name of the peer in Request-URI and To, and in its certificate; without one `name.host`.
         host: Option<Host>,
+        /// When its places are tried.
+        turn: Turn,
     },
 }
 
@@ -111,6 +126,15 @@ impl Listed {
             Self::Name { name, .. } => name.host.clone(),
         }
     }
+}
+
+/// Where a trunk's media comes to, when it is not the address of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MediaAddress {
+    /// The sockets are bound there.
+    pub bind: IpAddr,
+    /// SDP says this.
+    pub told: IpAddr,
 }
 
 /// From where a leg's media is accepted.
@@ -161,6 +185,17 @@ impl Default for OpusSettings {
     fn default() -> Self {
         Self { bitrate: 40_000, complexity: 5, fec: true, dtx: false, max_rate: 48_000 }
     }
+}
+
+/// What we register at a trunk (RFC 3261 section 10).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The user part of the address that is registered, and of our Contact.
+    pub username: String,
+    /// The domain of that address, and of the Request-URI.
+    pub domain: Host,
+    /// For how many seconds we ask.
+    pub expires: u32,
 }
 
 /// The OPTIONS keep-alive of a trunk.
@@ -226,6 +261,8 @@ pub struct Profile {
     pub srtp_suites: Vec<Suite>,
     /// Whether the keys we write have base64's padding.
     pub srtp_pad_keys: bool,
+    /// Where its media comes to; `None`: where that of all others does.
+    pub media_address: Option<MediaAddress>,
     /// From where media is accepted.
     pub media_source: MediaSource,
     /// How it writes numbers.
@@ -256,6 +293,8 @@ pub struct Profile {
     pub max_concurrent_sessions: Option<u32>,
     /// New legs per second, both directions together; `None` is no limit.
     pub calls_per_second: Option<u32>,
+    /// What is registered there; `None`: nothing.
+    pub registration: Option<Registration>,
     /// Digest credentials for our requests.
     pub credentials: Option<Credentials>,
     /// What its calls must prove that they know (digest); `None` asks for nothing.
@@ -272,13 +311,14 @@ impl Profile {
         for listed in &self.listed {
             match listed {
                 Listed::Address(peer) => self.peers.push(peer.clone()),
-                Listed::Name { name, host } => {
+                Listed::Name { name, host, turn } => {
                     let host = host.clone().or_else(|| Host::parse(&name.host).ok());
                     let found = places.get(name).into_iter().flatten();
                     self.peers.extend(found.map(|place| Peer {
                         address: place.address,
                         transport: place.transport,
                         host: host.clone(),
+                        turn: *turn,
                     }));
                 }
             }

@@ -6,7 +6,7 @@
 use routing::E164;
 use sip::{Host, HostPort, NameAddr, Uri};
 
-use crate::profile::{Kind, Peer, Profile};
+use crate::profile::{Kind, Peer, Profile, Registration, Transport};
 use crate::{microsoft, operator};
 
 /// Where this peer reaches us: the host and port of the socket that faces it. The profile's `fqdn` replaces the host.
@@ -58,7 +58,12 @@ pub fn shape_invite(profile: &Profile, peer: &Peer, call: &DialOut) -> Shaped {
         to: NameAddr::new(request_uri.clone()),
         request_uri,
         from,
-        contact: shape_contact(profile, peer, &call.local, Some(caller.as_str()).filter(|_| !call.withheld)),
+        contact: shape_contact(
+            profile,
+            peer.transport,
+            &call.local,
+            Some(caller.as_str()).filter(|_| !call.withheld),
+        ),
         headers,
     }
 }
@@ -85,16 +90,16 @@ pub fn shape_referred(
         to: NameAddr::new(request_uri.clone()),
         request_uri,
         from: NameAddr::new(phone(profile, number, from_host(profile, local))),
-        contact: shape_contact(profile, peer, local, Some(number)),
+        contact: shape_contact(profile, peer.transport, local, Some(number)),
         headers,
     }
 }
 
-/// Our Contact towards one peer of the trunk: of an INVITE of ours, or of our answer to theirs.
-pub fn shape_contact(profile: &Profile, peer: &Peer, local: &Local, user: Option<&str>) -> NameAddr {
+/// Our Contact towards a peer of the trunk that is spoken with over `transport`: of an INVITE of ours, or of our answer to theirs.
+pub fn shape_contact(profile: &Profile, transport: Transport, local: &Local, user: Option<&str>) -> NameAddr {
     match profile.kind {
-        Kind::Operator => operator::contact(profile, peer, local, user),
-        Kind::Microsoft => microsoft::contact(profile, peer, local, user),
+        Kind::Operator => operator::contact(profile, transport, local, user),
+        Kind::Microsoft => microsoft::contact(profile, transport, local, user),
     }
 }
 
@@ -104,6 +109,28 @@ pub fn shape_options(profile: &Profile, peer: &Peer, local: &Local) -> Shaped {
         Kind::Operator => operator::options(profile, peer, local),
         Kind::Microsoft => microsoft::options(profile, peer, local),
     }
+}
+
+/// What makes a REGISTER this trunk's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShapedRegister {
+    /// The Request-URI: the domain.
+    pub registrar: Uri,
+    /// From and To.
+    pub address: NameAddr,
+    /// Where we are reached.
+    pub contact: NameAddr,
+}
+
+/// Shapes the REGISTER of a trunk that wants one, for one of its peers (RFC 3261 section 10.2).
+pub fn shape_register(profile: &Profile, peer: &Peer, local: &Local) -> Option<ShapedRegister> {
+    let Registration { username, domain, .. } = profile.registration.as_ref()?;
+    let domain = target(domain.clone(), None);
+    Some(ShapedRegister {
+        registrar: Uri::sip(None, domain.clone()),
+        address: NameAddr::new(Uri::sip(Some(username), domain)),
+        contact: shape_contact(profile, peer.transport, local, Some(username)),
+    })
 }
 
 /// From, and P-Asserted-Identity and Privacy as far as the profile and the call ask for them (RFC 3325 section 9.1,
@@ -180,6 +207,27 @@ mod tests {
         let text = invite_text(OPERATOR, &call);
         assert!(text.contains("From: \"xX-Evil: 1body\" <"), "{text}");
         assert_eq!(text.lines().count(), 7, "{text}");
+    }
+
+    #[test]
+    fn a_register_names_the_domain_the_user_and_where_we_are() {
+        let shaped = |lines: &str| {
+            let profile = profile(&format!("{OPERATOR}{lines}\n"));
+            let shaped = shape_register(&profile, &profile.peers[0], &crate::testing::local());
+            shaped.map(|shaped| {
+                [shaped.registrar.to_string(), shaped.address.to_string(), shaped.contact.to_string()]
+            })
+        };
+        assert_eq!(shaped(""), None);
+        let own = "credentials = { username = \"4930123\", password = \"secret\" }\nregister = {}";
+        let contact = "<sip:4930123@192.0.2.1:5060>";
+        let here = ["sip:sbc.acme.example", "<sip:4930123@sbc.acme.example>", contact];
+        assert_eq!(shaped(own), Some(here.map(str::to_owned)));
+        let elsewhere =
+            "register = { username = \"4930123\", domain = \"acme.example\" }\nfqdn = \"bridge.example.net\"";
+        let contact = "<sip:4930123@bridge.example.net:5060>";
+        let there = ["sip:acme.example", "<sip:4930123@acme.example>", contact];
+        assert_eq!(shaped(elsewhere), Some(there.map(str::to_owned)));
     }
 
     #[test]

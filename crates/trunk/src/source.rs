@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub struct ProfileSource {
     pub srtp: Option<Spanned<SrtpName>>,
     pub srtp_suites: Option<Spanned<Vec<SuiteName>>>,
     pub srtp_pad_keys: Option<bool>,
+    pub media_address: Option<Spanned<IpAddr>>,
+    pub media_advertise: Option<Spanned<IpAddr>>,
     #[serde(default)]
     pub media_source: MediaSource,
     pub number_format: Option<Spanned<NumberFormat>>,
@@ -73,6 +76,7 @@ pub struct ProfileSource {
     pub accept_replaces: Option<bool>,
     pub max_concurrent_sessions: Option<Spanned<u32>>,
     pub calls_per_second: Option<Spanned<u32>>,
+    pub register: Option<Spanned<RegisterSource>>,
     pub credentials: Option<CredentialsSource>,
     pub inbound_credentials: Option<InboundCredentialsSource>,
 }
@@ -88,6 +92,23 @@ pub struct PeerSource {
     pub transport: Option<Transport>,
     /// The peer's name in URIs.
     pub host: Option<Spanned<String>>,
+    /// 0 to 65535, lower comes first. Where no peer of the trunk has `priority` or `weight`, they come in the order of the file;
+    /// otherwise the default is 0.
+    pub priority: Option<Spanned<u32>>,
+    /// 0 to 65535: the share of the calls among peers of one priority; default 1.
+    pub weight: Option<Spanned<u32>>,
+}
+
+/// The `register` table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterSource {
+    /// The user part of the address that is registered; default: the user name of `credentials`.
+    pub username: Option<Spanned<String>>,
+    /// Its domain; default: what the first peer is called.
+    pub domain: Option<Spanned<String>>,
+    /// For how many seconds we ask, 60 to 86400; default: 600.
+    pub expires_seconds: Option<Spanned<u32>>,
 }
 
 /// The `credentials` table.
@@ -237,6 +258,13 @@ impl ProfileSource {
         };
         let listed = check.peers(&self.peers, self.kind, defaults.transport);
         let tls = check.tls(self, &listed);
+        // The real gateway speaks TLS and encrypts; where keys would cross a network in clear there are none.
+        let encrypted = listed.iter().all(|one| one.transport() == Some(Transport::Tls));
+        let srtp = match self.kind {
+            Kind::Microsoft if encrypted => SrtpName::Mandatory,
+            Kind::Microsoft | Kind::Operator => SrtpName::Off,
+        };
+        let registration = check.registration(self, &listed);
         let mut profile = Profile {
             id: check.id(&self.id),
             kind: self.kind,
@@ -252,9 +280,10 @@ impl ProfileSource {
             codecs: check.codecs(self.codecs.as_ref(), defaults.codecs),
             opus: check.opus(self.opus.as_ref()),
             audio_level: self.audio_level.unwrap_or(defaults.audio_level),
-            srtp: check::srtp(self.srtp.as_ref().map(|name| *name.get_ref())),
+            srtp: check::srtp(self.srtp.as_ref().map_or(srtp, |name| *name.get_ref())),
             srtp_suites: check.suites(self.srtp_suites.as_ref(), defaults.srtp_suites),
             srtp_pad_keys: self.srtp_pad_keys.unwrap_or(true),
+            media_address: check.media_address(self.media_address.as_ref(), self.media_advertise.as_ref()),
             media_source: self.media_source,
             numbers: check.numbers(self),
             called_from: self.called_from,
@@ -293,6 +322,7 @@ impl ProfileSource {
                 1..=1_000_000,
             ),
             calls_per_second: check.number("calls_per_second", self.calls_per_second.as_ref(), 1..=10_000),
+            registration,
             credentials: check.credentials(self.credentials.as_ref()),
             inbound_credentials: check
                 .inbound_credentials(self.inbound_credentials.as_ref(), self.fqdn.as_ref()),

@@ -196,12 +196,12 @@ pub(crate) fn contradiction(profile: &Profile, other: &Profile) -> Option<String
     });
     // A name stands for the same addresses in both.
     let target = |profile: &Profile, listed: &Listed| match listed {
-        Listed::Name { name, host } if name.transport != Some(Transport::Udp) => {
+        Listed::Name { name, host, turn } if name.transport != Some(Transport::Udp) => {
             let host = host.clone().or_else(|| Host::parse(&name.host).ok());
             let anywhere = SocketAddr::from(([0, 0, 0, 0], name.port.unwrap_or_default()));
             Some((
                 name.host.clone(),
-                profile.tls_target(&Peer { address: anywhere, transport: Transport::Tls, host }),
+                profile.tls_target(&Peer { address: anywhere, transport: Transport::Tls, host, turn: *turn }),
             ))
         }
         _ => None,

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 use routing::{TrunkId, TrunkRef};
 use sip::sdp::Srtp;
-use sip::{Neighbors, Network};
+use sip::{Neighborhood, Neighbors, Network};
 use toml::Spanned;
 
 use crate::health::PeerKey;
@@ -149,6 +149,30 @@ impl Trunks {
         settled
     }
 
+    /// Whether these may take the place of the `running` ones while calls are up; if not, why not. Trunks that come or go concern
+    /// the routing table, and certificates and roots the connections.
+    ///
+    /// # Errors
+    ///
+    /// What has changed that only a restart can change.
+    pub fn may_follow(&self, running: &Self) -> Result<(), String> {
+        let names = |trunks: &Self| trunks.by_id.keys().cloned().collect::<BTreeSet<TrunkId>>();
+        let (old, new) = (names(running), names(self));
+        if let Some(id) = new.symmetric_difference(&old).next() {
+            let what = if new.contains(id) { "new" } else { "gone" };
+            return Err(format!("trunk {id} is {what}"));
+        }
+        for profile in &self.profiles {
+            let Some(before) = running.get(&profile.id) else { continue };
+            let same = (before.kind, &before.provider, &before.tls)
+                == (profile.kind, &profile.provider, &profile.tls);
+            if !same {
+                return Err(format!("trunk {} has another kind, provider or tls", profile.id));
+            }
+        }
+        Ok(())
+    }
+
     /// The profile of a trunk.
     pub fn get(&self, id: &TrunkId) -> Option<&Profile> {
         self.by_id.get(id).and_then(|at| self.profiles.get(*at))
@@ -201,12 +225,13 @@ impl Trunks {
         })
     }
 
-    /// Which addresses belong to one trunk: those of its peers and of its sources.
+    /// Which addresses belong to one trunk, those of its peers and of its sources, and what we are called there.
     pub fn neighbors(&self) -> Neighbors {
         let network = |net: &IpNet| Network { address: net.addr(), prefix: net.prefix_len() };
         let group = |profile: &Profile| {
             let peers = profile.peers.iter().map(|peer| network(&IpNet::from(peer.address.ip())));
-            peers.chain(profile.sources.iter().map(network)).collect()
+            let networks = peers.chain(profile.sources.iter().map(network)).collect();
+            Neighborhood { networks, our_name: profile.fqdn.clone() }
         };
         Neighbors::new(self.profiles.iter().map(group).collect())
     }
@@ -340,6 +365,26 @@ mod tests {
             Some((&teams.id, &teams.peers[0]))
         );
         assert_eq!(key.to_string(), "teams at tls:52.114.75.24:5061");
+    }
+
+    #[test]
+    fn what_concerns_one_trunk_alone_may_change_while_calls_are_up_and_what_concerns_routing_or_tls_may_not()
+    {
+        let running = trunks(&format!("{OPERATOR}{MICROSOFT}")).unwrap();
+        let may = |document: &str| trunks(document).unwrap().may_follow(&running);
+        let changed = OPERATOR.replace("203.0.113.10", "203.0.113.11");
+        assert_eq!(may(&format!("{MICROSOFT}{changed}enabled = false\ncodecs = [\"g722\"]\n")), Ok(()));
+        for (document, why) in [
+            (OPERATOR.to_owned(), "trunk teams is gone"),
+            (format!("{OPERATOR}{MICROSOFT}{}", other("second", "")), "trunk second is new"),
+            (
+                format!("{MICROSOFT}{OPERATOR}provider = \"customer\"\n"),
+                "trunk acme has another kind, provider or tls",
+            ),
+            (format!("{OPERATOR}{MICROSOFT}tls = {{ roots = \"x.pem\" }}\n"), "trunk teams has another"),
+        ] {
+            assert!(may(&document).is_err_and(|found| found.contains(why)), "{why}");
+        }
     }
 
     #[test]

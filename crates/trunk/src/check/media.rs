@@ -1,23 +1,24 @@
 //! The checks of what concerns media: codecs and their settings, encryption.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
 use sip::sdp::{Codec, Srtp, Suite};
 use toml::Spanned;
 
 use super::Check;
-use crate::profile::OpusSettings;
+use crate::profile::{MediaAddress, OpusSettings};
 use crate::source::{CodecName, OpusSource, SrtpName, SuiteName};
 
 /// RFC 7587 section 6.1 begins at 6000; above 128000 one voice gains nothing.
 const BITRATES: RangeInclusive<u32> = 6000..=128_000;
 
-/// Off where nothing is written.
-pub(crate) fn srtp(written: Option<SrtpName>) -> Srtp {
+/// The word in the signalling engine's terms.
+pub(crate) fn srtp(written: SrtpName) -> Srtp {
     match written {
-        None | Some(SrtpName::Off) => Srtp::Off,
-        Some(SrtpName::Optional) => Srtp::Optional,
-        Some(SrtpName::Mandatory) => Srtp::Mandatory,
+        SrtpName::Off => Srtp::Off,
+        SrtpName::Optional => Srtp::Optional,
+        SrtpName::Mandatory => Srtp::Mandatory,
     }
 }
 
@@ -50,6 +51,37 @@ impl Check<'_> {
         };
         let expected = "at least one suite, as \"AES_CM_128_HMAC_SHA1_80\"; for no SRTP say srtp = \"off\"";
         self.once_each("srtp_suites", written, suite, default, expected)
+    }
+
+    /// Where this trunk's media comes to, and what SDP says of it: both of one family, and addresses of one machine.
+    pub(crate) fn media_address(
+        &mut self,
+        bind: Option<&Spanned<IpAddr>>,
+        told: Option<&Spanned<IpAddr>>,
+    ) -> Option<MediaAddress> {
+        let several = |ip: &IpAddr| ip.is_multicast() || *ip == IpAddr::from(Ipv4Addr::BROADCAST);
+        let Some(bind) = bind else {
+            if let Some(told) = told {
+                let expected = "media_address with it: where this trunk's media is received";
+                self.refuse(Some(told.span()), "media_advertise", told.get_ref().to_string(), expected);
+            }
+            return None;
+        };
+        if several(bind.get_ref()) {
+            let expected = "the address of one machine";
+            self.refuse(Some(bind.span()), "media_address", bind.get_ref().to_string(), expected);
+        }
+        let said = told.unwrap_or(bind);
+        let (ip, key) = (said.get_ref(), if told.is_some() { "media_advertise" } else { "media_address" });
+        if several(ip) || ip.is_unspecified() {
+            let expected = "the address of one machine, which SDP can name (media_advertise)";
+            self.refuse(Some(said.span()), key, ip.to_string(), expected);
+        }
+        if ip.is_ipv4() != bind.get_ref().is_ipv4() {
+            let expected = "an address of the family of media_address";
+            self.refuse(Some(said.span()), key, ip.to_string(), expected);
+        }
+        Some(MediaAddress { bind: *bind.get_ref(), told: *ip })
     }
 
     /// The list as it is written, each entry where it stands first.

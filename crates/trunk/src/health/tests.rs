@@ -319,9 +319,52 @@ peers = [{ address = "203.0.113.10" }, { address = "203.0.113.11" }, { address =
     assert_eq!(run.state(), State::Down);
     run.monitor.handle_live_call(run.now, &acme(), "203.0.113.12:5060".parse().unwrap());
     assert_eq!(run.state(), State::Up);
-    let order: Vec<String> =
-        run.monitor.in_order(profile).iter().map(|peer| peer.address.ip().to_string()).collect();
+    let order: Vec<String> = run
+        .monitor
+        .in_order(profile, &mut StdRng::seed_from_u64(1))
+        .iter()
+        .map(|peer| peer.address.ip().to_string())
+        .collect();
     assert_eq!(order, ["203.0.113.12", "203.0.113.10", "203.0.113.11"]);
+}
+
+#[test]
+fn active_active_sites_share_the_calls_by_weight_and_a_spare_comes_last_until_both_are_down() {
+    let document = r#"
+[[trunk]]
+id = "acme"
+kind = "operator"
+peers = [
+  { address = "203.0.113.10", priority = 1, weight = 3 },
+  { address = "203.0.113.11", priority = 1 },
+  { address = "203.0.113.12", priority = 2 },
+]
+"#;
+    let trunks = trunks(document).unwrap();
+    let profile = trunks.get(&acme()).unwrap();
+    let mut run = Run::new(document, 1);
+    let mut random = StdRng::seed_from_u64(1);
+    let mut firsts = |monitor: &Monitor| {
+        let mut firsts = [0; 3];
+        for _ in 0..1000 {
+            let order = monitor.in_order(profile, &mut random);
+            firsts[order[0].turn.entry] += 1;
+            assert_eq!(order.len(), 3);
+        }
+        firsts
+    };
+    let [big, small, spare] = firsts(&run.monitor);
+    // Drawn from 0 to 4 inclusive: 600 of 1000 with a deviation of 15.
+    assert!(big > 520 && small > 320 && spare == 0, "{big} {small} {spare}");
+    let at = |last: u8| std::net::SocketAddr::from(([203, 0, 113, last], 5060));
+    for _ in 0..3 {
+        run.monitor.handle_call_unanswered(run.now, &acme(), at(10));
+    }
+    assert_eq!(firsts(&run.monitor), [0, 1000, 0], "the other site takes them all");
+    for _ in 0..3 {
+        run.monitor.handle_call_unanswered(run.now, &acme(), at(11));
+    }
+    assert_eq!(firsts(&run.monitor), [0, 0, 1000], "and then the spare");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use sip::{Reliable, SessionTimers};
 
 use crate::locate::Place;
 use crate::testing::{MICROSOFT, OPERATOR, profile, syntax_error, trunks};
-use crate::{MediaSource, NumberFormat, OpusSettings, ProfileError, Transport};
+use crate::{MediaAddress, MediaSource, NumberFormat, OpusSettings, ProfileError, Transport, Turn};
 
 #[test]
 fn the_defaults_of_an_operator() {
@@ -46,7 +46,7 @@ fn the_defaults_of_microsoft() {
     assert!(!profile.trust_pai && !profile.forward_pai);
     assert_eq!(profile.peers[0].transport, Transport::Tls);
     assert_eq!(profile.codecs, [Codec::Pcmu, Codec::Pcma]);
-    assert_eq!((profile.srtp, profile.audio_level), (Srtp::Off, false));
+    assert_eq!((profile.srtp, profile.audio_level), (Srtp::Mandatory, false));
     assert_eq!(profile.srtp_suites, [Suite::AesCm128HmacSha1_80]);
     assert_eq!(profile.options.interval, Duration::from_mins(1));
 }
@@ -75,7 +75,7 @@ enabled = false
 fqdn = "conf.example.net"
 peers = [
   { address = "203.0.113.10:5060", transport = "tcp", host = "sbc1.acme.example" },
-  { address = "203.0.113.11" },
+  { address = "203.0.113.11", priority = 7, weight = 0 },
 ]
 sources = ["203.0.113.0/28", "198.51.100.7"]
 tls_names = ["SBC.acme.example", "*.acme.example"]
@@ -86,6 +86,8 @@ audio_level = false
 srtp = "optional"
 srtp_suites = ["AES_CM_128_HMAC_SHA1_80", "AEAD_AES_256_GCM", "AES_CM_128_HMAC_SHA1_80"]
 srtp_pad_keys = false
+media_address = "0.0.0.0"
+media_advertise = "198.51.100.20"
 media_source = "same-ip"
 number_format = "national"
 caller_number_format = "plain"
@@ -113,6 +115,7 @@ accept_refer = true
 accept_replaces = true
 max_concurrent_sessions = 30
 calls_per_second = 3
+register = { domain = "Acme.example", expires_seconds = 120 }
 credentials = { username = "u", password = "secret", realm = "acme.example" }
 inbound_credentials = { username = "they", password = "s3cret", algorithms = ["SHA-256"] }
 "#,
@@ -132,6 +135,13 @@ inbound_credentials = { username = "they", password = "s3cret", algorithms = ["S
     assert_eq!(profile.opus, opus);
     assert_eq!((profile.srtp, profile.srtp_pad_keys, profile.audio_level), (Srtp::Optional, false, false));
     assert_eq!(profile.srtp_suites, [Suite::AesCm128HmacSha1_80, Suite::AeadAes256Gcm]);
+    let turns = [Turn { entry: 0, priority: 0, weight: 1 }, Turn { entry: 1, priority: 7, weight: 0 }];
+    assert_eq!(profile.peers.iter().map(|peer| peer.turn).collect::<Vec<_>>(), turns);
+    let media = MediaAddress { bind: [0, 0, 0, 0].into(), told: [198, 51, 100, 20].into() };
+    assert_eq!(profile.media_address, Some(media));
+    let registration = profile.registration.clone().expect("it registers");
+    assert_eq!((registration.username.as_str(), registration.expires), ("u", 120));
+    assert_eq!(registration.domain.to_string().to_lowercase(), "acme.example");
     assert_eq!(profile.media_source, MediaSource::SameIp);
     assert_eq!(profile.options.interval, Duration::from_secs(45));
     assert!(profile.options.accepted.contains(299) && profile.options.accepted.contains(404));
@@ -189,6 +199,15 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("opus = { complexity = 11 }", "opus.complexity", "0 to 10"),
     ("opus = { max_rate = 24000 }", "opus.max_rate", "8000, 16000 or 48000"),
     ("srtp_suites = []", "srtp_suites", "srtp = \"off\""),
+    ("media_address = \"224.0.0.1\"\nmedia_advertise = \"192.0.2.1\"", "media_address", "one machine"),
+    ("media_address = \"0.0.0.0\"", "media_address", "media_advertise"),
+    ("media_advertise = \"192.0.2.1\"", "media_advertise", "media_address with it"),
+    ("media_address = \"192.0.2.1\"\nmedia_advertise = \"2001:db8::1\"", "media_advertise", "family"),
+    ("media_address = \"2001:db8::1\"\nmedia_advertise = \"::\"", "media_advertise", "one machine"),
+    ("register = {}", "register.username", "credentials with one"),
+    ("register = { username = \"a b\" }", "register.username", "without escapes"),
+    ("register = { username = \"a\", domain = \"a:5060\" }", "register.domain", "without port"),
+    ("register = { username = \"a\", expires_seconds = 59 }", "register.expires_seconds", "60 to 86400"),
     ("number_format = \"national\"", "number_format", "country_code, national_prefix and"),
     ("caller_number_format = \"national\"\ncountry_code = \"49\"", "caller_number_format", "national_prefix"),
     ("country_code = \"+49\"", "country_code", "1 to 3 digits"),
@@ -283,6 +302,8 @@ fn a_wrong_peer_is_refused() {
         ("[{ address = \"0.0.0.0\" }]", "IP, IP:port"),
         ("[{ address = \"203.0.113.10\" }, { address = \"203.0.113.10:5060\" }]", "once"),
         ("[{ address = \"203.0.113.10\", host = \"a:5060\" }]", "without port"),
+        ("[{ address = \"203.0.113.10\", priority = 65536 }]", "0 to 65535"),
+        ("[{ address = \"203.0.113.10\", weight = 70000 }]", "0 to 65535"),
     ];
     for (peers, expected) in table {
         let document = format!("[[trunk]]\nid = \"acme\"\nkind = \"operator\"\npeers = {peers}\n");
@@ -308,6 +329,7 @@ fn an_unknown_key_or_value_is_refused_by_name() {
         ("srtp_suites = [\"AES_CM_128\"]", "AES_CM_128"),
         ("media_source = \"any\"", "any"),
         ("credentials = { user = \"u\", password = \"p\" }", "user"),
+        ("register = { user = \"u\" }", "user"),
     ] {
         let error = syntax_error(&format!("{OPERATOR}{line}\n"));
         assert!(error.contains(named) && error.contains("expected"), "{error}");
