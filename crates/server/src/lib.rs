@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod plot;
 pub mod prompts;
 pub mod recording;
+mod reload;
 pub mod shell;
 pub mod sip_io;
 pub mod spool;

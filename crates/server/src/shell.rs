@@ -1,6 +1,7 @@
 //! The running bridge: binds everything, then carries bytes, records and answers to and from control.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,7 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::sleep_until;
-use trunk::{Names, Trunks};
+use trunk::{MediaAddress, Names, Trunks};
 
 use crate::config::Config;
 use crate::control::{Ask, Control, Input, Locals, Now, Output, Parts, Reply};
@@ -26,6 +27,7 @@ use crate::media::thread::{ShardDoor, ThreadOptions};
 use crate::metrics::{Metrics, Sources};
 use crate::prompts::Prompts;
 use crate::recording::{Ended, Recorder, RecordingMetrics};
+use crate::reload::{Reloaded, reload};
 use crate::sip_io::{Arrival, Limits, Setup, SipIo};
 use crate::spool::{Spool, SpoolMetrics};
 use crate::tls::{self, TlsMetrics};
@@ -87,6 +89,10 @@ struct Shell {
     /// Who our peers are, at present; and changes of it.
     current: Arc<ArcSwap<Trunks>>,
     located: mpsc::Receiver<Arc<Trunks>>,
+    /// The file, and what came of reading it again.
+    path: PathBuf,
+    reloading: mpsc::Sender<Result<Reloaded, Vec<String>>>,
+    reloaded: mpsc::Receiver<Result<Reloaded, Vec<String>>>,
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
@@ -177,6 +183,7 @@ impl Shell {
             None => None,
         };
         let tap = Tap::new(Arc::clone(&current), config.trace, export);
+        let (reloading, reloaded) = mpsc::channel(1);
         let control = Control::new(now(), parts(&config, trunks, prompts, metrics, shards.len()));
         tracing::info!(
             node = config.node,
@@ -208,6 +215,9 @@ impl Shell {
             drain_deadline: config.drain_deadline,
             current,
             located,
+            path: config.path,
+            reloading,
+            reloaded,
             terminate,
             interrupt,
             hangup,
@@ -243,25 +253,49 @@ impl Shell {
                 biased;
                 _ = self.terminate.recv() => give_up = self.signaled(&mut signals),
                 _ = self.interrupt.recv() => give_up = self.signaled(&mut signals),
-                // It would end every call, while whoever sent it meant a reload or closed a terminal.
-                _ = self.hangup.recv() => {
-                    tracing::warn!("SIGHUP: certificates are read again; the configuration is read at the start only");
-                }
+                _ = self.hangup.recv() => self.reload(),
                 () = reports.notified() => {}
                 Some(first) = self.arrivals.recv() => self.take_arrivals(first),
                 Some(leg) = self.settled.recv() => self.feed(Input::Settled(LegId(leg))),
                 Some((ask, answer)) = self.asks.recv() => self.take_ask(ask, answer),
                 Some(look) = self.looks.recv() => self.tap.show(look),
-                Some(trunks) = self.located.recv() => {
-                    self.current.store(Arc::clone(&trunks));
-                    self.feed(Input::Located(trunks));
-                }
+                Some(trunks) = self.located.recv() => self.take_trunks(trunks),
+                Some(outcome) = self.reloaded.recv() => self.take_reloaded(outcome),
                 () = sleep_until(timer.into()) => {}
             }
             self.take_others();
             self.take_reports();
             self.take_timers();
         }
+    }
+
+    /// SIGHUP: certificates are read again elsewhere, and here the trunks; calls that are up stay.
+    fn reload(&self) {
+        tracing::info!(
+            "SIGHUP: the trunks and the certificates are read again; all else is read at the start only"
+        );
+        let running = self.current.load_full();
+        tokio::spawn(reload(self.path.clone(), running, self.reloading.clone()));
+    }
+
+    fn take_reloaded(&mut self, outcome: Result<Reloaded, Vec<String>>) {
+        match outcome {
+            Ok(Reloaded { trunks, located }) => {
+                self.located = located;
+                self.take_trunks(trunks);
+                tracing::info!("the trunks are as the file says");
+            }
+            Err(problems) => {
+                for problem in problems {
+                    tracing::error!(?problem, "the trunks stay as they were");
+                }
+            }
+        }
+    }
+
+    fn take_trunks(&mut self, trunks: Arc<Trunks>) {
+        self.current.store(Arc::clone(&trunks));
+        self.feed(Input::Trunks(trunks));
     }
 
     /// SIGTERM or SIGINT: the first drains, the second ends everything now.
@@ -542,6 +576,7 @@ fn parts(
             user_agent: config.user_agent.clone(),
             advertised_host: config.advertise.as_ref().map(ToString::to_string),
             advertised: config.advertised.clone(),
+            tcp_listeners: config.tcp_listeners(),
             ..sip::EndpointConfig::default()
         },
         locals: Locals {
@@ -551,7 +586,7 @@ fn parts(
         },
         prompts,
         metrics,
-        door: SocketDoor::new(media.address, media.advertise, media.ports),
+        door: SocketDoor::new(MediaAddress { bind: media.address, told: media.advertise }, media.ports),
         shards,
         limits: media.limits,
         strangers: config.strangers,

@@ -80,6 +80,9 @@ pub(super) fn trunk(trunk: &Value) {
         table.row(&[name.to_owned(), word(&trunk[name])]);
     }
     table.row(&["channels".to_owned(), of(&trunk["channels"], &trunk["max_concurrent_sessions"])]);
+    if trunk["registration"].is_object() {
+        table.row(&["registered".to_owned(), registered(&trunk["registration"])]);
+    }
     let sources: Vec<String> = all(&trunk["sources"]).map(word).collect();
     table.row(&["sources".to_owned(), sources.join(", ")]);
     table.print();
@@ -99,6 +102,19 @@ pub(super) fn trunk(trunk: &Value) {
         ]);
     }
     table.print();
+}
+
+/// Where a trunk is registered, or why it is not.
+fn registered(registration: &Value) -> String {
+    let why = match &registration["because"] {
+        Value::Null => String::new(),
+        because => format!("; last attempt: {}", harmless(&word(because))),
+    };
+    if registration["registered"] == true {
+        let left = word(&registration["expires_in_seconds"]);
+        return format!("at {}, for {left} s still{why}", word(&registration["registrar"]));
+    }
+    format!("no, {} failures{why}", word(&registration["failures"]))
 }
 
 pub(super) fn conferences(body: &Value) {

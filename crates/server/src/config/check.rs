@@ -67,6 +67,7 @@ impl<'a> Check<'a> {
         let drain = document.drain.deadline_seconds;
         let bridge = bridge::BridgeConfig { dial_attempt: longest_attempt(&trunks), ..bridge };
         Ok(Config {
+            path: self.path.to_owned(),
             node: document.node.name,
             log: document.log,
             listeners,

@@ -22,6 +22,8 @@ use crate::tls::Tls;
 
 /// A configuration that cannot be wrong.
 pub struct Config {
+    /// The file that it was read from.
+    pub path: PathBuf,
     /// The node's name in logs and records.
     pub node: String,
     /// Log filter and format.
@@ -123,6 +125,12 @@ impl Config {
             Problems(vec![Problem::at_span(path, text, error.span(), key, found, expected)])
         })?;
         Check::new(path, text).config(document)
+    }
+
+    /// Where we listen over TCP.
+    pub fn tcp_listeners(&self) -> Vec<SocketAddr> {
+        let tcp = self.listeners.iter().filter(|own| own.transport == sip::Transport::Tcp);
+        tcp.map(|own| own.address).collect()
     }
 }
 

@@ -76,9 +76,9 @@ impl<D: Door> Control<D> {
             }
             Ask::StopRecording { conference_id } => return self.stop_recording(number, &conference_id),
             Ask::Status => return self.show_status(number),
-            Ask::Trunks => return self.show_trunks(number),
-            Ask::Trunk { name } => return self.show_trunk(number, &name),
-            Ask::DrainTrunk { name, draining } => return self.drain_trunk(number, &name, draining),
+            Ask::Trunks => return self.show_trunks(now, number),
+            Ask::Trunk { name } => return self.show_trunk(now, number, &name),
+            Ask::DrainTrunk { name, draining } => return self.drain_trunk(now, number, &name, draining),
         };
         if let Err(overload) = self.load.admit() {
             self.metrics.legs_refused.with_label_values(&["out", overload.label()]).inc();

@@ -11,7 +11,7 @@ use super::commands::reason_header;
 use super::leg::Leg;
 use super::load::RETRY_AFTER;
 use super::{Control, Door, Now};
-use crate::config::sip_transport as transport;
+use crate::config::trunk_transport;
 
 /// A call that is turned away before the bridge hears of it.
 pub(super) struct TurnedAway {
@@ -201,11 +201,8 @@ impl<D: Door> Control<D> {
 
     /// Our Contact towards this peer: the trunk's paired name where it has one, and that we are a conference (RFC 4579).
     pub(super) fn contact_for(&self, profile: &trunk::Profile, flow: &Flow, called: &str) -> String {
-        let same = |peer: &&trunk::Peer| transport(peer.transport) == flow.transport;
-        let peer = profile.peers.iter().find(same).or_else(|| profile.peers.first());
-        let local = self.contact_of(flow);
-        let contact = peer.map(|peer| trunk::shape_contact(profile, peer, &local, Some(called)));
-        contact.map_or_else(String::new, |contact| format!("{contact};isfocus"))
+        let (transport, local) = (trunk_transport(flow.transport), self.contact_of(flow));
+        format!("{};isfocus", trunk::shape_contact(profile, transport, &local, Some(called)))
     }
 
     pub(super) fn answer(&mut self, now: Now, leg: LegId) {

@@ -83,7 +83,7 @@ impl<D: Door> Control<D> {
             .map_err(|limit| local(limit.to_string()))?;
         let held = self.legs.get_mut(&leg).and_then(|entry| entry.media.take());
         let media = match held {
-            Some(media) => Ok(self.offer_again(profile, media)),
+            Some(media) => self.offer_again(now, profile, media),
             None => self.open_media(now, profile, None),
         };
         let media = media.map_err(|refused| {
@@ -97,7 +97,9 @@ impl<D: Door> Control<D> {
             withheld: false,
             local: self.contact_of(&flow),
         };
-        let shaped = trunk::shape_invite(profile, peer, &request);
+        let mut shaped = trunk::shape_invite(profile, peer, &request);
+        let routes = self.registrations.routes(&profile.id).iter();
+        shaped.headers.extend(routes.map(|route| ("Route".to_owned(), route.clone())));
         let outgoing = OutgoingInvite {
             flow,
             request_uri: shaped.request_uri,
@@ -130,10 +132,10 @@ impl<D: Door> Control<D> {
     }
 
     /// The best peer of a trunk that this attempt has not tried.
-    fn untried_peer<'a>(&self, profile: &'a Profile, leg: LegId) -> Option<&'a Peer> {
+    fn untried_peer<'a>(&mut self, profile: &'a Profile, leg: LegId) -> Option<&'a Peer> {
         let entry = self.legs.get(&leg)?;
         self.monitor
-            .in_order(profile)
+            .in_order(profile, &mut self.random)
             .into_iter()
             .find(|peer| !entry.tried.contains(&(transport(peer.transport), peer.address)))
     }
@@ -221,6 +223,9 @@ impl<D: Door> Control<D> {
         match agreed {
             Ok(()) => {
                 entry.answered = Some(now.mono);
+                if let Some(&(_, peer)) = entry.tried.last() {
+                    self.monitor.handle_live_call(now.mono, &entry.trunk, peer);
+                }
                 let setup = now.mono.saturating_duration_since(entry.began).as_secs_f64();
                 self.metrics.call_setup.with_label_values(&["out"]).observe(setup);
                 tracing::info!(%leg, attempt, "dial-out answered");

@@ -5,7 +5,7 @@ use routing::{LegDirection, TrunkId};
 use serde_json::{Value, json};
 use trunk::{Kind, PeerKey, Profile, State};
 
-use super::{Control, Door};
+use super::{Control, Door, Now};
 
 impl<D: Door> Control<D> {
     pub(super) fn show_status(&mut self, number: u64) {
@@ -31,20 +31,20 @@ impl<D: Door> Control<D> {
         self.reply(number, 200, body);
     }
 
-    pub(super) fn show_trunks(&mut self, number: u64) {
+    pub(super) fn show_trunks(&mut self, now: Now, number: u64) {
         let shown: Vec<Value> =
-            self.trunks.profiles().iter().map(|profile| self.trunk_shown(profile)).collect();
+            self.trunks.profiles().iter().map(|profile| self.trunk_shown(now, profile)).collect();
         self.reply(number, 200, json!({ "trunks": shown }));
     }
 
-    pub(super) fn show_trunk(&mut self, number: u64, name: &str) {
-        match self.trunks.get(&TrunkId::new(name)).map(|profile| self.trunk_shown(profile)) {
+    pub(super) fn show_trunk(&mut self, now: Now, number: u64, name: &str) {
+        match self.trunks.get(&TrunkId::new(name)).map(|profile| self.trunk_shown(now, profile)) {
             Some(shown) => self.reply(number, 200, shown),
             None => self.no_such_trunk(number, name),
         }
     }
 
-    pub(super) fn drain_trunk(&mut self, number: u64, name: &str, draining: bool) {
+    pub(super) fn drain_trunk(&mut self, now: Now, number: u64, name: &str, draining: bool) {
         let id = TrunkId::new(name);
         let Some(profile) = self.trunks.get(&id) else { return self.no_such_trunk(number, name) };
         if !draining && !profile.enabled {
@@ -54,7 +54,8 @@ impl<D: Door> Control<D> {
         tracing::info!(trunk = %id, draining, "an operator drains a trunk, or ends that");
         self.monitor.set_draining(&id, draining);
         self.admission.set_draining(&id, draining);
-        self.show_trunk(number, name);
+        self.registrations.set_draining(now.mono, &id, draining);
+        self.show_trunk(now, number, name);
     }
 
     fn no_such_trunk(&mut self, number: u64, name: &str) {
@@ -63,7 +64,7 @@ impl<D: Door> Control<D> {
         self.reply(number, 404, json!({ "detail": detail }));
     }
 
-    fn trunk_shown(&self, profile: &Profile) -> Value {
+    fn trunk_shown(&self, now: Now, profile: &Profile) -> Value {
         let peers = profile.peers.iter().map(|peer| {
             let key = PeerKey::of(profile, peer);
             let last = self.pinged.get(&key).map(|pinged| {
@@ -92,6 +93,7 @@ impl<D: Door> Control<D> {
             "max_concurrent_sessions": profile.max_concurrent_sessions,
             "calls_per_second": profile.calls_per_second,
             "sends_options": profile.options.send,
+            "registration": self.registration_shown(now, profile),
             "peers": peers.collect::<Vec<_>>(),
             "sources": profile.sources.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use routing::{Candidate, LegDirection, TrunkId};
 use sip::InviteId;
 use sip::sdp::{LocalMedia, Negotiated};
+use trunk::MediaAddress;
 
 use super::keys::Keyed;
 
@@ -55,6 +56,8 @@ pub(super) struct LegMedia<Io> {
     pub io: Option<Io>,
     /// The RTP port, given back when the leg is over.
     pub port: u16,
+    /// Where its trunk wants its media, if not where all others are.
+    pub home: Option<MediaAddress>,
     /// How we describe ourselves.
     pub local: LocalMedia,
     /// The description we sent last.

@@ -40,8 +40,8 @@ impl<D: Door> Control<D> {
         profile: &Profile,
         offer: Option<&Bytes>,
     ) -> Result<LegMedia<D::Io>, NoMedia> {
-        let opened =
-            self.door.open(now.mono).map_err(|why| NoMedia { status: 503, why, label: "overload" })?;
+        let opened = self.door.open(now.mono, profile.media_address);
+        let opened = opened.map_err(|why| NoMedia { status: 503, why, label: "overload" })?;
         self.note_ports();
         let local = LocalMedia {
             address: opened.address,
@@ -64,6 +64,7 @@ impl<D: Door> Control<D> {
                 let mut media = LegMedia {
                     io: Some(opened.io),
                     port: opened.port,
+                    home: profile.media_address,
                     local,
                     sdp,
                     late_offer: negotiated.is_none(),
@@ -84,14 +85,25 @@ impl<D: Door> Control<D> {
         }
     }
 
-    /// A fresh offer for the next attempt, over the sockets that the last one did not use.
-    pub(super) fn offer_again(&mut self, profile: &Profile, mut media: LegMedia<D::Io>) -> LegMedia<D::Io> {
+    /// A fresh offer for the next attempt, over the sockets that the last one did not use; or over others, where this trunk wants
+    /// its media elsewhere.
+    pub(super) fn offer_again(
+        &mut self,
+        now: Now,
+        profile: &Profile,
+        mut media: LegMedia<D::Io>,
+    ) -> Result<LegMedia<D::Io>, NoMedia> {
+        if media.home != profile.media_address {
+            self.door.close(now.mono, media.io.take(), media.port);
+            self.note_ports();
+            return self.open_media(now, profile, None);
+        }
         media.local.session_id = self.random.random::<u64>() >> 2;
         // The last peer has read the keys of its offer.
         media.local.keys = keys::fresh(&mut self.key_source, profile);
         media.sdp = sdp::offer(&media.local, &profile.capabilities());
         (media.negotiated, media.keyed, media.early) = (None, None, None);
-        media
+        Ok(media)
     }
 
     /// Makes the leg's mixer state now that its codec and peer are known, and seats it where it is wanted.

@@ -16,6 +16,7 @@ mod leg;
 mod load;
 mod media;
 mod recordings;
+mod registrar;
 mod reinvite;
 mod seating;
 mod signalling;
@@ -33,7 +34,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use routing::TrunkId;
 use sip::{Challenger, Endpoint, EndpointConfig, Flow, InviteId, OptionsId, Readiness, Transmit};
-use trunk::{Admission, Monitor, TlsPeer, Trunks};
+use trunk::{Admission, MediaAddress, Monitor, Registrations, TlsPeer, Trunks};
 
 pub use api::{Ask, Reply};
 pub use load::LoadLimits;
@@ -46,6 +47,7 @@ use crate::prompts::Prompts;
 use leg::Leg;
 use load::Load;
 use seating::Seating;
+use trunks::show_limits;
 
 /// Both clocks, read once per turn of the loop.
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +62,8 @@ pub struct Now {
 pub trait Door {
     /// What a mixer seat carries along.
     type Io: Send + 'static;
-    /// Opens the sockets of one leg. `Err` says why not, for the log.
-    fn open(&mut self, now: Instant) -> Result<Opened<Self::Io>, String>;
+    /// Opens the sockets of one leg, where its trunk wants them or else where all others are. `Err` says why not, for the log.
+    fn open(&mut self, now: Instant, own: Option<MediaAddress>) -> Result<Opened<Self::Io>, String>;
     /// Tells the sockets where the peer is.
     fn set_peer(io: &mut Self::Io, peer: Peer);
     /// The leg is over: the sockets are closed and the port may rest.
@@ -153,8 +155,8 @@ pub enum Input<Io> {
         /// The number of its [`Output::Record`].
         number: u64,
     },
-    /// The names of some peers lead elsewhere; nothing else about the trunks has changed.
-    Located(Arc<Trunks>),
+    /// The names of some peers lead elsewhere, or the file says something else of the trunks. There are no others than before.
+    Trunks(Arc<Trunks>),
     /// Stop taking work, let what runs end well.
     Drain,
     /// End everything now.
@@ -170,6 +172,8 @@ pub enum Wake {
     Bridge(bridge::Reason),
     /// A timer of a trunk.
     Trunk(trunk::TimerReason),
+    /// A registration is to be made or refreshed, or has run out.
+    Register,
     /// Conferences have changed since they were shown last.
     Publish,
 }
@@ -284,6 +288,8 @@ pub struct Control<D: Door> {
     /// Why the message that is being handled begins no call, if it is one that would: the label of its metric.
     shedding: Option<&'static str>,
     monitor: Monitor,
+    registrations: Registrations,
+    series: registrar::Series,
     admission: Admission,
     table: Arc<routing::Table>,
     directory: Arc<dyn bridge::Directory>,
@@ -349,14 +355,12 @@ impl<D: Door> Control<D> {
         let mut monitor = Monitor::new(now.mono, parts.trunks.profiles(), random.random());
         let key_source = StdRng::from_seed(random.random());
         let challenger = Challenger::new(now.mono, random.random());
+        let registrations = Registrations::new(now.mono, parts.trunks.profiles(), random.random());
         let admission = Admission::new(parts.trunks.profiles());
         monitor.handle_timeout(now.mono);
         parts.metrics.ready.set(1);
         for profile in parts.trunks.profiles() {
-            if let Some(limit) = profile.max_concurrent_sessions {
-                let max = &parts.metrics.trunk_channels_max;
-                max.with_label_values(&[profile.id.as_str()]).set(i64::from(limit));
-            }
+            show_limits(&parts.metrics, profile);
         }
         Self {
             endpoint,
@@ -366,6 +370,8 @@ impl<D: Door> Control<D> {
             strangers: parts.strangers,
             shedding: None,
             monitor,
+            registrations,
+            series: registrar::Series::default(),
             admission,
             trunks: parts.trunks,
             table: parts.table,
@@ -463,11 +469,7 @@ impl<D: Door> Control<D> {
             Input::Settled(leg) => self.tell_bridge(now, bridge::Event::UsageDurable { leg }),
             Input::Ask { number, ask } => self.handle_ask(now, number, ask),
             Input::RecordingEnded { number } => self.recording_ended(number),
-            Input::Located(trunks) => {
-                self.monitor.handle_profiles(now.mono, trunks.profiles());
-                self.endpoint.set_neighbors(trunks.neighbors());
-                self.trunks = trunks;
-            }
+            Input::Trunks(trunks) => self.take_trunks(now, trunks),
             Input::Drain => self.drain(now),
             Input::DrainNow => {
                 self.drain(now);
@@ -483,6 +485,7 @@ impl<D: Door> Control<D> {
         self.endpoint.handle_timeout(now.mono);
         self.bridge.handle_timeout(now.mono, now.wall);
         self.monitor.handle_timeout(now.mono);
+        self.registrations.handle_timeout(now.mono);
         self.turn(now);
     }
 
@@ -491,8 +494,9 @@ impl<D: Door> Control<D> {
         let sip = self.endpoint.poll_timeout().map(|(at, why)| (at, Wake::Sip(why)));
         let bridge = self.bridge.poll_timeout().map(|(at, why)| (at, Wake::Bridge(why)));
         let trunk = self.monitor.poll_timeout().map(|(at, why)| (at, Wake::Trunk(why)));
+        let register = self.registrations.poll_timeout().map(|at| (at, Wake::Register));
         let show = (!self.changed.is_empty()).then_some((self.publish_at, Wake::Publish));
-        [sip, bridge, trunk, show].into_iter().flatten().min_by_key(|&(at, _)| at)
+        [sip, bridge, trunk, register, show].into_iter().flatten().min_by_key(|&(at, _)| at)
     }
 
     /// What to do next.
@@ -509,11 +513,14 @@ impl<D: Door> Control<D> {
                 self.handle_command(now, command);
             } else if let Some(command) = self.monitor.poll_command() {
                 self.send_ping(now, command);
+            } else if let Some(command) = self.registrations.poll_command() {
+                self.send_register(now, &command);
             } else {
                 break;
             }
         }
-        self.watch_trunks();
+        self.watch_trunks(now);
+        self.watch_registrations();
         while let Some(transmit) = self.endpoint.poll_transmit() {
             self.count_sent(&transmit);
             self.outputs.push_back(Output::Sip(transmit));
@@ -539,6 +546,7 @@ impl<D: Door> Control<D> {
         self.metrics.ready.set(0);
         self.metrics.draining.set(1);
         self.endpoint.set_readiness(Readiness::Draining { retry_after: 30 });
+        self.registrations.leave(now.mono);
         self.tell_bridge(now, bridge::Event::Drain);
     }
 

@@ -21,6 +21,7 @@ impl<D: Door> Control<D> {
                 None => drop(self.endpoint.reject_refer(now.mono, id, 603)),
             },
             Event::OptionsAnswered { id, outcome, rtt } => self.ping_answered(now, id, &outcome, rtt),
+            Event::RegisterAnswered { id, outcome } => self.register_answered(now, id, outcome),
             Event::Discarded { flow, why, answered } => {
                 self.count_discarded(answered);
                 let turned_away = self.shedding.is_some() && answered == Some(503);
@@ -288,7 +289,7 @@ pub(super) fn q850_of(response: &Message) -> Option<u16> {
 
 /// Method and class of a message, from its first line: names from a closed set, whatever a peer sends.
 fn label_of(bytes: &[u8]) -> (&'static str, &'static str) {
-    const METHODS: [&str; 7] = ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "UPDATE", "PRACK"];
+    const METHODS: [&str; 8] = ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "UPDATE", "PRACK", "REGISTER"];
     if let Some(status) = bytes.strip_prefix(b"SIP/2.0 ") {
         let class = match status.first() {
             Some(b'1') => "1xx",

@@ -1,14 +1,30 @@
 //! The health of the trunks: pings out, answers in, and what live calls prove.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use routing::TrunkId;
 use sip::{Failure, FailureKind, OptionsId, OutgoingOptions};
-use trunk::{PeerKey, PingOutcome, SendOptions, State};
+use trunk::{PeerKey, PingOutcome, Profile, SendOptions, State, Trunks};
 
 use super::{Control, Door, Now};
 use crate::config::sip_transport as transport;
+use crate::metrics::Metrics;
+
+/// What the metrics say of a trunk whatever happens.
+pub(super) fn show_limits(metrics: &Metrics, profile: &Profile) {
+    let trunk = profile.id.as_str();
+    if profile.registration.is_some() {
+        let _ = metrics.trunk_registered.with_label_values(&[trunk]);
+        let _ = metrics.trunk_registration_failures.with_label_values(&[trunk]);
+    }
+    match profile.max_concurrent_sessions {
+        Some(limit) => metrics.trunk_channels_max.with_label_values(&[trunk]).set(i64::from(limit)),
+        // It may never have been there.
+        None => drop(metrics.trunk_channels_max.remove_label_values(&[trunk])),
+    }
+}
 
 /// An OPTIONS under way.
 pub(super) struct Ping {
@@ -27,6 +43,23 @@ pub(super) struct Pinged {
 }
 
 impl<D: Door> Control<D> {
+    /// The trunks are these from now on. Calls that are up stay as they are; new ones find what is said now.
+    pub(super) fn take_trunks(&mut self, now: Now, trunks: Arc<Trunks>) {
+        for profile in trunks.profiles() {
+            let before = self.trunks.get(&profile.id);
+            let says = |profile: &Profile| (profile.credentials.clone(), profile.registration.clone());
+            if before.is_some_and(|before| says(before) != says(profile)) {
+                self.end_series(now, &profile.id);
+            }
+            show_limits(&self.metrics, profile);
+        }
+        self.monitor.handle_profiles(now.mono, trunks.profiles());
+        self.admission.handle_profiles(trunks.profiles());
+        self.registrations.handle_profiles(now.mono, trunks.profiles());
+        self.endpoint.set_neighbors(trunks.neighbors());
+        self.trunks = trunks;
+    }
+
     pub(super) fn send_ping(&mut self, now: Now, command: SendOptions) {
         let SendOptions { peer: key, ping } = command;
         let Some(profile) = self.trunks.get(&key.trunk) else { return };
@@ -85,11 +118,14 @@ impl<D: Door> Control<D> {
         }
     }
 
-    pub(super) fn watch_trunks(&mut self) {
+    pub(super) fn watch_trunks(&mut self, now: Now) {
         while let Some(change) = self.monitor.poll_event() {
             let trunk = &change.trunk;
             let up = matches!(self.monitor.state(trunk), State::Up | State::Suspect);
             self.metrics.trunk_up.with_label_values(&[trunk.as_str()]).set(i64::from(up));
+            if change.peer.is_some() && change.to == State::Up {
+                self.registrations.handle_peer_up(now.mono, trunk);
+            }
             let peer = change.peer.as_ref().map(|peer| tracing::field::display(peer.address));
             tracing::info!(%trunk, peer, from = ?change.from, to = ?change.to, because = change.because, "trunk state changed");
         }

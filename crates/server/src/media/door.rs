@@ -1,8 +1,11 @@
 //! Opens and closes the sockets of legs, within the configured range of ports.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Instant;
+
+use trunk::MediaAddress;
 
 use super::ports::Ports;
 use super::sockets::LegSockets;
@@ -16,25 +19,29 @@ const TRIES: usize = 16;
 pub struct SocketDoor {
     ports: Ports,
     range: RangeInclusive<u16>,
-    address: IpAddr,
-    advertise: IpAddr,
+    all: MediaAddress,
+    /// Every address that media comes to, or that SDP says.
+    ours: BTreeSet<IpAddr>,
 }
 
 impl SocketDoor {
-    /// Binds on `address`, says `advertise` in SDP.
-    pub fn new(address: IpAddr, advertise: IpAddr, (first, last): (u16, u16)) -> Self {
-        Self { ports: Ports::new(first, last), range: first..=last, address, advertise }
+    /// Binds as `all` says, where a leg's trunk says nothing else.
+    pub fn new(all: MediaAddress, (first, last): (u16, u16)) -> Self {
+        let ours = [all.bind, all.told].into();
+        Self { ports: Ports::new(first, last), range: first..=last, all, ours }
     }
 }
 
 impl Door for SocketDoor {
     type Io = LegSockets;
 
-    fn open(&mut self, now: Instant) -> Result<Opened<LegSockets>, String> {
+    fn open(&mut self, now: Instant, own: Option<MediaAddress>) -> Result<Opened<LegSockets>, String> {
+        let MediaAddress { bind, told } = own.unwrap_or(self.all);
+        self.ours.extend([bind, told]);
         for _ in 0..TRIES {
             let port = self.ports.take(now).ok_or("all RTP ports are in use: widen media.ports")?;
-            match LegSockets::bind(self.address, port) {
-                Ok(io) => return Ok(Opened { io, address: self.advertise, port }),
+            match LegSockets::bind(bind, port) {
+                Ok(io) => return Ok(Opened { io, address: told, port }),
                 Err(error) => {
                     // Somebody else on this machine has it; it goes to the end of the line.
                     tracing::warn!(port, %error, "an RTP port of media.ports cannot be bound");
@@ -55,8 +62,7 @@ impl Door for SocketDoor {
     }
 
     fn is_ours(&self, address: SocketAddr) -> bool {
-        let ip = address.ip();
-        (ip == self.address || ip == self.advertise) && self.range.contains(&address.port())
+        self.ours.contains(&address.ip()) && self.range.contains(&address.port())
     }
 
     fn ports(&self) -> (usize, usize, u64) {

@@ -40,6 +40,10 @@ pub struct Metrics {
     pub trunk_channels_max: IntGaugeVec,
     /// `partyline_trunk_up{trunk}`
     pub trunk_up: IntGaugeVec,
+    /// `partyline_trunk_registered{trunk}`
+    pub trunk_registered: IntGaugeVec,
+    /// `partyline_trunk_registration_failures_total{trunk}`
+    pub trunk_registration_failures: IntCounterVec,
     /// `partyline_trunk_options_rtt_seconds{trunk}`
     pub trunk_rtt: HistogramVec,
     /// `partyline_legs_refused_total{direction,reason}`
@@ -167,6 +171,18 @@ impl Metrics {
                 r,
                 "trunk_up",
                 "1 while the trunk answers our OPTIONS or carries calls.",
+                &["trunk"],
+            ),
+            trunk_registered: gauges(
+                r,
+                "trunk_registered",
+                "1 while we are registered; no series for a trunk without register.",
+                &["trunk"],
+            ),
+            trunk_registration_failures: counters(
+                r,
+                "trunk_registration_failures_total",
+                "Attempts to register that came to nothing.",
                 &["trunk"],
             ),
             trunk_rtt: histograms(
