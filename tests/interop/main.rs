@@ -11,8 +11,10 @@ mod dial_out;
 mod dialogs;
 mod digest;
 mod ear;
+mod microsoft;
 mod peers;
 mod program;
+mod registrar;
 #[path = "../server/secured.rs"]
 mod secured;
 mod tls;

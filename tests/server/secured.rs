@@ -44,6 +44,35 @@ pub(crate) async fn house_of(authority: &Authority, sip: &str, trunk: &str) -> H
     house
 }
 
+/// A bridge whose one trunk is of kind `microsoft`, over TLS; all numbers are Microsoft's, and Sam's meeting dials through it.
+pub(crate) async fn paired_house(authority: &Authority, peers: &str, lines: &str) -> House {
+    let sources = "sources = [\"127.0.0.1/32\"]";
+    let trunk = format!("peers = [{peers}]\nfqdn = \"{OUR_NAME}\"\n{sources}\n{lines}");
+    let house = house_of(authority, "", &trunk).await;
+    let text = fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
+    let greta = "license = \"operator-connect-conferencing\"\npolicy = \"germany-by-operator\"";
+    let sam = "[[organizer]]\nid = \"sam\"\ntenant = \"contoso\"\nlicense = \"audio-conferencing-standard\"\n\
+               service_number = \"+14255550100\"\n[[meeting]]\nconference_id = \"205117394\"\norganizer = \"sam\"\n";
+    let changes = [
+        ("kind = \"operator\"", "kind = \"microsoft\"".to_owned()),
+        ("provider = \"operator:rhein-telecom\"\n", String::new()),
+        ("id = \"rhein-telecom\"", "id = \"teams\"".to_owned()),
+        ("owner = \"operator:rhein-telecom\"", "owner = \"microsoft\"".to_owned()),
+        ("send_sip_options = false\n", String::new()),
+        (greta, "license = \"audio-conferencing-standard\"".to_owned()),
+        ("[[meeting]]", format!("{sam}[[meeting]]")),
+    ];
+    let text = changes.iter().fold(text, |text, (from, to)| {
+        assert!(text.contains(from), "{from} is not in the configuration");
+        text.replacen(from, to, 1)
+    });
+    // What leads to an operator leads nowhere here.
+    let (before, after) = text.split_once("[[policy]]").expect("a policy");
+    let (_, meetings) = after.split_once("[[organizer]]").expect("Sam");
+    house.write("partyline.toml", &format!("{before}[[organizer]]{meetings}"));
+    house
+}
+
 /// Gives the bridge its certificate.
 pub(crate) fn furnish(house: &House, issued: &Issued) {
     house.write("our.pem", &issued.certificate);

@@ -362,7 +362,8 @@ impl World {
             Event::Established { .. }
             | Event::ReinviteReceived { .. }
             | Event::ReferReceived { .. }
-            | Event::OptionsAnswered { .. } => {}
+            | Event::OptionsAnswered { .. }
+            | Event::RegisterAnswered { .. } => {}
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::gateway::Pairing;
 use crate::network::Impairment;
 use crate::people::SiteId;
 use crate::prompts::Voice;
@@ -75,6 +76,8 @@ pub struct Setup {
     pub operator_codecs: &'static str,
     /// Lines added to the trunk `rhein`.
     pub operator_lines: &'static str,
+    /// Lines added to the trunk `microsoft`.
+    pub microsoft_lines: &'static str,
     /// Lines put before all tables of the configuration's end: further tables.
     pub tables: &'static str,
     /// `[attendant]` lines.
@@ -100,6 +103,7 @@ impl Default for Setup {
             operator_transport: "udp",
             operator_codecs: r#"["pcma", "pcmu"]"#,
             operator_lines: "",
+            microsoft_lines: "",
             tables: "",
             attendant: "",
             voice: Voice::Marked,
@@ -114,13 +118,25 @@ impl Setup {
         Self { seed, ..Self::default() }
     }
 
+    /// What the Microsoft gateway knows of the bridge, and is strict about.
+    pub fn pairing(&self) -> Pairing<'static> {
+        Pairing {
+            name: "bridge.example.net",
+            port: BRIDGE.port(),
+            transport: "udp",
+            refer: self.microsoft_lines.contains("accept_refer = true"),
+            srtp: self.microsoft_lines.contains("srtp = \"mandatory\""),
+            inactive_only: false,
+        }
+    }
+
     /// The configuration, as an engineer would write it.
     pub fn toml(&self) -> String {
         let spare =
             if self.second_peer { ", { address = \"127.0.0.5:5060\", transport = \"udp\" }" } else { "" };
         let (ports, attendant, tables) = (self.ports, self.attendant, self.tables);
         let (operator_lines, transport) = (self.operator_lines, self.operator_transport);
-        let operator_codecs = self.operator_codecs;
+        let (operator_codecs, microsoft_lines) = (self.operator_codecs, self.microsoft_lines);
         format!(
             r#"
 [sip]
@@ -147,6 +163,7 @@ kind = "microsoft"
 fqdn = "bridge.example.net"
 peers = [{{ address = "127.0.0.3:5060", transport = "udp", host = "sip.pstnhub.example.net" }}]
 codecs = ["pcmu", "pcma"]
+{microsoft_lines}
 
 [[trunk]]
 id = "elbe"

@@ -68,6 +68,9 @@ impl World {
                 assert!(complaints.is_empty(), "{} could not read: {complaints:?}", site.name);
             }
         }
+        for site in &self.sites {
+            assert!(site.complaints.is_empty(), "{} would have refused: {:#?}", site.name, site.complaints);
+        }
         self.judge_records();
     }
 

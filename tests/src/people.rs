@@ -8,6 +8,8 @@ use bytes::Bytes;
 use sip::{Endpoint, EndpointConfig, Framing, InviteId, Message};
 
 use crate::calls::PhoneId;
+use crate::gateway::Pairing;
+use crate::registrar::Registrar;
 use crate::srtp::Security;
 
 /// One SBC.
@@ -104,6 +106,8 @@ pub struct Site {
     pub endpoint: Option<Endpoint>,
     /// Swallows everything that comes while false.
     pub alive: bool,
+    /// Nobody listens there over TCP.
+    pub refuses_tcp: bool,
     /// What it does with an INVITE for a number.
     pub callees: HashMap<String, Callee>,
     /// What it does with any other INVITE.
@@ -114,6 +118,12 @@ pub struct Site {
     pub inbox: Vec<Received>,
     /// What its endpoint could not make sense of.
     pub discarded: Vec<String>,
+    /// Where the bridge registers, if it can there.
+    pub registrar: Option<Registrar>,
+    /// What it knows of the bridge, if it is strict about it.
+    pub pairing: Option<Pairing<'static>>,
+    /// What it would have refused.
+    pub complaints: Vec<String>,
     pub(crate) calls: HashMap<InviteId, PhoneId>,
 }
 
@@ -128,11 +138,15 @@ impl Site {
             address: SocketAddr::from((ip, 5060)),
             endpoint: Some(Endpoint::new(config, key)),
             alive: true,
+            refuses_tcp: false,
             callees: HashMap::new(),
             callee: Callee::after(2),
             security: None,
             inbox: Vec::new(),
             discarded: Vec::new(),
+            registrar: None,
+            pairing: None,
+            complaints: Vec::new(),
             calls: HashMap::new(),
         }
     }

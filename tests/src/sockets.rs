@@ -9,6 +9,7 @@ use bytes::Bytes;
 use server::control::{Door, Opened, Peer};
 use server::media::ports::Ports;
 use server::media::sockets::Source;
+use trunk::MediaAddress;
 
 /// What a socket's buffer holds, as the kernel's would.
 const BUFFER: usize = 256;
@@ -134,7 +135,8 @@ impl SimDoor {
 impl Door for SimDoor {
     type Io = SimIo;
 
-    fn open(&mut self, now: Instant) -> Result<Opened<SimIo>, String> {
+    fn open(&mut self, now: Instant, own: Option<MediaAddress>) -> Result<Opened<SimIo>, String> {
+        assert_eq!(own, None, "the simulation has one media address");
         let port = self.ports.take(now).ok_or("all RTP ports are in use")?;
         for one in [port, port + 1] {
             let before = self.sockets.lock().insert(one, VecDeque::new());

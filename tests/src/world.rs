@@ -17,7 +17,8 @@ use server::prompts::Prompts;
 use sip::{Flow, Transport};
 
 use crate::calls::{Phone, PhoneId};
-use crate::fixture::{BRIDGE, SITES, Setup};
+use crate::fixture::{BRIDGE, MICROSOFT, SITES, Setup};
+use crate::gateway::Pairing;
 use crate::media::SimShard;
 use crate::network::{Datagram, Lane, Network};
 use crate::people::{Received, Site, SiteId, first_line};
@@ -102,7 +103,8 @@ impl World {
         let shards = (0..2)
             .map(|number| SimShard::new(start + Duration::from_millis(9 * number), setup.sabotage))
             .collect();
-        let sites = SITES.iter().map(|&(name, ip)| Site::new(name, ip, setup.seed)).collect();
+        let mut sites: Vec<Site> = SITES.iter().map(|&(name, ip)| Site::new(name, ip, setup.seed)).collect();
+        sites[MICROSOFT.0].pairing = Some(setup.pairing());
         let mut world = Self {
             control,
             metrics,
@@ -321,6 +323,19 @@ impl World {
         let (now, at) = (self.instant(), self.now);
         let site = &mut self.sites[number];
         site.inbox.push(Received { at, bytes: bytes.clone() });
+        if let Some(pairing) = &site.pairing {
+            let transport = if lane == Lane::Stream { "tcp" } else { "udp" };
+            let wrong = Pairing { transport, ..*pairing }.complaints(&String::from_utf8_lossy(&bytes));
+            site.complaints.extend(wrong.iter().map(|wrong| format!("{}: {wrong}", first_line(&bytes))));
+        }
+        if site.alive
+            && bytes.starts_with(b"REGISTER ")
+            && let Some(registrar) = &mut site.registrar
+        {
+            let transport = if lane == Lane::Stream { Transport::Tcp } else { Transport::Udp };
+            let answer = registrar.answer(now, at, &bytes);
+            return self.send_sip(transport, to, from, answer);
+        }
         if site.alive
             && let Some(endpoint) = &mut site.endpoint
         {
@@ -405,6 +420,15 @@ impl World {
                 Output::Sip(transmit) => {
                     let Flow { transport, local, remote, .. } = transmit.flow;
                     self.watch(&transmit.bytes);
+                    let refuses = |site: &Site| site.address == remote && site.refuses_tcp;
+                    if transport == Transport::Tcp && self.sites.iter().any(refuses) {
+                        self.note(format!("{} refuses TCP", self.name(remote)));
+                        let (flow, why) = (transmit.flow, "connect: refused".to_owned());
+                        self.after(Duration::from_millis(1), move |world| {
+                            world.feed(Input::FlowFailed { flow, why });
+                        });
+                        continue;
+                    }
                     self.send_sip(transport, local, remote, transmit.bytes);
                 }
                 Output::Media { shard, command } => self.command(shard, *command),
@@ -495,6 +519,7 @@ fn parts(config: &Config, setup: &Setup, metrics: Metrics, sockets: Sockets) -> 
         bridge: config.bridge,
         endpoint: sip::EndpointConfig {
             user_agent: config.user_agent.clone(),
+            tcp_listeners: config.tcp_listeners(),
             ..sip::EndpointConfig::default()
         },
         locals: Locals {
