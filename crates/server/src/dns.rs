@@ -17,9 +17,13 @@ use tokio::time::sleep_until;
 use trunk::locate::{Answer, Kind, Naptr, Place, Question, Records, Srv};
 use trunk::{NameChange, Names, Trunks};
 
+use crate::config::{Config, sip_transport};
+
 /// A server that does not answer is asked again after so long, and so often.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const ATTEMPTS: usize = 2;
+/// How long a start waits for the first answers.
+const LOCATED_WITHIN: Duration = Duration::from_secs(6);
 /// For how long "there is no such record" counts where the zone does not say.
 const NOTHING_FOR: Duration = Duration::from_mins(1);
 
@@ -68,6 +72,23 @@ impl Dns {
         }
         .map_err(|error| format!("{:?} of {}: {error}", question.kind, question.name))
     }
+}
+
+/// The trunks with their names looked up, and where further changes come from. A name server that does not answer holds the start up
+/// for a moment and no longer: the trunk is Down then, and comes up when it is found.
+pub(crate) async fn locate(config: &Config) -> anyhow::Result<(Arc<Trunks>, mpsc::Receiver<Arc<Trunks>>)> {
+    let (settled, mut located) = mpsc::channel(1);
+    let names = config.trunks.names();
+    if names.is_empty() {
+        return Ok((Arc::clone(&config.trunks), located));
+    }
+    let dns = Dns::new(&config.dns)?;
+    let mut supported = vec![trunk::Transport::Tls, trunk::Transport::Tcp, trunk::Transport::Udp];
+    supported.retain(|own| config.listeners.iter().any(|listener| sip_transport(*own) == listener.transport));
+    let names = Names::new(names, supported, Instant::now(), rand::random());
+    tokio::spawn(follow(Arc::clone(&config.trunks), names, dns, settled));
+    let first = tokio::time::timeout(LOCATED_WITHIN, located.recv()).await.ok().flatten();
+    Ok((first.unwrap_or_else(|| Arc::clone(&config.trunks)), located))
 }
 
 /// Keeps the trunks' names up to date: sends the trunks as they are once every name was asked for, found or not, and again

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use trunk::Trunks;
 
 use crate::config::Config;
-use crate::shell::locate;
+use crate::dns::locate;
 
 /// The trunks of the changed file, and where further changes of their addresses come from.
 pub(crate) struct Reloaded {

@@ -1,4 +1,6 @@
-//! The running bridge: binds everything, then carries bytes, records and answers to and from control.
+//! The running bridge: carries bytes, records and answers to and from control. How it comes to run is in `start`.
+
+mod start;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -6,32 +8,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Context;
 use arc_swap::ArcSwap;
 use bridge::LegId;
 use dashmap::DashMap;
 use nix::time::{ClockId, clock_gettime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::sleep_until;
-use trunk::{MediaAddress, Names, Trunks};
+use trunk::Trunks;
 
 use crate::config::Config;
-use crate::control::{Ask, Control, Input, Locals, Now, Output, Parts, Reply};
+use crate::control::{Ask, Control, Input, Now, Output, Reply};
 use crate::ctl;
-use crate::dns::Dns;
-use crate::http::{self, Doors, Heartbeat};
 use crate::media::door::SocketDoor;
 use crate::media::sockets::LegSockets;
-use crate::media::thread::{ShardDoor, ThreadOptions};
-use crate::metrics::{Metrics, Sources};
-use crate::prompts::Prompts;
-use crate::recording::{Ended, Recorder, RecordingMetrics};
+use crate::media::thread::ShardDoor;
+use crate::recording::{Ended, Recorder};
 use crate::reload::{Reloaded, reload};
-use crate::sip_io::{Arrival, Limits, Setup, SipIo};
-use crate::spool::{Spool, SpoolMetrics};
-use crate::tls::{self, TlsMetrics};
-use crate::trace::{Export, ExportMetrics, Look, Tap};
+use crate::sip_io::{Arrival, SipIo};
+use crate::spool::Spool;
+use crate::trace::{Look, Tap};
 
 /// Messages that may wait for control.
 const ARRIVALS: usize = 8192;
@@ -39,8 +35,6 @@ const ARRIVALS: usize = 8192;
 const ASKS: usize = 256;
 /// How many inputs are taken before timers and media are looked at again.
 const BATCH: usize = 64;
-/// How long the start waits for the DNS.
-const LOCATED_WITHIN: Duration = Duration::from_secs(6);
 /// After the last leg has ended, for the answers to our BYEs.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// After the second signal, for legs to end.
@@ -93,137 +87,17 @@ struct Shell {
     path: PathBuf,
     reloading: mpsc::Sender<Result<Reloaded, Vec<String>>>,
     reloaded: mpsc::Receiver<Result<Reloaded, Vec<String>>>,
+    signals: Signals,
+}
+
+/// What ops send us.
+struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
 impl Shell {
-    async fn start(config: Config) -> anyhow::Result<Self> {
-        // Before anything says that it is ready: from then on a signal must drain and not kill.
-        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let hangup = signal(SignalKind::hangup())?;
-        let (folder, map) = &config.media.prompts;
-        let prompts = Arc::new(Prompts::load(folder, map.as_deref())?);
-        let mut metrics = Metrics::new(config.trunks.profiles().iter().map(|profile| profile.id.as_str()));
-        let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
-        let (first, last) = config.media.ports;
-        crate::descriptors::raise(u64::from(last.saturating_sub(first)) + 1);
-        crate::media::arrival::check_receive_buffer(config.media.address);
-        let (trunks, located) = locate(&config).await?;
-        let current = Arc::new(ArcSwap::new(Arc::clone(&trunks)));
-        let listed = Arc::clone(&current);
-        let limits = Limits {
-            per_address: config.tcp_connections_per_address,
-            listed: Box::new(move |address| listed.load().lists(address)),
-        };
-        let setup = Setup { limits, trunks: Arc::clone(&current), tls: config.tls.clone() };
-        let sip = SipIo::bind(&config.listeners, setup, arrivals_in).await.context("sip.listen")?;
-        let sip = Arc::new(sip);
-        let listener = http::bind(config.http_listen).await?;
-        if let Some(tls) = &config.tls {
-            let shown = TlsMetrics {
-                expiry: metrics.tls_expiry.clone(),
-                failures: metrics.tls_reload_failures.clone(),
-            };
-            tokio::spawn(tls::watch(Arc::clone(tls), shown, signal(SignalKind::hangup())?));
-        }
-        let (settled_in, settled) = mpsc::channel(ARRIVALS);
-        let spool = start_spool(&config, &metrics, settled_in)?;
-        let (recorded_in, recorded) = mpsc::unbounded_channel();
-        let gauges = RecordingMetrics {
-            running: metrics.recordings.clone(),
-            failed: metrics.recordings_failed.clone(),
-            dropped: metrics.recording_dropped.clone(),
-        };
-        let recorder = Recorder::start(config.recordings.clone(), gauges, move |ended| {
-            // Fails only when the bridge is stopping.
-            let _ = recorded_in.send(ended);
-        })
-        .context("starting the recorder")?;
-        let reports = Arc::new(Notify::new());
-        let shards = start_shards(&config, &reports)?;
-        metrics.observe(sources(&shards, &sip, &spool));
-        let (asks_in, asks) = mpsc::channel(ASKS);
-        let conferences = Arc::new(DashMap::new());
-        let ready = Arc::new(AtomicBool::new(true));
-        let doors = Doors {
-            metrics: metrics.clone(),
-            token: config.token.clone(),
-            asks: asks_in,
-            conferences: Arc::clone(&conferences),
-            ready: Arc::clone(&ready),
-            shards: shards.iter().map(|shard| Arc::clone(&shard.gauges)).collect(),
-            heartbeat: Heartbeat::new(shards.len()),
-        };
-        let (looks_in, looks) = mpsc::channel(ASKS);
-        let answers = ctl::Answers {
-            node: config.node.clone(),
-            started: SystemTime::now(),
-            trunks: Arc::clone(&current),
-            asks: doors.asks.clone(),
-            looks: looks_in,
-            conferences: Arc::clone(&conferences),
-        };
-        let ctl = match &config.ctl_socket {
-            Some(path) => Some(ctl::bind(path, answers).await.context("ctl.socket")?),
-            None => None,
-        };
-        tokio::spawn(http::serve(listener, Arc::new(doors)));
-        for own in &config.listeners {
-            tracing::info!(transport = own.transport.via_token(), address = %own.address, "SIP");
-        }
-        tracing::info!(address = %config.http_listen, api = config.token.is_some(), "HTTP");
-        let export = match config.hep.clone() {
-            Some(collector) => {
-                let counted =
-                    ExportMetrics { sent: metrics.hep_sent.clone(), dropped: metrics.hep_dropped.clone() };
-                Some(Export::start(collector, counted).await.context("hep.to")?)
-            }
-            None => None,
-        };
-        let tap = Tap::new(Arc::clone(&current), config.trace, export);
-        let (reloading, reloaded) = mpsc::channel(1);
-        let control = Control::new(now(), parts(&config, trunks, prompts, metrics, shards.len()));
-        tracing::info!(
-            node = config.node,
-            shards = shards.len(),
-            trunks = config.trunks.profiles().len(),
-            "ready"
-        );
-        Ok(Self {
-            control,
-            sip,
-            arrivals,
-            settled,
-            asks,
-            waiting: HashMap::new(),
-            next_ask: 1,
-            tap,
-            looks,
-            _ctl: ctl,
-            spool,
-            recorder,
-            recorded,
-            held: shards.iter().map(|_| VecDeque::new()).collect(),
-            shards,
-            reports,
-            conferences,
-            ready,
-            load_at: Instant::now(),
-            used: processor_time(),
-            drain_deadline: config.drain_deadline,
-            current,
-            located,
-            path: config.path,
-            reloading,
-            reloaded,
-            terminate,
-            interrupt,
-            hangup,
-        })
-    }
-
     async fn run(&mut self) {
         let mut signals = 0_u32;
         let mut give_up: Option<Instant> = None;
@@ -251,9 +125,9 @@ impl Shell {
             let reports = Arc::clone(&self.reports);
             tokio::select! {
                 biased;
-                _ = self.terminate.recv() => give_up = self.signaled(&mut signals),
-                _ = self.interrupt.recv() => give_up = self.signaled(&mut signals),
-                _ = self.hangup.recv() => self.reload(),
+                _ = self.signals.terminate.recv() => give_up = self.signaled(&mut signals),
+                _ = self.signals.interrupt.recv() => give_up = self.signaled(&mut signals),
+                _ = self.signals.hangup.recv() => self.reload(),
                 () = reports.notified() => {}
                 Some(first) = self.arrivals.recv() => self.take_arrivals(first),
                 Some(leg) = self.settled.recv() => self.feed(Input::Settled(LegId(leg))),
@@ -496,102 +370,4 @@ fn processor_time() -> Duration {
 
 fn now() -> Now {
     Now { mono: Instant::now(), wall: SystemTime::now() }
-}
-
-fn start_spool(config: &Config, metrics: &Metrics, settled: mpsc::Sender<u64>) -> anyhow::Result<Spool> {
-    let gauges = SpoolMetrics {
-        waiting: metrics.spool_waiting.clone(),
-        delivered: metrics.spool_delivered.clone(),
-        dropped: metrics.spool_dropped.clone(),
-    };
-    Spool::start(&config.spool, gauges, move |ticket| {
-        // Fails only when the bridge is stopping and nobody waits any more.
-        let _ = settled.blocking_send(ticket);
-    })
-    .with_context(|| format!("usage.spool {}", config.spool.folder.display()))
-}
-
-/// What other threads count, for the metrics page.
-fn sources(shards: &[ShardDoor], sip: &Arc<SipIo>, spool: &Spool) -> Sources {
-    let (sip, handshakes, oldest) = (Arc::clone(sip), Arc::clone(sip), spool.oldest());
-    Sources {
-        shards: shards.iter().map(|shard| Arc::clone(&shard.gauges)).collect(),
-        sip_dropped: Box::new(move || sip.dropped()),
-        failed_handshakes: Box::new(move || handshakes.failed_handshakes()),
-        oldest_record: Box::new(move || oldest.age()),
-    }
-}
-
-fn start_shards(config: &Config, reports: &Arc<Notify>) -> anyhow::Result<Vec<ShardDoor>> {
-    let mix = config.media.mix;
-    if let Some(sabotage) = mix.sabotage {
-        tracing::warn!(?sabotage, "the mix is broken on purpose");
-    }
-    (0..config.media.shards)
-        .map(|number| {
-            let options = ThreadOptions {
-                number,
-                shard: mixer::ShardConfig { mix, ..mixer::ShardConfig::default() },
-                scheduling: config.media.scheduling,
-                late_bound: config.media.limits.late,
-            };
-            ShardDoor::start(options, Arc::clone(reports)).context("starting a media thread")
-        })
-        .collect()
-}
-
-/// The trunks with their names looked up, and where further changes come from. A name server that does not answer holds the start up
-/// for a moment and no longer: the trunk is Down then, and comes up when it is found.
-pub(crate) async fn locate(config: &Config) -> anyhow::Result<(Arc<Trunks>, mpsc::Receiver<Arc<Trunks>>)> {
-    let (settled, mut located) = mpsc::channel(1);
-    let names = config.trunks.names();
-    if names.is_empty() {
-        return Ok((Arc::clone(&config.trunks), located));
-    }
-    let dns = Dns::new(&config.dns)?;
-    let mut supported = vec![trunk::Transport::Tls, trunk::Transport::Tcp, trunk::Transport::Udp];
-    supported.retain(|own| {
-        config.listeners.iter().any(|listener| crate::config::sip_transport(*own) == listener.transport)
-    });
-    let names = Names::new(names, supported, std::time::Instant::now(), rand::random());
-    tokio::spawn(crate::dns::follow(Arc::clone(&config.trunks), names, dns, settled));
-    let first = tokio::time::timeout(LOCATED_WITHIN, located.recv()).await.ok().flatten();
-    Ok((first.unwrap_or_else(|| Arc::clone(&config.trunks)), located))
-}
-
-fn parts(
-    config: &Config,
-    trunks: Arc<Trunks>,
-    prompts: Arc<Prompts>,
-    metrics: Metrics,
-    shards: usize,
-) -> Parts<SocketDoor> {
-    let media = &config.media;
-    Parts {
-        trunks,
-        table: Arc::clone(&config.table),
-        directory: Arc::clone(&config.directory) as Arc<dyn bridge::Directory>,
-        bridge: config.bridge,
-        endpoint: sip::EndpointConfig {
-            user_agent: config.user_agent.clone(),
-            advertised_host: config.advertise.as_ref().map(ToString::to_string),
-            advertised: config.advertised.clone(),
-            tcp_listeners: config.tcp_listeners(),
-            ..sip::EndpointConfig::default()
-        },
-        locals: Locals {
-            listeners: config.listeners.clone(),
-            advertise: config.advertise.clone(),
-            advertised: config.advertised.clone(),
-        },
-        prompts,
-        metrics,
-        door: SocketDoor::new(MediaAddress { bind: media.address, told: media.advertise }, media.ports),
-        shards,
-        limits: media.limits,
-        strangers: config.strangers,
-        silent_after: media.silence_timeout,
-        confirm_dial_out: config.confirm_dial_out,
-        seed: rand::random(),
-    }
 }

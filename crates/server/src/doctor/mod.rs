@@ -80,7 +80,7 @@ pub fn run(options: &Options) -> ExitCode {
     };
     let report = runtime.block_on(async {
         // What follows the names ends with its receiver.
-        let (trunks, _) = crate::shell::locate(&config).await.map_err(|error| format!("{error:#}"))?;
+        let (trunks, _) = crate::dns::locate(&config).await.map_err(|error| format!("{error:#}"))?;
         let line = Line::open(&config, &trunks, options.own_port).await?;
         let profile = trunks.get(&trunk).ok_or("the trunk is gone")?;
         Ok::<_, String>(Exam::new(&config, profile, options, line).whole().await)

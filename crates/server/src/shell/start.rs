@@ -1,0 +1,274 @@
+//! From a checked configuration to a running shell: binds and starts everything that it owns, or says what stood in the way.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Instant, SystemTime};
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, mpsc, oneshot};
+use trunk::{MediaAddress, Trunks};
+
+use super::{ARRIVALS, ASKS, Shell, Signals, now, processor_time};
+use crate::config::Config;
+use crate::control::{Ask, Control, Locals, Parts, Reply};
+use crate::ctl;
+use crate::dns::locate;
+use crate::http::{self, Doors, Heartbeat};
+use crate::media::door::SocketDoor;
+use crate::media::thread::{ShardDoor, ThreadOptions};
+use crate::metrics::{Metrics, Sources};
+use crate::prompts::Prompts;
+use crate::recording::{Ended, Recorder, RecordingMetrics};
+use crate::sip_io::{Arrival, Limits, Setup, SipIo};
+use crate::spool::{Spool, SpoolMetrics};
+use crate::tls::{self, TlsMetrics};
+use crate::trace::{Export, ExportMetrics, Look, Tap};
+
+impl Shell {
+    pub(super) async fn start(config: Config) -> anyhow::Result<Self> {
+        // Before anything says that it is ready: from then on a signal must drain and not kill.
+        let signals = Signals::new()?;
+        let (folder, map) = &config.media.prompts;
+        let prompts = Arc::new(Prompts::load(folder, map.as_deref())?);
+        let mut metrics = Metrics::new(config.trunks.profiles().iter().map(|profile| profile.id.as_str()));
+        let (first, last) = config.media.ports;
+        crate::descriptors::raise(u64::from(last.saturating_sub(first)) + 1);
+        crate::media::arrival::check_receive_buffer(config.media.address);
+        let (trunks, located) = locate(&config).await?;
+        let current = Arc::new(ArcSwap::new(Arc::clone(&trunks)));
+        let (sip, arrivals) = start_sip(&config, &current).await?;
+        let listener = http::bind(config.http_listen).await?;
+        watch_certificates(&config, &metrics)?;
+        let (settled_in, settled) = mpsc::channel(ARRIVALS);
+        let spool = start_spool(&config, &metrics, settled_in)?;
+        let (recorder, recorded) = start_recorder(&config, &metrics)?;
+        let reports = Arc::new(Notify::new());
+        let shards = start_shards(&config, &reports)?;
+        metrics.observe(sources(&shards, &sip, &spool));
+        let (asks_in, asks) = mpsc::channel(ASKS);
+        let (looks_in, looks) = mpsc::channel(ASKS);
+        let doors = doors(&config, &metrics, &shards, asks_in);
+        let (conferences, ready) = (Arc::clone(&doors.conferences), Arc::clone(&doors.ready));
+        let ctl = start_ctl(&config, &current, &doors, looks_in).await?;
+        tokio::spawn(http::serve(listener, Arc::new(doors)));
+        let export = start_export(&config, &metrics).await?;
+        let tap = Tap::new(Arc::clone(&current), config.trace, export);
+        let (reloading, reloaded) = mpsc::channel(1);
+        let control = Control::new(now(), parts(&config, trunks, prompts, metrics, shards.len()));
+        announce(&config, shards.len());
+        Ok(Self {
+            control,
+            sip,
+            arrivals,
+            settled,
+            asks,
+            waiting: HashMap::new(),
+            next_ask: 1,
+            tap,
+            looks,
+            _ctl: ctl,
+            spool,
+            recorder,
+            recorded,
+            held: shards.iter().map(|_| VecDeque::new()).collect(),
+            shards,
+            reports,
+            conferences,
+            ready,
+            load_at: Instant::now(),
+            used: processor_time(),
+            drain_deadline: config.drain_deadline,
+            current,
+            located,
+            path: config.path,
+            reloading,
+            reloaded,
+            signals,
+        })
+    }
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+async fn start_sip(
+    config: &Config,
+    current: &Arc<ArcSwap<Trunks>>,
+) -> anyhow::Result<(Arc<SipIo>, mpsc::Receiver<Arrival>)> {
+    let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
+    let listed = Arc::clone(current);
+    let limits = Limits {
+        per_address: config.tcp_connections_per_address,
+        listed: Box::new(move |address| listed.load().lists(address)),
+    };
+    let setup = Setup { limits, trunks: Arc::clone(current), tls: config.tls.clone() };
+    let sip = SipIo::bind(&config.listeners, setup, arrivals_in).await.context("sip.listen")?;
+    Ok((Arc::new(sip), arrivals))
+}
+
+fn watch_certificates(config: &Config, metrics: &Metrics) -> anyhow::Result<()> {
+    if let Some(tls) = &config.tls {
+        let shown =
+            TlsMetrics { expiry: metrics.tls_expiry.clone(), failures: metrics.tls_reload_failures.clone() };
+        tokio::spawn(tls::watch(Arc::clone(tls), shown, signal(SignalKind::hangup())?));
+    }
+    Ok(())
+}
+
+fn start_recorder(
+    config: &Config,
+    metrics: &Metrics,
+) -> anyhow::Result<(Recorder, mpsc::UnboundedReceiver<Ended>)> {
+    let (recorded_in, recorded) = mpsc::unbounded_channel();
+    let gauges = RecordingMetrics {
+        running: metrics.recordings.clone(),
+        failed: metrics.recordings_failed.clone(),
+        dropped: metrics.recording_dropped.clone(),
+    };
+    let recorder = Recorder::start(config.recordings.clone(), gauges, move |ended| {
+        // Fails only when the bridge is stopping.
+        let _ = recorded_in.send(ended);
+    })
+    .context("starting the recorder")?;
+    Ok((recorder, recorded))
+}
+
+fn doors(
+    config: &Config,
+    metrics: &Metrics,
+    shards: &[ShardDoor],
+    asks: mpsc::Sender<(Ask, oneshot::Sender<Reply>)>,
+) -> Doors {
+    Doors {
+        metrics: metrics.clone(),
+        token: config.token.clone(),
+        asks,
+        conferences: Arc::new(DashMap::new()),
+        ready: Arc::new(AtomicBool::new(true)),
+        shards: shards.iter().map(|shard| Arc::clone(&shard.gauges)).collect(),
+        heartbeat: Heartbeat::new(shards.len()),
+    }
+}
+
+async fn start_ctl(
+    config: &Config,
+    current: &Arc<ArcSwap<Trunks>>,
+    doors: &Doors,
+    looks: mpsc::Sender<Look>,
+) -> anyhow::Result<Option<ctl::Control>> {
+    let Some(path) = &config.ctl_socket else { return Ok(None) };
+    let answers = ctl::Answers {
+        node: config.node.clone(),
+        started: SystemTime::now(),
+        trunks: Arc::clone(current),
+        asks: doors.asks.clone(),
+        looks,
+        conferences: Arc::clone(&doors.conferences),
+    };
+    Ok(Some(ctl::bind(path, answers).await.context("ctl.socket")?))
+}
+
+async fn start_export(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Export>> {
+    let Some(collector) = config.hep.clone() else { return Ok(None) };
+    let counted = ExportMetrics { sent: metrics.hep_sent.clone(), dropped: metrics.hep_dropped.clone() };
+    Ok(Some(Export::start(collector, counted).await.context("hep.to")?))
+}
+
+/// The last lines of a start: whoever waits for `ready` may call.
+fn announce(config: &Config, shards: usize) {
+    for own in &config.listeners {
+        tracing::info!(transport = own.transport.via_token(), address = %own.address, "SIP");
+    }
+    tracing::info!(address = %config.http_listen, api = config.token.is_some(), "HTTP");
+    tracing::info!(node = config.node, shards, trunks = config.trunks.profiles().len(), "ready");
+}
+
+fn start_spool(config: &Config, metrics: &Metrics, settled: mpsc::Sender<u64>) -> anyhow::Result<Spool> {
+    let gauges = SpoolMetrics {
+        waiting: metrics.spool_waiting.clone(),
+        delivered: metrics.spool_delivered.clone(),
+        dropped: metrics.spool_dropped.clone(),
+    };
+    Spool::start(&config.spool, gauges, move |ticket| {
+        // Fails only when the bridge is stopping and nobody waits any more.
+        let _ = settled.blocking_send(ticket);
+    })
+    .with_context(|| format!("usage.spool {}", config.spool.folder.display()))
+}
+
+/// What other threads count, for the metrics page.
+fn sources(shards: &[ShardDoor], sip: &Arc<SipIo>, spool: &Spool) -> Sources {
+    let (sip, handshakes, oldest) = (Arc::clone(sip), Arc::clone(sip), spool.oldest());
+    Sources {
+        shards: shards.iter().map(|shard| Arc::clone(&shard.gauges)).collect(),
+        sip_dropped: Box::new(move || sip.dropped()),
+        failed_handshakes: Box::new(move || handshakes.failed_handshakes()),
+        oldest_record: Box::new(move || oldest.age()),
+    }
+}
+
+fn start_shards(config: &Config, reports: &Arc<Notify>) -> anyhow::Result<Vec<ShardDoor>> {
+    let mix = config.media.mix;
+    if let Some(sabotage) = mix.sabotage {
+        tracing::warn!(?sabotage, "the mix is broken on purpose");
+    }
+    (0..config.media.shards)
+        .map(|number| {
+            let options = ThreadOptions {
+                number,
+                shard: mixer::ShardConfig { mix, ..mixer::ShardConfig::default() },
+                scheduling: config.media.scheduling,
+                late_bound: config.media.limits.late,
+            };
+            ShardDoor::start(options, Arc::clone(reports)).context("starting a media thread")
+        })
+        .collect()
+}
+
+fn parts(
+    config: &Config,
+    trunks: Arc<Trunks>,
+    prompts: Arc<Prompts>,
+    metrics: Metrics,
+    shards: usize,
+) -> Parts<SocketDoor> {
+    let media = &config.media;
+    Parts {
+        trunks,
+        table: Arc::clone(&config.table),
+        directory: Arc::clone(&config.directory) as Arc<dyn bridge::Directory>,
+        bridge: config.bridge,
+        endpoint: sip::EndpointConfig {
+            user_agent: config.user_agent.clone(),
+            advertised_host: config.advertise.as_ref().map(ToString::to_string),
+            advertised: config.advertised.clone(),
+            tcp_listeners: config.tcp_listeners(),
+            ..sip::EndpointConfig::default()
+        },
+        locals: Locals {
+            listeners: config.listeners.clone(),
+            advertise: config.advertise.clone(),
+            advertised: config.advertised.clone(),
+        },
+        prompts,
+        metrics,
+        door: SocketDoor::new(MediaAddress { bind: media.address, told: media.advertise }, media.ports),
+        shards,
+        limits: media.limits,
+        strangers: config.strangers,
+        silent_after: media.silence_timeout,
+        confirm_dial_out: config.confirm_dial_out,
+        seed: rand::random(),
+    }
+}
