@@ -6,6 +6,7 @@ use bridge::{Event, LegId};
 use bytes::Bytes;
 use routing::LegDirection;
 use sip::{Body, Flow, InviteId, Message};
+use trunk::Profile;
 
 use super::commands::reason_header;
 use super::leg::Leg;
@@ -99,6 +100,21 @@ impl<D: Door> Control<D> {
         Ok(profile)
     }
 
+    /// Whether there is room for one more leg, here and on its trunk; a channel of the trunk is taken for it.
+    fn admit_offer(&mut self, now: Now, profile: &Profile) -> Result<(), TurnedAway> {
+        self.load.admit().map_err(|overload| {
+            self.metrics.legs_refused.with_label_values(&["in", overload.label()]).inc();
+            TurnedAway {
+                retry_after: Some(RETRY_AFTER),
+                ..TurnedAway::new(503, &overload.to_string(), "overload")
+            }
+        })?;
+        self.admission.try_take(now.mono, &profile.id, LegDirection::DialIn).map_err(|limit| TurnedAway {
+            retry_after: Some(limit.retry_after),
+            ..TurnedAway::new(limit.status, &limit.to_string(), "overload")
+        })
+    }
+
     fn offer_leg(
         &mut self,
         now: Now,
@@ -109,64 +125,26 @@ impl<D: Door> Control<D> {
     ) -> Result<(), TurnedAway> {
         let trunks = Arc::clone(&self.trunks);
         let profile = self.sender(now, &trunks, request, &flow)?;
-        let call = trunk::dial_in(profile, request).map_err(|refusal| TurnedAway {
-            status: refusal.status,
-            why: refusal.because,
-            label: "no_number",
-            retry_after: None,
-            challenge: None,
-        })?;
-        self.load.admit().map_err(|overload| {
-            self.metrics.legs_refused.with_label_values(&["in", overload.label()]).inc();
-            TurnedAway {
-                status: 503,
-                why: overload.to_string(),
-                label: "overload",
-                retry_after: Some(RETRY_AFTER),
-                challenge: None,
-            }
-        })?;
-        self.admission.try_take(now.mono, &profile.id, LegDirection::DialIn).map_err(|limit| TurnedAway {
-            status: limit.status,
-            why: limit.to_string(),
-            label: "overload",
-            retry_after: Some(limit.retry_after),
-            challenge: None,
+        let call = trunk::dial_in(profile, request)
+            .map_err(|refusal| TurnedAway::new(refusal.status, &refusal.because, "no_number"))?;
+        self.admit_offer(now, profile)?;
+        let media = self.open_media(now, profile, offer).map_err(|refused| {
+            self.admission.release(&profile.id);
+            // A port is free again when somebody hangs up; what the SDP says stays wrong.
+            let retry_after = (refused.status == 503).then_some(RETRY_AFTER);
+            TurnedAway { retry_after, ..TurnedAway::new(refused.status, &refused.why, refused.label) }
         })?;
         let leg = self.fresh_leg();
-        let media = match self.open_media(now, profile, offer) {
-            Ok(media) => media,
-            Err(refused) => {
-                self.admission.release(&profile.id);
-                return Err(TurnedAway {
-                    status: refused.status,
-                    why: refused.why,
-                    label: refused.label,
-                    // A port is free again when somebody hangs up; what the SDP says stays wrong.
-                    retry_after: (refused.status == 503).then_some(RETRY_AFTER),
-                    challenge: None,
-                });
-            }
-        };
         let call_id = request.call_id().unwrap_or_default().to_owned();
         let entry = Leg {
-            direction: LegDirection::DialIn,
-            trunk: profile.id.clone(),
             invite: Some(id),
-            attempt: 0,
-            candidate: None,
             tried: vec![(flow.transport, flow.remote)],
             contact: Some(self.contact_for(profile, &flow, call.called.as_str())),
             number: call.called.as_str().to_owned(),
             media: Some(media),
             channel: true,
             call_id: call_id.clone(),
-            began: now.mono,
-            answered: None,
-            meeting: None,
-            heard: false,
-            echo: None,
-            broken: false,
+            ..Leg::new(LegDirection::DialIn, profile.id.clone(), now.mono)
         };
         self.legs.insert(leg, Box::new(entry));
         if let Some(claims) = trunk::Claims::of(request) {

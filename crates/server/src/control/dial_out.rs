@@ -22,25 +22,7 @@ struct NotSent {
 
 impl<D: Door> Control<D> {
     pub(super) fn dial(&mut self, now: Now, leg: LegId, attempt: u32, candidate: &Candidate) {
-        let fresh = || Leg {
-            direction: LegDirection::DialOut,
-            trunk: candidate.trunk.clone(),
-            invite: None,
-            attempt,
-            candidate: None,
-            tried: Vec::new(),
-            contact: None,
-            number: String::new(),
-            media: None,
-            channel: false,
-            call_id: String::new(),
-            began: now.mono,
-            answered: None,
-            meeting: None,
-            heard: false,
-            echo: None,
-            broken: false,
-        };
+        let fresh = || Leg::new(LegDirection::DialOut, candidate.trunk.clone(), now.mono);
         let entry = self.legs.entry(leg).or_insert_with(|| Box::new(fresh()));
         entry.attempt = attempt;
         entry.trunk = candidate.trunk.clone();

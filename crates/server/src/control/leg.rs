@@ -50,6 +50,31 @@ pub(super) struct Leg<Io> {
     pub broken: bool,
 }
 
+impl<Io> Leg<Io> {
+    /// A leg of which nothing is known yet but whose it is.
+    pub(super) fn new(direction: LegDirection, trunk: TrunkId, began: Instant) -> Self {
+        Self {
+            direction,
+            trunk,
+            invite: None,
+            attempt: 0,
+            candidate: None,
+            tried: Vec::new(),
+            contact: None,
+            number: String::new(),
+            media: None,
+            channel: false,
+            call_id: String::new(),
+            began,
+            answered: None,
+            meeting: None,
+            heard: false,
+            echo: None,
+            broken: false,
+        }
+    }
+}
+
 /// What was promised for a leg's media.
 pub(super) struct LegMedia<Io> {
     /// The sockets, until the mixer's seat takes them.
