@@ -12,6 +12,7 @@ use crate::sound::Clip;
 use crate::sum::Sum;
 use crate::talkers::Talkers;
 use crate::units::{ConferenceId, LegId, Rate};
+use crate::waste::Waste;
 
 /// A way to break the mixer on purpose. Nothing but a proof that a break would be noticed has a use for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Sabotage {
     AddSelfBack,
     /// The tick allocates. For the proof that the allocation guard is armed in it.
     AllocateInTick,
+    /// A command frees. For the proof that the guard is armed against that too.
+    FreeInCommand,
 }
 
 /// How a conference mixes.
@@ -50,6 +53,8 @@ impl Default for MixConfig {
 }
 
 /// Legs that hear each other. A leg alone hears silence, or the clip that is played to it.
+///
+/// What legs that come, go or change leave over is put into a [`Waste`], so that whoever calls it need not free.
 #[derive(Debug)]
 pub struct Conference<IO> {
     id: ConferenceId,
@@ -70,7 +75,7 @@ pub struct Conference<IO> {
     refused: VecDeque<LegId>,
 }
 
-impl<IO> Conference<IO> {
+impl<IO: Send + 'static> Conference<IO> {
     /// An empty conference with room for `seats` legs.
     pub fn new(id: ConferenceId, seats: usize, config: MixConfig) -> Self {
         let rate = Rate::Narrow;
@@ -122,20 +127,24 @@ impl<IO> Conference<IO> {
     }
 
     /// A leg sits down, between two ticks.
-    pub fn join(&mut self, mut seat: Box<Seat<IO>>) {
+    pub fn join(&mut self, mut seat: Box<Seat<IO>>, waste: &mut Waste) {
+        if self.config.sabotage == Some(Sabotage::FreeInCommand) {
+            drop(std::hint::black_box(Box::new(seat.leg.id())));
+        }
         let leg = &mut seat.leg;
-        leg.enter(self.rate, self.fanout.admit(leg.config().media.codec), self.config.echo);
+        leg.enter(self.rate, self.fanout.admit(leg.config().media.codec, waste), self.config.echo);
         if let Some(audience) = leg.audience()
             && self.confidants.add(leg.id(), audience, self.rate).is_err()
         {
             self.refused.push_back(leg.id());
         }
+        waste.reserve(&mut self.seats, 1);
         self.seats.push(seat);
-        self.follow_legs();
+        self.follow_legs(waste);
     }
 
     /// A leg gets up, between two ticks. If it was heard, its voice fades out in the next one.
-    pub fn leave(&mut self, leg: LegId) -> Option<Box<Seat<IO>>> {
+    pub fn leave(&mut self, leg: LegId, waste: &mut Waste) -> Option<Box<Seat<IO>>> {
         let place = self.seats.iter().position(|seat| seat.leg.id() == leg)?;
         if let Some(talker) = self.talkers.of(place).filter(|talker| talker.chosen) {
             part(self.talkers.pcm(talker), &mut self.parting);
@@ -144,7 +153,7 @@ impl<IO> Conference<IO> {
         let mut seat = self.seats.swap_remove(place);
         self.confidants.remove(leg);
         self.get_up(&mut seat);
-        self.follow_legs();
+        self.follow_legs(waste);
         Some(seat)
     }
 
@@ -156,21 +165,21 @@ impl<IO> Conference<IO> {
     }
 
     /// A leg in it has agreed on another media format, between two ticks.
-    pub fn reconfigure(&mut self, leg: LegId, media: crate::MediaConfig) -> bool {
+    pub fn reconfigure(&mut self, leg: LegId, media: crate::MediaConfig, waste: &mut Waste) -> bool {
         let Some(place) = self.seats.iter().position(|seat| seat.leg.id() == leg) else { return false };
         let leg = &mut self.seats[place].leg;
         if leg.config().media.codec == media.codec {
-            leg.reconfigure(media);
+            leg.reconfigure(media, waste);
             return true;
         }
         self.fanout.release(leg.stream, &mut leg.own);
         self.fanout.dismiss(leg.stream);
-        leg.reconfigure(media);
-        let stream = self.fanout.admit(media.codec);
+        leg.reconfigure(media, waste);
+        let stream = self.fanout.admit(media.codec, waste);
         let leg = &mut self.seats[place].leg;
         leg.stream = stream;
         leg.own.go_on(self.rate);
-        self.follow_legs();
+        self.follow_legs(waste);
         true
     }
 
@@ -198,12 +207,12 @@ impl<IO> Conference<IO> {
     }
 
     /// Queues a clip to mix in, for all but one; gives it back when [`CLIPS`] are waiting.
-    pub fn play(&mut self, clip: Clip, except: Option<LegId>) -> Result<(), Clip> {
+    pub fn play(&mut self, clip: Clip, except: Option<LegId>, waste: &mut Waste) -> Result<(), Clip> {
         if self.ended.len() >= CLIPS {
             return Err(clip);
         }
-        self.clips.push(clip, except, false)?;
-        self.ended.reserve_exact(self.clips.len());
+        self.clips.push(clip, except, false, waste)?;
+        waste.reserve_queue_exact(&mut self.ended, self.clips.len());
         Ok(())
     }
 
@@ -226,14 +235,14 @@ impl<IO> Conference<IO> {
 
     /// Mixes at the rate that the legs ask for: the lowest at which no two of them lose anything that both can carry, but 48 kHz only
     /// where the configuration allows it. Between two ticks; what was heard before fades out and in again.
-    fn follow_legs(&mut self) {
+    fn follow_legs(&mut self, waste: &mut Waste) {
         let rate = self.wanted_rate();
         if rate != self.rate {
             self.rate = rate;
-            self.sum = Sum::new(rate);
-            self.parting = Sum::new(rate);
-            self.fanout.change_rate(rate);
-            self.confidants.change_rate(rate);
+            waste.replace(&mut self.sum, Sum::new(rate));
+            waste.replace(&mut self.parting, Sum::new(rate));
+            self.fanout.change_rate(rate, waste);
+            self.confidants.change_rate(rate, waste);
             self.fresh = true;
             for seat in &mut self.seats {
                 seat.leg.voice.set_heard(false);
@@ -242,7 +251,7 @@ impl<IO> Conference<IO> {
                 }
             }
         }
-        self.talkers.make_room(self.seats.len(), rate);
+        self.talkers.make_room(self.seats.len(), rate, waste);
     }
 
     /// 8 kHz while all legs are narrowband, 16 kHz with a wideband leg among them, 48 kHz with two full-band ones.

@@ -3,6 +3,7 @@
 use crate::leg::Leg;
 use crate::port::Audience;
 use crate::units::{LegId, Rate, Ssrc};
+use crate::waste::Waste;
 
 /// Legs of one conference that may have an audience of their own at the same time. Each costs every other leg a look at its
 /// audience in every tick.
@@ -60,9 +61,9 @@ impl Confidants {
     }
 
     /// The conference has another rate. It allocates.
-    pub(crate) fn change_rate(&mut self, rate: Rate) {
+    pub(crate) fn change_rate(&mut self, rate: Rate, waste: &mut Waste) {
         for one in &mut self.list {
-            one.pcm = vec![0; rate.frame()];
+            waste.replace(&mut one.pcm, vec![0; rate.frame()]);
         }
     }
 

@@ -14,6 +14,7 @@ use crate::rtp::MAX_CSRC;
 use crate::sum::Sum;
 use crate::talkers::Talker;
 use crate::units::{MAX_FRAME, Rate, Ssrc};
+use crate::waste::Waste;
 
 /// Mean absolute sample value up to which the mix is a pause between words: about -50 dBm0.
 const QUIET: u32 = 45;
@@ -164,7 +165,7 @@ impl Fanout {
     }
 
     /// A leg with this codec sits down: the number of its stream. It allocates.
-    pub(crate) fn admit(&mut self, codec: Codec) -> usize {
+    pub(crate) fn admit(&mut self, codec: Codec, waste: &mut Waste) -> usize {
         let known = self.streams.iter().position(|stream| stream.legs > 0 && stream.encoder.codec() == codec);
         let place = known.or_else(|| self.streams.iter().position(|stream| stream.legs == 0));
         let place = place.unwrap_or(self.streams.len());
@@ -178,9 +179,11 @@ impl Fanout {
                 trace: None,
                 silent: false,
             };
-            match self.streams.get_mut(place) {
-                Some(free) => *free = stream,
-                None => self.streams.push(stream),
+            if let Some(free) = self.streams.get_mut(place) {
+                waste.replace(free, stream);
+            } else {
+                waste.reserve(&mut self.streams, 1);
+                self.streams.push(stream);
             }
         }
         self.streams[place].legs += 1;
@@ -189,15 +192,15 @@ impl Fanout {
     }
 
     /// From now on at another rate: what has not left fades out, and the next sum is to fade in. It allocates.
-    pub(crate) fn change_rate(&mut self, rate: Rate) {
+    pub(crate) fn change_rate(&mut self, rate: Rate, waste: &mut Waste) {
         if self.seam <= self.tick {
             self.drain();
         }
         self.rate = rate;
         self.limiter.change_rate(rate);
-        self.pcm = vec![0; rate.frame()];
-        self.converted = [const { None }; Rate::ALL.len()];
-        self.bench = Bench::new(rate);
+        waste.replace(&mut self.pcm, vec![0; rate.frame()]);
+        waste.replace(&mut self.converted, [const { None }; Rate::ALL.len()]);
+        waste.replace(&mut self.bench, Bench::new(rate));
         for place in 0..self.streams.len() {
             self.prepare(self.streams[place].encoder.codec().rate());
         }
@@ -392,9 +395,11 @@ mod tests {
     #[test]
     fn a_stream_is_made_for_each_codec_and_its_place_used_again() {
         let mut fanout = Fanout::new(Rate::Narrow);
-        assert_eq!([Codec::Pcmu, Codec::Pcma, Codec::Pcmu].map(|codec| fanout.admit(codec)), [0, 1, 0]);
+        let mut waste = Waste::default();
+        let mut admit = |fanout: &mut Fanout, codec| fanout.admit(codec, &mut waste);
+        assert_eq!([Codec::Pcmu, Codec::Pcma, Codec::Pcmu].map(|codec| admit(&mut fanout, codec)), [0, 1, 0]);
         fanout.dismiss(1);
-        assert_eq!(fanout.admit(Codec::G722), 1);
+        assert_eq!(admit(&mut fanout, Codec::G722), 1);
         assert_eq!(fanout.streams.len(), 2);
     }
 }

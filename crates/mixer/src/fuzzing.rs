@@ -19,7 +19,7 @@ use crate::rtp::{self, Compound, Packet, Part, Rtcp};
 use crate::units::Rate;
 use crate::{
     Command, ConferenceId, Digits, Direction, Leg, LegConfig, LegId, MediaConfig, PayloadType, Ptime,
-    RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
+    RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK, Waste,
 };
 
 pub use codec::codec;
@@ -147,7 +147,7 @@ pub fn jitter_ops(input: &[u8]) {
             9 => playout.restart(),
             10 => playout.pause(sequence),
             11 => playout.comfort_noise(sequence, operation[4]),
-            12 => playout.admit(&CODECS[usize::from(operation[4]) % CODECS.len()..]),
+            12 => playout.admit(&CODECS[usize::from(operation[4]) % CODECS.len()..], &mut Waste::default()),
             _ => {
                 let unheard_below = (kind & 0x40 != 0).then_some(u16::from(operation[4]));
                 guard::armed(|| playout.pull(now, unheard_below));

@@ -1,4 +1,5 @@
-//! The real-time rule as a program: while a tick runs, the allocator aborts on the first allocation or free and names it.
+//! The real-time rule as a program: while a tick runs, the allocator aborts on the first allocation or free and names it; on a media
+//! thread also on every free between ticks.
 //!
 //! A binary installs the allocator once:
 //!
@@ -28,7 +29,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 thread_local! {
     static ARMED: Cell<u32> = const { Cell::new(0) };
+    static KEEPING: Cell<u32> = const { Cell::new(0) };
 }
+
+/// A thread-local that counts how deep a thread is in what it must not do something in.
+type Depth = std::thread::LocalKey<Cell<u32>>;
 
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
@@ -43,8 +48,23 @@ pub fn installed() -> bool {
 /// Runs `tick` with the guard armed for this thread. It may be nested.
 #[inline]
 pub fn armed<T>(tick: impl FnOnce() -> T) -> T {
-    let _armed = COMPILED_IN.then(Armed::new);
+    let _armed = COMPILED_IN.then(|| Armed::new(&ARMED));
     tick()
+}
+
+/// Runs `turn`, which may allocate and may not free, with the guard armed against that for this thread. It may be nested.
+#[inline]
+pub fn without_free<T>(turn: impl FnOnce() -> T) -> T {
+    let _armed = COMPILED_IN.then(|| Armed::new(&KEEPING));
+    turn()
+}
+
+/// Something whose memory the allocator does not see is about to be freed.
+#[inline]
+pub(crate) fn frees(what: &str) {
+    if COMPILED_IN {
+        check(what, None, true);
+    }
 }
 
 /// The system's allocator, guarded.
@@ -54,73 +74,81 @@ pub struct GuardedAllocator;
 // SAFETY: see the module's proof: every method is `System`'s, with unchanged arguments and result.
 unsafe impl GlobalAlloc for GuardedAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        check("allocation", layout.size());
+        check("allocation", Some(layout.size()), false);
         // SAFETY: the caller's promise to us is the promise that `System` asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        check("allocation", layout.size());
+        check("allocation", Some(layout.size()), false);
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        check("reallocation", size);
+        check("reallocation", Some(size), true);
         // SAFETY: as above; `old` came from `System` through us.
         unsafe { System.realloc(old, layout, size) }
     }
 
     unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        check("free", layout.size());
+        check("free", Some(layout.size()), true);
         // SAFETY: as above; `old` came from `System` through us.
         unsafe { System.dealloc(old, layout) }
     }
 }
 
 /// Armed while it lives, also when the tick unwinds.
-struct Armed;
+struct Armed(&'static Depth);
 
 impl Armed {
-    fn new() -> Self {
-        ARMED.set(ARMED.get() + 1);
-        Self
+    fn new(depth: &'static Depth) -> Self {
+        depth.set(depth.get() + 1);
+        Self(depth)
     }
 }
 
 impl Drop for Armed {
     fn drop(&mut self) {
-        ARMED.set(ARMED.get() - 1);
+        self.0.set(self.0.get() - 1);
     }
 }
 
 #[inline]
-fn check(what: &str, bytes: usize) {
+fn check(what: &str, bytes: Option<usize>, frees: bool) {
     if COMPILED_IN {
         if !INSTALLED.load(Ordering::Relaxed) {
             INSTALLED.store(true, Ordering::Relaxed);
         }
         // `try_with`: a thread that is ending has no thread-locals any more, and no tick either.
-        if ARMED.try_with(Cell::get).is_ok_and(|depth| depth > 0) {
-            offence(what, bytes);
+        let is_in = |depth: &'static Depth| depth.try_with(Cell::get).is_ok_and(|depth| depth > 0);
+        if is_in(&ARMED) {
+            offence(what, bytes, TICKING);
+        } else if frees && is_in(&KEEPING) {
+            offence(what, bytes, BETWEEN);
         }
     }
 }
 
+/// Where nothing may be allocated, and where nothing may be freed, and what to do instead.
+const TICKING: &str = "inside Conference::tick, or where a leg takes or makes a packet. Nothing there ever allocates or frees: take \
+                       the memory when the leg joins, or hand it back in a report.";
+const BETWEEN: &str =
+    "on a media thread, between ticks. It frees nothing: hand what is not needed any more to `Waste`.";
+
 #[cold]
-fn offence(what: &str, bytes: usize) {
+fn offence(what: &str, bytes: Option<usize>, place: &str) {
     // From here on allocating is allowed: the message and the backtrace need it. A panic in a tick allocates its own message;
     // that one is worth more than ours, so it passes.
-    let depth = ARMED.replace(0);
+    let depths = (ARMED.replace(0), KEEPING.replace(0));
     if std::thread::panicking() {
-        ARMED.set(depth);
+        ARMED.set(depths.0);
+        KEEPING.set(depths.1);
         return;
     }
-    let place = std::backtrace::Backtrace::force_capture();
-    let text = format!(
-        "mixer::guard: {what} of {bytes} bytes inside Conference::tick, or where a leg takes or makes a packet. Nothing there ever \
-         allocates or frees: take the memory when the leg joins, or hand it back in a report.\n{place}\n"
-    );
+    let trace = std::backtrace::Backtrace::force_capture();
+    let bytes = bytes.map(|bytes| format!(" of {bytes} bytes")).unwrap_or_default();
+    let text = format!("mixer::guard: {what}{bytes} {place}\n{trace}\n");
     let _ = std::io::stderr().write_all(text.as_bytes()); // nothing more can be done: we abort
     std::process::abort();
 }
@@ -152,6 +180,8 @@ mod tests {
         let depth = armed(|| armed(|| ARMED.get()));
         assert_eq!(depth, 2);
         assert_eq!(ARMED.get(), 0);
+        let depths = without_free(|| armed(|| (KEEPING.get(), ARMED.get())));
+        assert_eq!((depths, KEEPING.get()), ((1, 1), 0));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::select::Voice;
 use crate::sound::{Clip, Sound};
 use crate::srtp::LegSrtp;
 use crate::units::{LegId, Rate, RtpTime, Ssrc};
+use crate::waste::Waste;
 
 pub use config::{Direction, LegConfig, LegStats, MediaConfig};
 pub use ingress::{Ingress, IngressCounts};
@@ -297,10 +298,10 @@ impl Leg {
 
     /// Takes over a new media format; our stream goes on. Not for the tick: another codec allocates. A leg in a conference is
     /// reconfigured through [`crate::Conference::reconfigure`].
-    pub(crate) fn reconfigure(&mut self, media: MediaConfig) {
-        self.own.change_codec(media.codec);
+    pub(crate) fn reconfigure(&mut self, media: MediaConfig, waste: &mut Waste) {
+        self.own.change_codec(media.codec, waste);
         self.config.media = media;
-        self.incoming.reconfigure(media);
+        self.incoming.reconfigure(media, waste);
     }
 
     /// It sits down in a conference at `rate`, where its codec's shared stream has this number: nobody has heard it yet.
@@ -335,13 +336,14 @@ impl Leg {
 
     /// Queues a clip to play in place of the mix, or over it; gives it back when [`CLIPS`] are waiting. Not for the tick: it
     /// allocates.
-    pub(crate) fn play(&mut self, clip: Clip, over: bool) -> Result<(), Clip> {
+    pub(crate) fn play(&mut self, clip: Clip, over: bool, waste: &mut Waste) -> Result<(), Clip> {
         if self.clips == CLIPS {
             return Err(clip);
         }
-        self.player.push(clip, None, over)?;
+        self.player.push(clip, None, over, waste)?;
         self.clips += 1;
-        self.events.reserve_exact((self.clips + EVENTS).saturating_sub(self.events.len()));
+        let more = (self.clips + EVENTS).saturating_sub(self.events.len());
+        waste.reserve_queue_exact(&mut self.events, more);
         Ok(())
     }
 

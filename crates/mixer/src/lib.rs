@@ -34,6 +34,7 @@ mod talkers;
 mod tap;
 #[cfg(test)]
 mod testing;
+mod waste;
 
 pub use clock::{Clock, PHASE, PHASES, Phases};
 pub use codec::g711::G711;
@@ -47,6 +48,7 @@ pub use shard::{Shard, ShardConfig};
 pub use sound::{Clip, Sound};
 pub use tap::{Tap, Tapped};
 pub use units::{ConferenceId, LegId, MAX_FRAME, PayloadType, Ptime, Rate, RtpTime, SeqNo, Ssrc};
+pub use waste::Waste;
 
 #[cfg(test)]
 #[global_allocator]

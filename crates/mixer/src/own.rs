@@ -8,6 +8,7 @@ use crate::resample::Resampler;
 use crate::rest::Rest;
 use crate::sum::Sum;
 use crate::units::{MAX_FRAME, Rate};
+use crate::waste::Waste;
 
 /// Ticks for which a leg stays on its own stream after it could share again, while its encoder's state and the shared one's, which
 /// now encode the same, become alike.
@@ -109,9 +110,9 @@ impl Own {
     }
 
     /// Another codec from now on. It allocates.
-    pub(crate) fn change_codec(&mut self, codec: Codec) {
+    pub(crate) fn change_codec(&mut self, codec: Codec, waste: &mut Waste) {
         if codec != self.encoder.codec() {
-            self.encoder = Encoder::new(codec);
+            waste.replace(&mut self.encoder, Encoder::new(codec));
             // Between the laws of G.711 the sound goes on: neither has a memory.
             self.begins |= settling(codec) > 0 || self.converter.to() != codec.rate();
         }

@@ -1,5 +1,6 @@
 //! The only doors into and out of a media thread: [`Command`] from the control loop, [`Report`] to it. Everything that owns
-//! heap memory enters built and leaves whole, so that a media thread neither allocates nor frees it in the tick.
+//! heap memory enters built and leaves whole, so that a media thread neither allocates nor frees it in the tick; and what it
+//! allocates between ticks it does not free.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::sound::{Clip, Sound};
 use crate::srtp::LegSrtp;
 use crate::tap::Tap;
 use crate::units::{ConferenceId, LegId};
+use crate::waste::Waste;
 
 /// A leg and what it sends and receives through. It moves by value (boxed) between conferences and shards: ownership is the
 /// synchronization. `IO` is the sockets in the server, addresses in the simulation.
@@ -236,6 +238,9 @@ pub enum Report<IO> {
         /// The box comes home, so that it is not freed on the media thread.
         seat: Box<Seat<IO>>,
     },
+    /// What nobody needs any more: conferences that are over, encoders and decoders of codecs that changed, lists that have grown.
+    /// To be dropped, on any other thread.
+    Spent(Waste),
 }
 
 /// A few legs, without heap memory.

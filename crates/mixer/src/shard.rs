@@ -16,6 +16,7 @@ use crate::port::{Command, Report, Seat};
 use crate::sound::Clip;
 use crate::tap::Tap;
 use crate::units::{ConferenceId, LegId};
+use crate::waste::Waste;
 
 /// What a shard is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub struct Shard<IO> {
     rooms: HashMap<ConferenceId, Room>,
     places: HashMap<LegId, ConferenceId>,
     reports: VecDeque<Report<IO>>,
+    /// What is not needed any more, until control fetches it.
+    waste: Waste,
     ticks: u64,
     stray_commands: u64,
 }
@@ -70,7 +73,7 @@ struct Room {
     place: usize,
 }
 
-impl<IO> Shard<IO> {
+impl<IO: Send + 'static> Shard<IO> {
     /// An empty shard.
     pub fn new(config: ShardConfig) -> Self {
         Self {
@@ -83,6 +86,7 @@ impl<IO> Shard<IO> {
             rooms: HashMap::with_capacity(config.seats),
             places: HashMap::with_capacity(config.seats),
             reports: VecDeque::with_capacity((config.seats + 8) * REPORTS_PER_SEAT),
+            waste: Waste::default(),
             ticks: 0,
             stray_commands: 0,
         }
@@ -129,8 +133,13 @@ impl<IO> Shard<IO> {
         self.conference(conference)?.seat_mut(leg)
     }
 
-    /// Does what control asks at `now`; between ticks, never during one.
+    /// Does what control asks at `now`; between ticks, never during one. It may allocate, and frees nothing: see
+    /// [`Report::Spent`].
     pub fn apply(&mut self, now: Instant, command: Command<IO>) {
+        guard::without_free(|| self.act(now, command));
+    }
+
+    fn act(&mut self, now: Instant, command: Command<IO>) {
         match command {
             Command::Open { conference, seats } => self.open(conference, seats),
             Command::Close { conference } => self.close(conference),
@@ -158,17 +167,17 @@ impl<IO> Shard<IO> {
                     None => (false, None),
                 };
                 self.stray_commands += u64::from(!set);
-                self.reports.extend(refused.map(|leg| Report::AudienceRefused { leg }));
+                self.tell(refused.map(|leg| Report::AudienceRefused { leg }));
             }
             Command::Stop { leg } => self.with(leg, |seat| seat.leg.stop_clips()),
             Command::PlayAll { conference, clip, except } => {
-                let refused = match self.conference(conference) {
-                    Some(place) => place.play(clip, except).err(),
+                let refused = match find(&self.rooms, &mut self.groups, conference) {
+                    Some(place) => place.play(clip, except, &mut self.waste).err(),
                     None => Some(clip),
                 };
                 if let Some(clip) = refused {
                     self.stray_commands += 1;
-                    self.reports.push_back(conference_clip_ended(conference, clip, false));
+                    self.tell([conference_clip_ended(conference, clip, false)]);
                 }
             }
             Command::Mute { leg, muted } => self.with(leg, |seat| seat.leg.set_muted(muted)),
@@ -182,11 +191,12 @@ impl<IO> Shard<IO> {
                     self.stray_commands += 1;
                     Some(srtp)
                 };
-                self.reports.extend(retired.map(|srtp| Report::SrtpRetired { leg, srtp }));
+                self.tell(retired.map(|srtp| Report::SrtpRetired { leg, srtp }));
             }
             Command::Reconfigure { leg, media } => {
-                let place = self.places.get(&leg).copied().and_then(|id| self.conference(id));
-                let done = place.is_some_and(|conference| conference.reconfigure(leg, media));
+                let id = self.places.get(&leg).copied();
+                let place = id.and_then(|id| find(&self.rooms, &mut self.groups, id));
+                let done = place.is_some_and(|place| place.reconfigure(leg, media, &mut self.waste));
                 self.stray_commands += u64::from(!done);
             }
             Command::SendDigits { leg, digits } => {
@@ -215,7 +225,8 @@ impl<IO> Shard<IO> {
         mut ingress: impl FnMut(&mut Seat<IO>),
         mut egress: impl FnMut(&mut Seat<IO>),
     ) {
-        let Group { conferences, taps, .. } = &mut self.groups[phase];
+        let Self { groups, reports, waste, .. } = self;
+        let Group { conferences, taps, .. } = &mut groups[phase];
         for conference in conferences {
             conference.period(now, &mut ingress, &mut egress);
             if let Some((_, tap)) = taps.iter_mut().find(|(tapped, _)| *tapped == conference.id()) {
@@ -223,26 +234,33 @@ impl<IO> Shard<IO> {
             }
             let id = conference.id();
             while let Some((clip, finished)) = conference.poll_ended_clip() {
-                self.reports.push_back(conference_clip_ended(id, clip, finished));
+                waste.reserve_queue(reports, 1);
+                reports.push_back(conference_clip_ended(id, clip, finished));
             }
             for seat in conference.seats_mut() {
-                while self.reports.len() < self.reports.capacity() {
+                while reports.len() < reports.capacity() {
                     let Some(event) = seat.leg.poll_event() else { break };
-                    self.reports.push_back(report(seat.leg.id(), event));
+                    reports.push_back(report(seat.leg.id(), event));
                 }
             }
         }
         self.ticks += 1;
     }
 
-    /// The next thing to tell control.
+    /// The next thing to tell control; after all else, what it is to free.
     pub fn poll_report(&mut self) -> Option<Report<IO>> {
-        self.reports.pop_front()
+        self.reports.pop_front().or_else(|| self.waste.take().map(Report::Spent))
+    }
+
+    fn tell(&mut self, reports: impl IntoIterator<Item = Report<IO>>) {
+        for report in reports {
+            self.waste.reserve_queue(&mut self.reports, 1);
+            self.reports.push_back(report);
+        }
     }
 
     fn conference(&mut self, id: ConferenceId) -> Option<&mut Conference<IO>> {
-        let room = *self.rooms.get(&id)?;
-        self.groups[room.phase].conferences.get_mut(room.place).map(|conference| &mut **conference)
+        find(&self.rooms, &mut self.groups, id)
     }
 
     /// A new conference goes to the group with the least to do: the fewest legs and, while nobody sits yet, conferences.
@@ -253,7 +271,9 @@ impl<IO> Shard<IO> {
         let load = |phase: &usize| (self.groups[*phase].legs, self.groups[*phase].conferences.len());
         let phase = (0..PHASES).min_by_key(load).unwrap_or(0);
         let conferences = &mut self.groups[phase].conferences;
+        self.waste.reserve_map(&mut self.rooms);
         self.rooms.insert(id, Room { phase, place: conferences.len() });
+        self.waste.reserve(conferences, 1);
         // A room for a thousand need not cost the memory of a thousand before they come.
         conferences.push(Box::new(Conference::new(id, seats.min(FIRST_SEATS), self.config.mix)));
     }
@@ -261,10 +281,12 @@ impl<IO> Shard<IO> {
     fn tap(&mut self, conference: ConferenceId, tap: Box<Tap>) {
         let Some(&Room { phase, .. }) = self.rooms.get(&conference) else {
             self.stray_commands += 1;
-            return self.reports.push_back(Report::Untapped { conference, tap });
+            return self.tell([Report::Untapped { conference, tap }]);
         };
         self.untap(conference);
-        self.groups[phase].taps.push((conference, tap));
+        let taps = &mut self.groups[phase].taps;
+        self.waste.reserve(taps, 1);
+        taps.push((conference, tap));
     }
 
     fn untap(&mut self, conference: ConferenceId) {
@@ -275,7 +297,7 @@ impl<IO> Shard<IO> {
         let taps = &mut self.groups[room.phase].taps;
         if let Some(place) = taps.iter().position(|(tapped, _)| *tapped == conference) {
             let (_, tap) = taps.swap_remove(place);
-            self.reports.push_back(Report::Untapped { conference, tap });
+            self.tell([Report::Untapped { conference, tap }]);
         }
     }
 
@@ -295,11 +317,12 @@ impl<IO> Shard<IO> {
         }
         conference.stop_clips();
         while let Some((clip, finished)) = conference.poll_ended_clip() {
-            self.reports.push_back(conference_clip_ended(id, clip, finished));
+            self.tell([conference_clip_ended(id, clip, finished)]);
         }
         while let Some(seat) = conference.leave_any() {
             self.hand_back(seat);
         }
+        self.waste.put(conference);
     }
 
     fn sit(&mut self, id: ConferenceId, seat: Box<Seat<IO>>) {
@@ -308,16 +331,18 @@ impl<IO> Shard<IO> {
         let room = self.rooms.get(&id).filter(|_| !known);
         if let Some(&Room { phase, place }) = room {
             let group = &mut self.groups[phase];
-            group.conferences[place].join(seat);
+            group.conferences[place].join(seat, &mut self.waste);
             let refused = group.conferences[place].poll_refused_audience();
-            self.reports.extend(refused.map(|leg| Report::AudienceRefused { leg }));
             group.legs += 1;
+            self.waste.reserve_map(&mut self.places);
             self.places.insert(leg, id);
+            self.tell(refused.map(|leg| Report::AudienceRefused { leg }));
             let room = (self.places.len() + 8) * REPORTS_PER_SEAT;
-            self.reports.reserve(room.saturating_sub(self.reports.len()));
+            let more = room.saturating_sub(self.reports.len());
+            self.waste.reserve_queue(&mut self.reports, more);
         } else {
             self.stray_commands += 1;
-            self.reports.push_back(Report::Returned { leg, seat });
+            self.tell([Report::Returned { leg, seat }]);
         }
     }
 
@@ -325,7 +350,7 @@ impl<IO> Shard<IO> {
         let room = self.places.remove(&leg).and_then(|id| self.rooms.get(&id));
         let seat = room.and_then(|room| {
             let group = &mut self.groups[room.phase];
-            let seat = group.conferences[room.place].leave(leg);
+            let seat = group.conferences[room.place].leave(leg, &mut self.waste);
             group.legs -= usize::from(seat.is_some());
             seat
         });
@@ -339,25 +364,27 @@ impl<IO> Shard<IO> {
         self.places.remove(&leg);
         seat.leg.stop_clips();
         while let Some(event) = seat.leg.poll_event() {
-            self.reports.push_back(report(leg, event));
+            self.tell([report(leg, event)]);
         }
-        self.reports.push_back(Report::Returned { leg, seat });
+        self.tell([Report::Returned { leg, seat }]);
     }
 
     fn play(&mut self, leg: LegId, clip: Clip, interrupt: bool, over: bool) {
-        let refused = match self.seat_mut(leg) {
+        let id = self.places.get(&leg).copied();
+        let place = id.and_then(|id| find(&self.rooms, &mut self.groups, id));
+        let refused = match place.and_then(|place| place.seat_mut(leg)) {
             Some(seat) => {
                 if interrupt {
                     seat.leg.stop_clips();
                 }
-                seat.leg.play(clip, over).err()
+                seat.leg.play(clip, over, &mut self.waste).err()
             }
             None => Some(clip),
         };
         if let Some(clip) = refused {
             self.stray_commands += 1;
             let event = LegEvent::ClipEnded { token: clip.token, finished: false, sound: clip.sound };
-            self.reports.push_back(report(leg, event));
+            self.tell([report(leg, event)]);
         }
     }
 
@@ -369,7 +396,16 @@ impl<IO> Shard<IO> {
     }
 }
 
-impl<IO> Group<IO> {
+fn find<'a, IO>(
+    rooms: &HashMap<ConferenceId, Room>,
+    groups: &'a mut [Group<IO>; PHASES],
+    id: ConferenceId,
+) -> Option<&'a mut Conference<IO>> {
+    let room = rooms.get(&id)?;
+    groups[room.phase].conferences.get_mut(room.place).map(|conference| &mut **conference)
+}
+
+impl<IO: Send + 'static> Group<IO> {
     fn seats_mut(&mut self) -> impl Iterator<Item = &mut Seat<IO>> {
         self.conferences.iter_mut().flat_map(|conference| conference.seats_mut())
     }

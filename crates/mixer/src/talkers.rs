@@ -2,6 +2,7 @@
 //! others a tick remembers how loud they were.
 
 use crate::units::{Rate, Ssrc};
+use crate::waste::Waste;
 
 /// One who is in the mix.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +50,7 @@ impl Talkers {
     }
 
     /// Makes room for `seats` legs at `rate`. What was said in the last tick stays, unless the rate is another. It allocates.
-    pub(crate) fn make_room(&mut self, seats: usize, rate: Rate) {
+    pub(crate) fn make_room(&mut self, seats: usize, rate: Rate, waste: &mut Waste) {
         let slots = (2 * self.places).min(seats) + 1;
         if self.rate != rate {
             self.rate = rate;
@@ -57,9 +58,9 @@ impl Talkers {
             (self.chosen, self.bar) = (0, 0);
             self.pcm.clear();
         }
-        if self.pcm.len() < slots * rate.frame() {
-            self.pcm.resize(slots * rate.frame(), 0);
-        }
+        let missing = (slots * rate.frame()).saturating_sub(self.pcm.len());
+        waste.reserve(&mut self.pcm, missing);
+        self.pcm.resize(self.pcm.len() + missing, 0);
     }
 
     /// What somebody must weigh to be chosen in this tick, if it were like the last one.
@@ -159,7 +160,7 @@ mod tests {
 
     fn talkers(places: usize) -> Talkers {
         let mut talkers = Talkers::new(places, Rate::Narrow);
-        talkers.make_room(10, Rate::Narrow);
+        talkers.make_room(10, Rate::Narrow, &mut Waste::default());
         talkers.begin();
         talkers
     }
@@ -200,13 +201,14 @@ mod tests {
     #[test]
     fn what_was_said_stays_when_somebody_joins() {
         let mut talkers = Talkers::new(5, Rate::Narrow);
-        talkers.make_room(2, Rate::Narrow);
+        let waste = &mut Waste::default();
+        talkers.make_room(2, Rate::Narrow, waste);
         talkers.begin();
         offer(&mut talkers, &[10, 20], |_| false);
-        talkers.make_room(3, Rate::Narrow);
+        talkers.make_room(3, Rate::Narrow, waste);
         let talker = talkers.of(1).expect("it was heard in the last tick");
         assert_eq!(talkers.pcm(talker), [1; Rate::Narrow.frame()]);
-        talkers.make_room(3, Rate::Wide);
+        talkers.make_room(3, Rate::Wide, waste);
         assert!(talkers.of(1).is_none(), "at another rate it cannot go on");
     }
 

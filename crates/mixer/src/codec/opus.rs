@@ -8,6 +8,7 @@ use audiopus::packet::Packet as LibPacket;
 use audiopus::{Application, Bitrate, Channels, MutSignals, SampleRate, Signal};
 
 use super::MAX_PAYLOAD;
+use crate::guard;
 use crate::units::Rate;
 use packet::Packet;
 
@@ -54,6 +55,18 @@ const WORKS: &str = "libopus takes every value that is in its documented range";
 pub(super) struct Encoder {
     encoder: LibEncoder,
     dtx: bool,
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        guard::frees("the end of an Opus encoder");
+    }
+}
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        guard::frees("the end of an Opus decoder");
+    }
 }
 
 impl Encoder {

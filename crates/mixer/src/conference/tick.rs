@@ -15,7 +15,7 @@ use crate::port::Seat;
 /// from the one to the other, enough that the code of either is.
 const FEW: usize = 16;
 
-impl<IO> Conference<IO> {
+impl<IO: Send + 'static> Conference<IO> {
     /// Mixes 20 ms. `now` is the tick's deadline. Then every leg that sends has its packet in [`crate::Leg::egress`].
     pub fn tick(&mut self, now: Instant) {
         self.period(now, |_| {}, |_| {});

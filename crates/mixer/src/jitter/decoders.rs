@@ -3,6 +3,7 @@
 use crate::ahead;
 use crate::codec::{Codec, Decoder};
 use crate::units::Rate;
+use crate::waste::Waste;
 
 use super::timeline::unit;
 
@@ -24,8 +25,9 @@ impl Decoders {
     pub(super) fn new(codecs: &[Codec]) -> Self {
         let mut decoders =
             Self { all: Vec::with_capacity(codecs.len()), passed_over: None, kept: Box::default() };
+        let mut waste = Waste::default(); // nothing comes into it: there is room
         for &codec in codecs {
-            decoders.admit(codec);
+            decoders.admit(codec, &mut waste);
         }
         decoders
     }
@@ -36,11 +38,12 @@ impl Decoders {
     }
 
     /// One more, if there is none for `codec` yet. The others keep their numbers.
-    pub(super) fn admit(&mut self, codec: Codec) {
+    pub(super) fn admit(&mut self, codec: Codec, waste: &mut Waste) {
         if self.find(codec).is_none() && self.all.len() < usize::from(u8::MAX) {
+            waste.reserve(&mut self.all, 1);
             self.all.push(Decoder::new(codec));
             if !is_divisible(codec) {
-                self.kept = vec![0; KEPT].into_boxed_slice();
+                waste.replace(&mut self.kept, vec![0; KEPT].into_boxed_slice());
                 self.passed_over = None;
             }
         }

@@ -19,6 +19,7 @@ use super::wave::Wave;
 use super::{PlayoutStats, Pull, Push};
 use crate::codec::Codec;
 use crate::units::{Rate, RtpTime, SeqNo};
+use crate::waste::Waste;
 
 /// Payload bytes that can wait: 320 ms of G.711 or G.722. Opus packets may be larger, up to 1275 bytes a frame.
 const DIVISIBLE_BYTES: usize = 2_560;
@@ -117,17 +118,17 @@ impl Playout {
     }
 
     /// From now on the peer may send any of `codecs` too. What waits is still played, and the sound goes on. Memory that is needed
-    /// is taken here.
-    pub fn admit(&mut self, codecs: &[Codec]) {
+    /// is taken here; what it takes the place of goes into the waste.
+    pub fn admit(&mut self, codecs: &[Codec], waste: &mut Waste) {
         if codecs.iter().all(|&codec| self.plays(codec)) {
             return;
         }
         for &codec in codecs {
-            self.decoders.admit(codec);
+            self.decoders.admit(codec, waste);
         }
         let (bytes, ahead) = room(&self.decoders);
-        self.store.grow(bytes);
-        self.wave.grow(self.decoders.highest_rate(), ahead);
+        self.store.grow(bytes, waste);
+        self.wave.grow(self.decoders.highest_rate(), ahead, waste);
     }
 
     /// True when packets of `codec` can be played.

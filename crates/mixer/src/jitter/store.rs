@@ -1,6 +1,7 @@
 //! Packets that wait for their time, encoded as they came: fixed slots by extended sequence number, their bytes in one ring.
 
 use crate::ahead;
+use crate::waste::Waste;
 
 /// Packets that can wait: 160 ms of packets of 5 ms, which are the shortest in use, and as many of 10 ms as the smallest ring holds.
 const SLOTS: usize = 32;
@@ -99,18 +100,19 @@ impl Store {
     }
 
     /// Room for so many payload bytes, and not for fewer than before.
-    pub(super) fn grow(&mut self, bytes: usize) {
+    pub(super) fn grow(&mut self, bytes: usize, waste: &mut Waste) {
         if bytes > self.ring.len() {
             let mut ring = vec![0; bytes.min(usize::from(u16::MAX))].into_boxed_slice();
             ring[..self.ring.len()].copy_from_slice(&self.ring);
-            self.ring = ring;
+            waste.replace(&mut self.ring, ring);
             if slots(bytes) > self.slots.len() {
                 let old = std::mem::take(&mut self.slots);
                 self.slots = vec![Slot::EMPTY; slots(bytes)].into_boxed_slice();
-                for slot in old.into_iter().filter(|slot| slot.number != Slot::EMPTY.number) {
+                for slot in old.iter().filter(|slot| slot.number != Slot::EMPTY.number) {
                     let place = self.place(slot.number);
-                    self.slots[place] = slot; // two never meet: their places were different in fewer slots
+                    self.slots[place] = *slot; // two never meet: their places were different in fewer slots
                 }
+                waste.put(old);
             }
         }
     }
@@ -279,7 +281,7 @@ mod tests {
             let (slot, payload) = packet(number, 100);
             store.insert(slot, &payload);
         }
-        store.grow(SMALL + 1);
+        store.grow(SMALL + 1, &mut Waste::default());
         assert_eq!((numbers(&store), store.slots.len()), ((30..35).collect(), MORE_SLOTS));
         for number in 35..30 + MORE_SLOTS as i64 {
             let (slot, payload) = packet(number, 40);

@@ -2,6 +2,7 @@
 
 use crate::ahead;
 use crate::units::Rate;
+use crate::waste::Waste;
 
 /// Linear PCM in one piece of fixed memory: history, then what is ahead.
 pub(super) struct Wave {
@@ -42,13 +43,13 @@ impl Wave {
     }
 
     /// Memory for a higher rate, or for more ahead; never less than before.
-    pub(super) fn grow(&mut self, highest: Rate, ahead_ms: usize) {
+    pub(super) fn grow(&mut self, highest: Rate, ahead_ms: usize, waste: &mut Waste) {
         let span = (self.span.1 + ahead_ms).max(self.span.0);
         let needed = span * millisecond(highest);
         if needed > self.pcm.len() {
             let mut pcm = vec![0; needed].into_boxed_slice();
             pcm[..self.end].copy_from_slice(&self.pcm[..self.end]);
-            self.pcm = pcm;
+            waste.replace(&mut self.pcm, pcm);
         }
         // Only as much as the memory holds at every rate that has come so far.
         self.span.0 = span;

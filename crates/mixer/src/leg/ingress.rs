@@ -7,6 +7,7 @@ use crate::codec::Codec;
 use crate::jitter::{Playout, Pull};
 use crate::rtp::{Clocks, Detector, EventPayload, Packet, Reception, ReceptionBlock, Source, Verdict};
 use crate::units::{PayloadType, Rate, Ssrc};
+use crate::waste::Waste;
 
 /// What a datagram turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +97,8 @@ impl Incoming {
     }
 
     /// Another media format was agreed on. What waits is still played; where the new codec needs memory, it is taken here.
-    pub(super) fn reconfigure(&mut self, media: MediaConfig) {
-        self.playout.admit(&codecs(media));
+    pub(super) fn reconfigure(&mut self, media: MediaConfig, waste: &mut Waste) {
+        self.playout.admit(&codecs(media), waste);
     }
 
     /// The far end's stream.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::sound::Clip;
 use crate::units::{LegId, Rate};
+use crate::waste::Waste;
 
 /// Clips that can wait in one place, for one leg or for one conference.
 pub const CLIPS: usize = 32;
@@ -34,10 +35,17 @@ pub(crate) struct Playing<'a> {
 
 impl Player {
     /// Adds a clip; gives it back when there is no room.
-    pub(crate) fn push(&mut self, clip: Clip, except: Option<LegId>, over: bool) -> Result<(), Clip> {
+    pub(crate) fn push(
+        &mut self,
+        clip: Clip,
+        except: Option<LegId>,
+        over: bool,
+        waste: &mut Waste,
+    ) -> Result<(), Clip> {
         if self.queue.len() == CLIPS {
             return Err(clip);
         }
+        waste.reserve_queue(&mut self.queue, 1);
         self.queue.push_back(Item { clip, except, over });
         Ok(())
     }
@@ -89,7 +97,7 @@ mod tests {
     fn clips_are_played_one_after_the_other_and_come_back_when_they_ended() {
         let mut player = Player::default();
         for (token, frames) in [(1, 2), (2, 0), (3, 1)] {
-            player.push(clip(token, frames), None, false).expect("room");
+            player.push(clip(token, frames), None, false, &mut Waste::default()).expect("room");
         }
         let mut heard = Vec::new();
         let mut ended = Vec::new();
@@ -107,7 +115,8 @@ mod tests {
     #[test]
     fn a_clip_without_room_comes_back_at_once() {
         let mut player = Player::default();
-        assert!((0..CLIPS as u64).all(|token| player.push(clip(token, 1), None, false).is_ok()));
-        assert_eq!(player.push(clip(99, 1), None, false).expect_err("full").token, 99);
+        let mut push = |token| player.push(clip(token, 1), None, false, &mut Waste::default());
+        assert!((0..CLIPS as u64).all(|token| push(token).is_ok()));
+        assert_eq!(push(99).expect_err("full").token, 99);
     }
 }

@@ -1,11 +1,11 @@
-//! The proof that the allocation guard barks: this binary runs itself again, and the child, whose tick allocates on purpose, must
-//! abort and say why.
+//! The proof that the allocation guard barks: this binary runs itself again, and the child, whose tick allocates or whose command
+//! frees on purpose, must abort and say why.
 
 use std::process::Command;
 
-use mixer::{Conference, ConferenceId, MixConfig, Sabotage, guard};
+use mixer::{Conference, ConferenceId, G711, MixConfig, Sabotage, ShardConfig, guard};
 
-use crate::phone::epoch;
+use crate::phone::{Phone, World, epoch};
 
 const CHILD: &str = "PARTYLINE_MIXER_CANARY";
 
@@ -17,19 +17,34 @@ fn a_tick_that_allocates_aborts_the_process_and_names_the_offence() {
         Conference::<()>::new(ConferenceId(1), 1, config).tick(epoch());
         return; // the parent sees a success and fails
     }
+    let said = end_of("a_tick_that_allocates_aborts_the_process_and_names_the_offence");
+    assert_eq!(said.contains("inside Conference::tick"), guard::COMPILED_IN, "{said}");
+}
+
+/// What a test of this file said when it ended in a process of its own, as it should.
+fn end_of(test: &str) -> String {
     let this = std::env::current_exe().expect("the test binary has a path");
     let child = Command::new(this)
-        .args([
-            "--exact",
-            "canary::a_tick_that_allocates_aborts_the_process_and_names_the_offence",
-            "--nocapture",
-        ])
+        .args(["--exact", &format!("canary::{test}"), "--nocapture"])
         .env(CHILD, "1")
         .output()
         .expect("the test binary can be started");
-    let said = String::from_utf8_lossy(&child.stderr);
+    let said = String::from_utf8_lossy(&child.stderr).into_owned();
     assert_eq!(child.status.success(), !guard::COMPILED_IN, "{said}");
-    assert_eq!(said.contains("inside Conference::tick"), guard::COMPILED_IN, "{said}");
+    said
+}
+
+#[test]
+fn a_command_that_frees_aborts_the_process_and_names_the_offence() {
+    if std::env::var_os(CHILD).is_some() {
+        let sabotage = Some(Sabotage::FreeInCommand);
+        let config =
+            ShardConfig { mix: MixConfig { sabotage, ..MixConfig::default() }, ..ShardConfig::default() };
+        World::new(config).join(Phone::new(1, G711::Pcmu));
+        return; // the parent sees a success and fails
+    }
+    let said = end_of("a_command_that_frees_aborts_the_process_and_names_the_offence");
+    assert_eq!(said.contains("a media thread, between ticks"), guard::COMPILED_IN, "{said}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Every codec on every path, with the allocation guard armed: a tick or a packet that allocates ends this program. Each path also
-//! says whether it was taken, so that no line of the table is there for nothing.
+//! Every codec on every path, with the allocation guard armed: a tick or a packet that allocates ends this program, and so does a
+//! command that frees. Each path also says whether it was taken, so that no line of the table is there for nothing.
 
 mod stage;
 
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use mixer::srtp::{Keys, LegSrtp, Srtp, SrtpConfig, Suite};
 use mixer::{
-    Audience, Codec, Command, ConferenceId, Direction, Ingress, LegId, OpusFormat, Ptime, Rate, Report, Tap,
-    guard,
+    Audience, CLIPS, Codec, Command, ConferenceId, Direction, Ingress, LegId, OpusFormat, Ptime, Rate,
+    Report, Tap, guard,
 };
 
 use crate::phone::{EVENT, ROOM, digits, rtp, tone_clip};
@@ -51,11 +51,13 @@ const PATHS: &[Path] = &[
     ("another rate", other_rates),
     ("another room", other_room),
     ("who talks leaves", leaves),
+    ("rooms and legs that come and go", crowd),
+    ("many clips", clips),
     ("an echo", echo),
 ];
 
 #[test]
-fn nothing_is_allocated_with_any_codec_on_any_path() {
+fn nothing_is_allocated_in_a_tick_and_nothing_freed_with_any_codec_on_any_path() {
     assert!(guard::installed() && guard::COMPILED_IN, "this binary is guarded");
     for codec in CODECS {
         for (name, path) in PATHS {
@@ -356,6 +358,52 @@ fn leaves(stage: &mut Stage) -> bool {
     stage.apply(Command::Remove { leg: LegId(0) });
     (0..10).for_each(|_| stage.tick());
     stage.reported(|report| matches!(report, Report::Returned { leg: LegId(0), .. }))
+}
+
+/// More rooms, and more legs of one room, than there was room for when the shard and the rooms were made.
+fn crowd(stage: &mut Stage) -> bool {
+    let (codec, crowd) = (stage.codec(), 1_000..1_300);
+    for n in crowd.clone() {
+        let conference = ConferenceId(n);
+        stage.apply(Command::Open { conference, seats: 1 });
+        stage.seat(if n < 1_050 { codec } else { Codec::Pcmu }, n, conference);
+    }
+    stage.apply(Command::Tap { conference: ConferenceId(1_000), tap: Tap::new(40).0 });
+    stage.tick();
+    for n in crowd.clone().take(60) {
+        stage.apply(Command::Move { leg: LegId(n), to: ROOM });
+    }
+    stage.tick();
+    for n in crowd.clone() {
+        stage.apply(Command::Close { conference: ConferenceId(n) });
+        stage.apply(Command::Remove { leg: LegId(n) });
+    }
+    stage.tick();
+    let returned = stage.reports.iter().filter(|report| matches!(report, Report::Returned { .. })).count();
+    returned == crowd.count()
+        && stage.shard.conferences().count() == 1
+        && stage.reported(|report| matches!(report, Report::Untapped { .. }))
+        && stage.reported(|report| matches!(report, Report::Spent(_)))
+}
+
+/// As many as can wait, for a leg and for all, and one more.
+fn clips(stage: &mut Stage) -> bool {
+    for token in 0..=CLIPS as u64 {
+        let clip = || tone_clip(token, 700.0, 1);
+        stage.apply(Command::Play { leg: LegId(0), clip: clip(), interrupt: false });
+        stage.apply(Command::PlayAll { conference: ROOM, clip: clip(), except: None });
+    }
+    stage.run(CLIPS + 2);
+    let ended = |finished| {
+        let is_end = |report: &&Report<()>| match report {
+            Report::ClipEnded { finished: done, .. } | Report::ConferenceClipEnded { finished: done, .. } => {
+                *done == finished
+            }
+            _ => false,
+        };
+        stage.reports.iter().filter(is_end).count()
+    };
+    (ended(true), ended(false)) == (2 * CLIPS, 2)
 }
 
 fn echo(stage: &mut Stage) -> bool {

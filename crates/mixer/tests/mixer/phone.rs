@@ -238,7 +238,8 @@ impl World {
                 phone.listen(datagram);
             }
         }
-        self.reports.extend(std::iter::from_fn(|| self.shard.poll_report()));
+        let reports = std::iter::from_fn(|| self.shard.poll_report());
+        self.reports.extend(reports.filter(|report| !matches!(report, Report::Spent(_))));
     }
 
     /// The digits reported so far.

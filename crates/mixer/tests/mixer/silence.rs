@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mixer::codec::{Codec, Encoder, MAX_PAYLOAD, OpusFormat};
 use mixer::jitter::{Playout, Pull};
 use mixer::units::Rate;
-use mixer::{RtpTime, SeqNo, TICK};
+use mixer::{RtpTime, SeqNo, TICK, Waste};
 
 use crate::phone::{epoch, tone};
 use crate::speech::{largest_step, packets, speech};
@@ -145,11 +145,11 @@ fn a_codec_that_is_admitted_later_takes_over_without_a_gap() {
     let mut line = Line::new(&[Codec::Pcmu]);
     line.speak(Codec::Pcmu, 50);
     assert!(!line.playout.plays(Codec::G722));
-    line.playout.admit(&[Codec::G722]);
+    line.playout.admit(&[Codec::G722], &mut Waste::default());
     let from = line.pulls.len();
     line.speak(Codec::G722, 50);
     assert_eq!(line.count(from, Pull::Speech), 50);
-    line.playout.admit(&[Codec::Opus(OpusFormat::speech(Rate::Full))]);
+    line.playout.admit(&[Codec::Opus(OpusFormat::speech(Rate::Full))], &mut Waste::default());
     line.speak(Codec::G722, 50);
     assert_eq!(line.count(from, Pull::Speech), 100);
 }

@@ -219,8 +219,9 @@ impl<D: Door> Control<D> {
                     self.lost_seat(now, leg);
                 }
             }
-            // Stopped clips, conference clips and old keys come home to be freed here instead of in the tick.
-            Report::Untapped { .. }
+            // Stopped clips, old keys and whatever else a media thread needs no more come home to be freed here.
+            Report::Spent(_)
+            | Report::Untapped { .. }
             | Report::ClipEnded { .. }
             | Report::SrtpRetired { .. }
             | Report::ConferenceClipEnded { .. }

@@ -2,7 +2,7 @@
 //!
 //! A phase is: apply commands, read the sockets, tick, send, report; there are four every 20 ms, each with its group of the
 //! conferences. Nothing here knows what a conference is for; `mixer::Shard` decides what is sent, control decides who sits
-//! where.
+//! where. In none of it memory is freed: what is not needed any more leaves as `Report::Spent`, and control drops it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
-use mixer::{Command, PHASES, Phases, Report, Seat, Shard};
+use mixer::{Command, PHASES, Phases, Report, Seat, Shard, guard};
 use rtrb::{Consumer, Producer, RingBuffer};
 use tokio::sync::Notify;
 
@@ -108,33 +108,35 @@ impl Loop {
         let mut buffer = [0_u8; DATAGRAM];
         while !self.stop.load(Ordering::Relaxed) {
             sleep_until(phases.deadline());
-            let stamps = StampClock::now();
-            let began = stamps.monotonic();
-            let late = began.saturating_duration_since(phases.deadline());
-            self.apply_commands(began);
-            let mut ticks = 0;
-            while let Some((phase, deadline)) = phases.due(began) {
-                self.shard.phase(
-                    phase,
-                    deadline,
-                    |seat| read(seat, &stamps, &mut buffer, beats[phase]),
-                    |seat| send(seat, &stamps, beats[phase]),
-                );
-                beats[phase] = (beats[phase] + 1) % RTCP_EVERY;
-                ticks += 1;
-            }
-            self.gauges.late.store(phases.late(), Ordering::Relaxed);
-            self.report();
-            let over = Instant::now();
-            let turn = Turn {
-                late,
-                busy: over - began,
-                ticks,
-                skipped: phases.skipped() - skipped,
-                legs: self.shard.len(),
-            };
-            skipped = phases.skipped();
-            meter.count(over, turn, &self.gauges);
+            guard::without_free(|| {
+                let stamps = StampClock::now();
+                let began = stamps.monotonic();
+                let late = began.saturating_duration_since(phases.deadline());
+                self.apply_commands(began);
+                let mut ticks = 0;
+                while let Some((phase, deadline)) = phases.due(began) {
+                    self.shard.phase(
+                        phase,
+                        deadline,
+                        |seat| read(seat, &stamps, &mut buffer, beats[phase]),
+                        |seat| send(seat, &stamps, beats[phase]),
+                    );
+                    beats[phase] = (beats[phase] + 1) % RTCP_EVERY;
+                    ticks += 1;
+                }
+                self.gauges.late.store(phases.late(), Ordering::Relaxed);
+                self.report();
+                let over = Instant::now();
+                let turn = Turn {
+                    late,
+                    busy: over - began,
+                    ticks,
+                    skipped: phases.skipped() - skipped,
+                    legs: self.shard.len(),
+                };
+                skipped = phases.skipped();
+                meter.count(over, turn, &self.gauges);
+            });
         }
     }
 

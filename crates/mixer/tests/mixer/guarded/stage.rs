@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use mixer::codec::{MAX_DECODED, MAX_PAYLOAD};
 use mixer::srtp::Srtp;
 use mixer::{
-    Codec, Command, Decoder, Encoder, G711, Ingress, Leg, LegConfig, LegId, LegStats, MediaConfig,
-    PayloadType, Rate, Report, Shard, ShardConfig, TICK,
+    Codec, Command, ConferenceId, Decoder, Encoder, G711, Ingress, Leg, LegConfig, LegId, LegStats,
+    MediaConfig, PayloadType, Rate, Report, Shard, ShardConfig, TICK,
 };
 
 use crate::phone::{EVENT, ROOM, TestSeat, config, epoch, rtp};
@@ -194,7 +194,14 @@ impl Stage {
 
     pub(super) fn join(&mut self, codec: Codec, says: fn(usize) -> f64) -> LegId {
         let leg = self.far.len();
-        let usual = config(leg as u64, G711::Pcmu);
+        self.seat(codec, leg as u64, ROOM);
+        self.far.push(Far::new(codec, leg, says));
+        LegId(leg as u64)
+    }
+
+    /// A leg sits down whose far end is not there.
+    pub(super) fn seat(&mut self, codec: Codec, leg: u64, conference: ConferenceId) {
+        let usual = config(leg, G711::Pcmu);
         let media = MediaConfig {
             codec,
             audio_pt: PayloadType::new(AUDIO),
@@ -204,9 +211,7 @@ impl Stage {
         };
         let leg_config = LegConfig { media, silent_after: Duration::from_secs(1), ..usual };
         let seat = Box::new(TestSeat { leg: Leg::new(leg_config), io: () });
-        self.apply(Command::Seat { conference: ROOM, seat });
-        self.far.push(Far::new(codec, leg, says));
-        LegId(leg as u64)
+        self.apply(Command::Seat { conference, seat });
     }
 
     pub(super) fn leg(&mut self, far: usize) -> &mut Leg {
