@@ -410,7 +410,11 @@ impl Leg {
         };
         let pull = self.incoming.pull(now, unheard_below);
         let present = matches!(pull, Pull::Speech | Pull::Concealed);
-        self.voice.listen(self.incoming.level());
+        if self.incoming.is_metered() {
+            self.voice.listen(self.incoming.level());
+        } else {
+            self.voice.rest();
+        }
         let decoded = self.voice.is_active() && pull != Pull::Silent;
         let samples = decoded.then(|| self.incoming.samples().0);
         let is_echo = self.detects_echo && self.echo.hear(self.voice, samples);

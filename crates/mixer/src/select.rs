@@ -51,6 +51,13 @@ impl Voice {
         self.hangover = if self.is_sounding() { HANGOVER } else { self.hangover.saturating_sub(1) };
     }
 
+    /// Nobody speaks in this tick; how loud the line is nobody knows. What is known of its noise stays.
+    pub(crate) fn rest(&mut self) {
+        self.now = 0;
+        self.level = self.fallen();
+        self.hangover = self.hangover.saturating_sub(1);
+    }
+
     /// How loud it is: mean absolute sample value, with a short memory.
     pub(crate) fn level(self) -> u16 {
         self.level
@@ -129,6 +136,19 @@ mod tests {
             voice.is_active()
         });
         assert_eq!(active.count(), 19);
+    }
+
+    #[test]
+    fn the_noise_of_a_line_is_still_known_after_silence_that_nobody_measured() {
+        let mut voice = Voice::default();
+        (0..500).for_each(|_| voice.listen(60));
+        let threshold = voice.threshold();
+        assert!(threshold > 60 && !voice.is_active(), "noise is no voice any more");
+        voice.listen(3_000);
+        (0..100).for_each(|_| voice.rest());
+        assert_eq!((voice.threshold(), voice.is_active(), voice.level()), (threshold, false, 0));
+        voice.listen(60);
+        assert!(!voice.is_active());
     }
 
     #[test]

@@ -102,6 +102,11 @@ impl Codec {
     pub fn has_copy(self, payload: &[u8]) -> bool {
         matches!(self, Self::Opus(_)) && opus::has_copy(payload)
     }
+
+    /// Whether both sides agreed that payloads may carry such copies.
+    pub const fn promises_copies(self) -> bool {
+        matches!(self, Self::Opus(format) if format.fec)
+    }
 }
 
 /// A-law has no zero: its silence is +-8. The first step of mu-law is 8 too.

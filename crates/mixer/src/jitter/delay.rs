@@ -18,8 +18,10 @@ const WINDOW: i64 = 5_000 * MILLISECOND;
 /// The estimate falls by 1/e in ten seconds, so it halves in seven.
 const DECAY: i64 = 10_000 * MILLISECOND;
 
-/// After a loss the next packet is waited for as long as this, in milliseconds of sound that came.
+/// After a loss the next packet is waited for as long as this, in milliseconds of sound that came; where it holds a copy of the one
+/// before it, longer: that is worth more.
 const LOSING_MS: u16 = 15_000;
+const LOSING_COPIED_MS: u16 = 60_000;
 
 /// The next packet may be late too. Where packets are later than this, most of them wait long enough anyway.
 const LATE_NEXT: i64 = 20 * MILLISECOND;
@@ -64,12 +66,17 @@ impl Delay {
         self.deviation = late.max(before - before * length / DECAY) as i32;
     }
 
-    /// A packet is missing, and the next one, of `length`, tells what it was like: while packets are lost, the next one is waited
-    /// for too.
-    pub(super) fn wait_for_next(&mut self, length: i64) {
+    /// A packet is missing, and the next one, of `length`, tells what it was like, or holds a copy: while packets are lost, the next
+    /// one is waited for too.
+    pub(super) fn wait_for_next(&mut self, length: i64, copied: bool) {
         if length <= LONGEST_NEXT {
-            (self.next, self.losing) = (length as u16, LOSING_MS);
+            (self.next, self.losing) = (length as u16, if copied { LOSING_COPIED_MS } else { LOSING_MS });
         }
+    }
+
+    /// How much longer than for slow packets to wait, so that the next one is there when one is missing.
+    pub(super) fn for_next(&self) -> i64 {
+        self.target() - self.late()
     }
 
     /// The transit of the fastest packets.
@@ -84,8 +91,12 @@ impl Delay {
 
     /// How long to wait beyond the fastest packets.
     pub(super) fn target(&self) -> i64 {
-        let late = i64::from(self.deviation >> 10).clamp(MIN_TARGET, MAX_TARGET);
+        let late = self.late();
         if self.losing == 0 { late } else { late.max(i64::from(self.next) + late.min(LATE_NEXT)) }
+    }
+
+    fn late(&self) -> i64 {
+        i64::from(self.deviation >> 10).clamp(MIN_TARGET, MAX_TARGET)
     }
 }
 
@@ -116,12 +127,13 @@ mod tests {
         let mut delay = Delay::new();
         delay.restart(0, 0);
         let calm = after(&mut delay, 0, 500, |_| 0);
-        delay.wait_for_next(60 * MILLISECOND);
+        delay.wait_for_next(60 * MILLISECOND, false);
         assert_eq!(after(&mut delay, 500, 1, |_| 0), calm, "packets of 60 ms");
-        delay.wait_for_next(20 * MILLISECOND);
+        delay.wait_for_next(20 * MILLISECOND, false);
         assert_eq!(after(&mut delay, 500, 700, |_| 0), calm + 20, "for 15 s, with nothing later");
         assert_eq!(after(&mut delay, 1_200, 60, |_| 0), calm, "then no more");
-        delay.wait_for_next(20 * MILLISECOND);
+        delay.wait_for_next(20 * MILLISECOND, true);
+        assert_eq!(delay.for_next(), 20 * MILLISECOND);
         assert_eq!(after(&mut delay, 1_260, 10, |n| n % 2 * 15), 35, "what comes late is waited for besides");
         assert_eq!(
             after(&mut delay, 1_270, 10, |n| n % 2 * 100),

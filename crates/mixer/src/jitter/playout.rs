@@ -77,6 +77,8 @@ pub struct Playout {
     /// How long the fastest packets waited for what was played last.
     pub(super) waited: i64,
     pub(super) level: u16,
+    /// That is how loud the far end is, and not our noise, or silence of which is only said that it is.
+    pub(super) metered: bool,
     /// The decoder that was used last.
     pub(super) current: u8,
     pub(super) stats: PlayoutStats,
@@ -112,6 +114,7 @@ impl Playout {
             pulled: 0,
             waited: 0,
             level: 0,
+            metered: false,
             current: 0,
             stats: PlayoutStats::default(),
         }
@@ -157,6 +160,12 @@ impl Playout {
     /// hear it, as its payload says.
     pub fn level(&self) -> u16 {
         self.level
+    }
+
+    /// True when [`Playout::level`] is how loud the far end is. Otherwise nothing is known but that nobody speaks: nothing arrived, or
+    /// what did says that it is silence and not how loud (Opus).
+    pub fn is_metered(&self) -> bool {
+        self.metered
     }
 
     /// Counters since the buffer was made.
@@ -226,8 +235,10 @@ impl Playout {
             self.filling = true;
         }
         self.rest = self.rest.saturating_sub(1);
+        self.metered = false;
         let pull = self.next_frame(now, unheard_below);
         let frame = self.wave.rate().frame();
+        self.metered |= matches!(pull, Pull::Speech | Pull::Concealed);
         if pull != Pull::Silent {
             self.level = mean_abs(&self.wave.next()[..frame.min(self.wave.ahead())]);
         }

@@ -140,6 +140,7 @@ impl Playout {
                 self.decoders.pass_over(first.codec, payload);
                 self.conceal = Conceal::default();
                 self.level = level;
+                self.metered = decoders::byte(codec).is_some();
                 Ok(samples)
             }
             None => self.wave.append(room, |pcm| {
@@ -174,9 +175,13 @@ impl Playout {
         let slack = self.slack(now, self.play() + length);
         if first.follows() {
             self.conceal.pause();
-        } else if !first.begins() && self.tells_of_before(first) {
-            self.delay.wait_for_next(i64::from(first.length));
+        } else if !first.begins()
+            && let Some(copied) = self.tells_of_before(first)
+        {
+            self.delay.wait_for_next(i64::from(first.length), copied);
         }
+        // The wait for the next packet comes about by stretching what follows, not by a longer gap.
+        let slack = if left > 0 { slack } else { slack + self.delay.for_next() };
         if slack >= SURPLUS || left <= 0 && (slack >= 0 || -left >= JUMP) {
             self.next = first.start;
             self.end_gap(first.follows());
@@ -197,10 +202,13 @@ impl Playout {
         self.ahead() < TICK
     }
 
-    /// True when a packet helps in place of the one before it: it carries a copy, or its own beginning is known without that.
-    fn tells_of_before(&self, packet: &Slot) -> bool {
-        let codec = self.decoders.codec(packet.codec);
-        decoders::byte(codec).is_some() || codec.has_copy(self.store.payload(packet))
+    /// When a packet helps in place of the one before it, whether by a copy, which it carries, or would if there were anything to
+    /// copy; otherwise its own beginning is known without the one before it.
+    fn tells_of_before(&self, packet: &Slot) -> Option<bool> {
+        let (codec, payload) = (self.decoders.codec(packet.codec), self.store.payload(packet));
+        let silent = || codec.promises_copies() && codec.is_silence(payload) == Some(true);
+        let copied = codec.has_copy(payload) || silent();
+        (copied || decoders::byte(codec).is_some()).then_some(copied)
     }
 
     /// Decodes the copy of what was lost right before `first` that `first` may carry: the last `length` of a gap.

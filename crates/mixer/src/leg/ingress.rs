@@ -215,6 +215,11 @@ impl Incoming {
         self.playout.level()
     }
 
+    /// False when nothing is known of how loud it is but that nobody speaks.
+    pub(super) fn is_metered(&self) -> bool {
+        self.playout.is_metered()
+    }
+
     fn handle_audio(&mut self, arrival: Instant, packet: &Packet<'_>, codec: Codec) -> Ingress {
         let (ssrc, sequence, timestamp) = (packet.ssrc(), packet.sequence(), packet.timestamp());
         let Some(samples) = codec.duration(packet.payload()) else {

@@ -216,16 +216,17 @@ fn a_gap_in_speech_does_not_click() {
 }
 
 #[test]
-fn where_packets_are_lost_and_carry_copies_they_are_waited_for_and_where_none_are_lost_they_are_not() {
+fn where_a_packet_was_lost_and_others_carry_copies_they_are_waited_for_and_where_none_was_they_are_not() {
     let codec = Codec::Opus(OpusFormat { loss_percent: 20, ..OpusFormat::speech(Rate::Wide) });
     let payloads = packets(codec, &speech(Rate::Wide));
     let start = epoch();
-    for every in [20, 100, usize::MAX] {
+    for every in [20, 100, 1_000, usize::MAX] {
         let mut playout = Playout::new(&[codec]);
-        let (mut lost, mut delay) = (0, Duration::ZERO);
-        for n in 0..2_000_usize {
+        let (mut lost, mut copied, mut delay) = (0, 0, Duration::ZERO);
+        for n in 0..6_000_usize {
             let now = start + TICK * n as u32;
             if n % every == every - 1 {
+                copied += u128::from(lost > 0 && codec.has_copy(&payloads[(n + 1) % payloads.len()]));
                 lost += 1;
             } else {
                 let payload = &payloads[n % payloads.len()];
@@ -236,10 +237,34 @@ fn where_packets_are_lost_and_carry_copies_they_are_waited_for_and_where_none_ar
             delay = delay.max(playout.playout_delay());
         }
         let stats = playout.stats();
+        // All but the first, and where that says nothing of copies the second; where there was no voice there is no copy.
         let recovered = stats.recovered.as_millis() / 20;
-        // Not the first; nor those in whose place there was no voice, of which there is no copy.
-        assert!(recovered * 10 >= lost * 6, "one in {every}: {recovered} of {lost}, {stats:?}");
+        assert!(
+            (recovered + 1) * 100 >= copied * 95,
+            "one in {every}: {recovered} of {copied}, {lost} lost, {stats:?}"
+        );
         assert!(delay <= Duration::from_millis(if lost > 0 { 60 } else { 25 }), "{delay:?}");
+    }
+}
+
+#[test]
+fn the_first_loss_is_a_gap_no_longer_than_the_packet() {
+    for codec in [Codec::Pcmu, Codec::Opus(OpusFormat { loss_percent: 20, ..OpusFormat::speech(Rate::Wide) })]
+    {
+        let payloads = packets(codec, &speech(codec.rate()));
+        let start = epoch();
+        let mut playout = Playout::new(&[codec]);
+        for (n, payload) in payloads.iter().take(300).enumerate() {
+            let now = start + TICK * n as u32;
+            if n != 100 {
+                let time = RtpTime::new(n as u32 * codec.clock_rate() / 50);
+                playout.push(SeqNo::new(n as u16), time, codec, payload, now + Duration::from_millis(4));
+            }
+            playout.pull(now + TICK, None);
+        }
+        assert_eq!(playout.stats().concealed, TICK, "{}", codec.name());
+        let waited = playout.playout_delay();
+        assert!(waited >= Duration::from_millis(30), "{}: {waited:?}", codec.name());
     }
 }
 
