@@ -2,6 +2,9 @@
 
 Alignment: the recording is laid on its RTP timestamps (what did not come is silence). Each talker's lag is where the
 cross-correlation of the recording with what he alone said is largest; the reference is the sum of all, each as late as that.
+The codec changes
+the phases of each voice in its own way, so that the best place of one is up to 1 ms beside that of another one which is as late: that much,
+as it is found through the codec alone, is taken off.
 So nothing but one constant delay a talker is taken out beforehand; what the bridge shifts in between is the judges' affair:
 PESQ aligns each utterance, ViSQOL each patch.
 """
@@ -28,13 +31,16 @@ def aligned(reference, recording, expected, rate):
     return window[at : at + len(wanted)], (begin + at - expected) / rate
 
 
-def mix_aligned(tracks, recording, begin, end, offset, rate):
+def lags_of(tracks, recording, begin, end, offset, rate):
+    """Where each track is found in the recording: samples later than where it was said."""
+    return [round(aligned(track[begin:end], recording, offset + begin, rate)[1] * rate) for track in tracks]
+
+
+def mix_aligned(tracks, recording, begin, end, offset, rate, bias):
     """Reference, degraded part and mean lag of a mix. Each talker has a jitter buffer, and so a delay, of his own: his track is found
     in the recording by itself, and the reference is the sum of the tracks, each as late as it was heard, against the first one's
-    time."""
-    lags = [
-        round(aligned(track[begin:end], recording, offset + begin, rate)[1] * rate) for track in tracks
-    ]
+    time. By its `bias` in samples each is found too late through the codec alone."""
+    lags = [lag - more for lag, more in zip(lags_of(tracks, recording, begin, end, offset, rate), bias)]
     length = end - begin
     reference = np.zeros(length)
     for track, lag in zip(tracks, lags):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import codecs, judge, speech, traffic
 from .impairment import Road
-from .quality import CODECS, Script, aims, alone, laid_out
+from .quality import CODECS, Script, aims, alone, biases, laid_out
 
 # In an order in which neighbors, who talk in the same room, have different voices.
 SENTENCES = [
@@ -106,12 +106,13 @@ class Rooms:
         clips = {}
         with ProcessPoolExecutor() as judges:
             reached = list(judges.map(alone, itertools.repeat(self.codec), [[script] for script in self.scripts]))
-            scored = judges.map(scores, itertools.repeat(self.codec.rate), *zip(*self.clips(record)))
+            bias = list(judges.map(biases, itertools.repeat(self.codec), self.scripts))
+            scored = judges.map(scores, itertools.repeat(self.codec.rate), *zip(*self.clips(record, bias)))
             for one, (road, turn, _) in zip(scored, self.rooms):
                 clips.setdefault(road, []).append((one, reached[turn]))
         return [self.row(road, judged) for road, judged in clips.items()]
 
-    def clips(self, record):
+    def clips(self, record, bias):
         """What the listener of each room got, what he should have, and where to look."""
         rate = self.codec.rate
         for room, (_, turn, _) in enumerate(self.rooms):
@@ -119,7 +120,7 @@ class Rooms:
             recording = laid_out(record, room * self.legs + self.talkers, self.codec)
             tracks = [speech.at_rate(track, rate) for track in script.heard]
             begin, end = (edge * rate // speech.RATE for edge in (script.begin, script.end))
-            yield recording, tracks, begin, end, self.offset(room) * rate // 1_000_000
+            yield recording, tracks, begin, end, self.offset(room) * rate // 1_000_000, bias[turn]
 
     def row(self, road, judged):
         """The means over the clips of a road. The drop is against the codec alone, encoded twice, clip by clip."""
@@ -133,9 +134,9 @@ class Rooms:
         return row
 
 
-def scores(rate, recording, tracks, begin, end, offset):
+def scores(rate, recording, tracks, begin, end, offset, bias):
     """What the judges say of one clip, and the delay in seconds."""
-    reference, degraded, lag = judge.mix_aligned(tracks, recording, begin, end, offset, rate)
+    reference, degraded, lag = judge.mix_aligned(tracks, recording, begin, end, offset, rate, bias)
     return {"pesq": judge.pesq_of(reference, degraded, rate), "visqol": judge.visqol_of(reference, degraded, rate), "lag": lag}
 
 

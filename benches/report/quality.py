@@ -29,7 +29,8 @@ over SIP; the sender itself loses and delays packets, from a seed. A listening l
 their RTP timestamps, and given to PESQ (narrowband at 8 kHz, wideband at 16 kHz) and ViSQOL (speech mode). The reference is the
 sum of what was said, uncoded, each talker's line open while he has the word and 0.4 s longer (nobody wants the noise of those who do not
 speak, and the bridge mixes none); each talker's part is shifted by one constant lag, where the recording correlates best with what he alone said,
-since each has a jitter buffer of his own. The first four seconds of speech, in which jitter buffers and gains settle, are not judged. *Codec alone*
+since each has a jitter buffer of his own; what the codec alone adds to that for one voice and not for another, up to 1 ms with Opus, is
+taken off. The first four seconds of speech, in which jitter buffers and gains settle, are not judged. *Codec alone*
 is the same speech without bridge or network, encoded once, and twice as any bridge that mixes must do; the drop is against the latter.
 The delay is the mean of these lags: from a sample's place in the sender's stream to its place in the listener's. Scores are means over three clips (one
 talker) or two (three talkers, one after another with overlaps)."""
@@ -108,16 +109,28 @@ def alone(codec, scripts):
     scores = {"pesq_once": [], "visqol_once": [], "pesq_twice": [], "visqol_twice": []}
     for script in scripts:
         tracks = [speech.at_rate(track, codec.rate) for track in script.heard]
-        once = sum(padded(codec.decode(codec.encode(track)), len(track)).astype(float) for track in tracks)
         mixed = speech.at_rate(np.sum(script.heard, axis=0), codec.rate)
         straight = padded(codec.decode(codec.encode(mixed)), len(mixed))
-        twice = padded(codec.decode(codec.encode(np.clip(once, -32768, 32767).astype(np.int16))), len(mixed))
         reference, begin = judged_part(script, codec.rate)
-        for name, signal in (("once", straight), ("twice", twice)):
+        for name, signal in (("once", straight), ("twice", twice(codec, tracks))):
             degraded, _ = judge.aligned(reference, signal, begin, codec.rate)
             scores["pesq_" + name].append(judge.pesq_of(reference, degraded, codec.rate))
             scores["visqol_" + name].append(judge.visqol_of(reference, degraded, codec.rate))
     return {key: statistics.mean(values) for key, values in scores.items()}
+
+
+def biases(codec, script):
+    """By how many samples each talker is found later than all are on average, through the codec alone, which delays all alike."""
+    tracks = [speech.at_rate(track, codec.rate) for track in script.heard]
+    begin, end = (edge * codec.rate // speech.RATE for edge in (script.begin, script.end))
+    lags = judge.lags_of(tracks, twice(codec, tracks), begin, end, 0, codec.rate)
+    return [lag - round(statistics.mean(lags)) for lag in lags]
+
+
+def twice(codec, tracks):
+    """What a bridge that does nothing but mix would send on: each track encoded, their sum encoded again."""
+    once = sum(padded(codec.decode(codec.encode(track)), len(track)).astype(float) for track in tracks)
+    return padded(codec.decode(codec.encode(np.clip(once, -32768, 32767).astype(np.int16))), len(tracks[0]))
 
 
 def padded(samples, length):
@@ -174,13 +187,15 @@ def through_the_bridge(folder, binaries, codec_name, scripts, talkers, roads, sa
         record = traffic.finish_player(player, folder / "record", listeners)
     finally:
         bridge.stop()
-    verdicts = {road: Verdict(codec_name, talkers, road) for road in roads}
+    verdicts, bias = {road: Verdict(codec_name, talkers, road) for road in roads}, {}
     for room, (road, script) in enumerate(rooms):
         recording = laid_out(record, room * legs + talkers, codec)
         tracks = [speech.at_rate(track, codec.rate) for track in script.heard]
         begin, end = (edge * codec.rate // speech.RATE for edge in (script.begin, script.end))
         offset = room * 7919 % 20000 * codec.rate // 1_000_000
-        reference, degraded, lag = judge.mix_aligned(tracks, recording, begin, end, offset, codec.rate)
+        if id(script) not in bias:
+            bias[id(script)] = biases(codec, script)
+        reference, degraded, lag = judge.mix_aligned(tracks, recording, begin, end, offset, codec.rate, bias[id(script)])
         verdicts[road].lag.append(lag)
         verdicts[road].pesq.append(judge.pesq_of(reference, degraded, codec.rate))
         verdicts[road].visqol.append(judge.visqol_of(reference, degraded, codec.rate))
