@@ -4,6 +4,7 @@
 //! [`Own`] of each. The states follow the listener: who leaves the shared stream continues with a copy of its state, and where
 //! nobody was left on it, who comes back first brings its own along.
 
+use crate::ahead;
 use crate::codec::{Codec, Encoder, MAX_PAYLOAD};
 use crate::echo::Trace;
 use crate::limiter::Limiter;
@@ -230,6 +231,12 @@ impl Fanout {
                 Box::new(Converted { resampler, pcm: [0; MAX_FRAME], tick: self.limited })
             });
         }
+    }
+
+    /// See [`crate::ahead`].
+    pub(crate) fn fetch(&self) {
+        ahead::fetch(&self.pcm[..]);
+        self.bench.fetch();
     }
 
     /// A leg on that stream gets up.

@@ -227,8 +227,13 @@ impl<IO: Send + 'static> Shard<IO> {
     ) {
         let Self { groups, reports, waste, .. } = self;
         let Group { conferences, taps, .. } = &mut groups[phase];
-        for conference in conferences {
-            conference.period(now, &mut ingress, &mut egress);
+        for place in 0..conferences.len() {
+            let (served, waiting) = conferences.split_at_mut(place + 1);
+            let (conference, next) = (&mut served[place], waiting.first().map(|next| &**next));
+            if let Some(next) = next {
+                next.fetch();
+            }
+            conference.period(now, next, &mut ingress, &mut egress);
             if let Some((_, tap)) = taps.iter_mut().find(|(tapped, _)| *tapped == conference.id()) {
                 guard::armed(|| tap.take(now, conference.rate(), conference.sum()));
             }

@@ -1,6 +1,7 @@
 //! Those who are in the mix of a tick: the loudest few, and those who were and fade out. Only their sound is kept; of all the
 //! others a tick remembers how loud they were.
 
+use crate::ahead;
 use crate::units::{Rate, Ssrc};
 use crate::waste::Waste;
 
@@ -111,6 +112,13 @@ impl Talkers {
         let slot = self.free.pop()?;
         self.list.push(Talker { seat, ssrc, chosen: false, was_heard: true, weight: 0, slot });
         Some(self.sound(slot))
+    }
+
+    /// See [`crate::ahead`].
+    pub(crate) fn fetch(&self) {
+        ahead::fetch_front(&self.list[..], size_of_val(&self.list[..]));
+        ahead::fetch(&self.free[..]);
+        ahead::fetch(&self.pcm[..]);
     }
 
     /// Nobody else comes: from now on in the order of the seats.

@@ -18,13 +18,15 @@ const FEW: usize = 16;
 impl<IO: Send + 'static> Conference<IO> {
     /// Mixes 20 ms. `now` is the tick's deadline. Then every leg that sends has its packet in [`crate::Leg::egress`].
     pub fn tick(&mut self, now: Instant) {
-        self.period(now, |_| {}, |_| {});
+        self.period(now, None, |_| {}, |_| {});
     }
 
     /// The same with what surrounds it: `ingress` is called for each leg before it is listened to, `egress` when its packet is ready.
+    /// While the last ones leave, what the `next` conference needs is asked for; where it is itself is known already.
     pub(crate) fn period(
         &mut self,
         now: Instant,
+        next: Option<&Self>,
         mut ingress: impl FnMut(&mut Seat<IO>),
         mut egress: impl FnMut(&mut Seat<IO>),
     ) {
@@ -44,9 +46,37 @@ impl<IO: Send + 'static> Conference<IO> {
         guard::armed(|| self.sum_up());
         for few in by_few(self.seats.len()) {
             guard::armed(|| self.hand_out(few.clone()));
-            self.seats[few].iter_mut().for_each(|seat| egress(seat));
+            for number in few {
+                // In three steps as well: where its legs are says the conference, and where their packets are say they.
+                match (self.seats.len() - number, next) {
+                    (1, Some(next)) => next.fetch_first(),
+                    (2, Some(next)) => next.fetch_parts(),
+                    _ => {}
+                }
+                egress(&mut self.seats[number]);
+            }
         }
         guard::armed(|| self.clips.advance());
+    }
+
+    /// It is served soon: see [`crate::ahead`].
+    pub(crate) fn fetch(&self) {
+        ahead::fetch(self);
+    }
+
+    /// Its turn is next: what it points to.
+    fn fetch_parts(&self) {
+        ahead::fetch_front(&self.seats[..], size_of::<Box<Seat<IO>>>());
+        ahead::fetch(self.sum.samples());
+        self.talkers.fetch();
+        self.fanout.fetch();
+    }
+
+    fn fetch_first(&self) {
+        if let Some(first) = self.seats.first() {
+            ahead::fetch(&first.io);
+            first.leg.fetch();
+        }
     }
 
     fn begin(&mut self, now: Instant) {
