@@ -63,8 +63,7 @@ pub struct Conference<IO> {
     seats: Vec<Box<Seat<IO>>>,
     talkers: Talkers,
     confidants: Confidants,
-    sum: Sum,
-    /// The sum does not continue the last one: the rate has changed.
+    /// The next sum does not continue the last one: the rate has changed.
     fresh: bool,
     /// The last of talkers that left in mid-word, fading out in the next tick.
     parting: Sum,
@@ -87,7 +86,6 @@ impl<IO: Send + 'static> Conference<IO> {
             talkers: Talkers::new(config.talkers.min(MixConfig::MAX_TALKERS), rate),
             confidants: Confidants::new(),
             refused: VecDeque::new(),
-            sum: Sum::new(rate),
             fresh: false,
             parting: Sum::new(rate),
             fanout: Fanout::new(rate),
@@ -228,18 +226,12 @@ impl<IO: Send + 'static> Conference<IO> {
         }
     }
 
-    /// All that is heard in it since the last tick, before any limit: everybody's voices and the clips for all, at its rate.
-    pub(crate) fn sum(&self) -> &[i32] {
-        self.sum.samples()
-    }
-
     /// Mixes at the rate that the legs ask for: the lowest at which no two of them lose anything that both can carry, but 48 kHz only
     /// where the configuration allows it. Between two ticks; what was heard before fades out and in again.
     fn follow_legs(&mut self, waste: &mut Waste) {
         let rate = self.wanted_rate();
         if rate != self.rate {
             self.rate = rate;
-            waste.replace(&mut self.sum, Sum::new(rate));
             waste.replace(&mut self.parting, Sum::new(rate));
             self.fanout.change_rate(rate, waste);
             self.confidants.change_rate(rate, waste);

@@ -4,7 +4,6 @@
 //! [`Own`] of each. The states follow the listener: who leaves the shared stream continues with a copy of its state, and where
 //! nobody was left on it, who comes back first brings its own along.
 
-use crate::ahead;
 use crate::codec::{Codec, Encoder, MAX_PAYLOAD};
 use crate::echo::Trace;
 use crate::limiter::Limiter;
@@ -48,7 +47,6 @@ pub(crate) struct Fanout {
     streams: Vec<Stream>,
     all_csrcs: Csrcs,
     encodes: u64,
-    pub(crate) bench: Bench,
 }
 
 /// The shared mix at the rate of some codecs.
@@ -161,7 +159,6 @@ impl Fanout {
             streams: Vec::new(),
             all_csrcs: Csrcs::NONE,
             encodes: 0,
-            bench: Bench::new(rate),
         }
     }
 
@@ -201,7 +198,6 @@ impl Fanout {
         self.limiter.change_rate(rate);
         waste.replace(&mut self.pcm, vec![0; rate.frame()]);
         waste.replace(&mut self.converted, [const { None }; Rate::ALL.len()]);
-        waste.replace(&mut self.bench, Bench::new(rate));
         for place in 0..self.streams.len() {
             self.prepare(self.streams[place].encoder.codec().rate());
         }
@@ -231,12 +227,6 @@ impl Fanout {
                 Box::new(Converted { resampler, pcm: [0; MAX_FRAME], tick: self.limited })
             });
         }
-    }
-
-    /// See [`crate::ahead`].
-    pub(crate) fn fetch(&self) {
-        ahead::fetch(&self.pcm[..]);
-        self.bench.fetch();
     }
 
     /// A leg on that stream gets up.
@@ -291,7 +281,7 @@ impl Fanout {
         if !own.encoder.copy_state_from(&shared.encoder) {
             // One frame of overlap: it encodes what was sent last, for nobody, and begins with that behind it.
             let last = converted.map_or(&self.pcm[..], |converted| &converted.pcm[..rate.frame()]);
-            own.encoder.encode(last, &mut self.bench.payload);
+            own.encoder.encode(last, &mut [0; MAX_PAYLOAD]);
         }
     }
 
@@ -359,20 +349,21 @@ impl Fanout {
         Heard { payload, csrcs: self.all_csrcs.as_slice(), level, trace }
     }
 
-    /// What one leg hears: what is in the bench's `heard`, a clip or the mix, with these sources in it.
+    /// What one leg hears: what is in the `bench`'s `heard`, a clip or the mix, with these sources in it.
     pub(crate) fn own<'a>(
         &'a mut self,
         own: &mut Own,
+        bench: &'a mut Bench,
         clip: bool,
         csrcs: &'a Csrcs,
         wish: Wish,
     ) -> Heard<'a> {
         let rest = self.rests[own.rate().index()].as_deref().filter(|_| self.seam == self.tick);
-        let length = own.encode(&mut self.bench, clip, rest);
+        let length = own.encode(bench, clip, rest);
         self.encodes += 1;
-        let level = wish.level.then(|| level(&self.bench.pcm));
-        let trace = wish.trace.then(|| Trace::of(own.encoded(&self.bench)));
-        Heard { payload: &self.bench.payload[..length], csrcs: csrcs.as_slice(), level, trace }
+        let level = wish.level.then(|| level(&bench.pcm));
+        let trace = wish.trace.then(|| Trace::of(own.encoded(bench)));
+        Heard { payload: &bench.payload[..length], csrcs: csrcs.as_slice(), level, trace }
     }
 }
 

@@ -76,12 +76,6 @@ impl Bench {
             payload: [0; MAX_PAYLOAD],
         }
     }
-
-    /// See [`crate::ahead`].
-    pub(crate) fn fetch(&self) {
-        ahead::fetch(self.heard.samples());
-        ahead::fetch(&self.pcm[..]);
-    }
 }
 
 impl Own {

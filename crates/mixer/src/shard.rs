@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use crate::clock::PHASES;
 use crate::conference::{Conference, MixConfig};
+use crate::desk::Desk;
 use crate::echo::Change;
 use crate::guard;
 use crate::leg::LegEvent;
@@ -49,6 +50,7 @@ pub struct Shard<IO> {
     reports: VecDeque<Report<IO>>,
     /// What is not needed any more, until control fetches it.
     waste: Waste,
+    desk: Desk,
     ticks: u64,
     stray_commands: u64,
 }
@@ -87,6 +89,7 @@ impl<IO: Send + 'static> Shard<IO> {
             places: HashMap::with_capacity(config.seats),
             reports: VecDeque::with_capacity((config.seats + 8) * REPORTS_PER_SEAT),
             waste: Waste::default(),
+            desk: Desk::new(),
             ticks: 0,
             stray_commands: 0,
         }
@@ -225,7 +228,7 @@ impl<IO: Send + 'static> Shard<IO> {
         mut ingress: impl FnMut(&mut Seat<IO>),
         mut egress: impl FnMut(&mut Seat<IO>),
     ) {
-        let Self { groups, reports, waste, .. } = self;
+        let Self { groups, reports, waste, desk, .. } = self;
         let Group { conferences, taps, .. } = &mut groups[phase];
         for place in 0..conferences.len() {
             let (served, waiting) = conferences.split_at_mut(place + 1);
@@ -233,9 +236,9 @@ impl<IO: Send + 'static> Shard<IO> {
             if let Some(next) = next {
                 next.fetch();
             }
-            conference.period(now, next, &mut ingress, &mut egress);
+            conference.period(now, desk, next, &mut ingress, &mut egress);
             if let Some((_, tap)) = taps.iter_mut().find(|(tapped, _)| *tapped == conference.id()) {
-                guard::armed(|| tap.take(now, conference.rate(), conference.sum()));
+                guard::armed(|| tap.take(now, conference.rate(), desk.sum(conference.rate())));
             }
             let id = conference.id();
             while let Some((clip, finished)) = conference.poll_ended_clip() {

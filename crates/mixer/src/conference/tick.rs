@@ -7,9 +7,12 @@ use std::time::Instant;
 
 use super::{Conference, Sabotage};
 use crate::ahead;
+use crate::desk::{Desk, Place};
 use crate::fanout::{Csrcs, Wish};
 use crate::guard;
+use crate::own::Bench;
 use crate::port::Seat;
+use crate::sum::Sum;
 
 /// Legs that are read and listened to, or served and sent to, together: few enough that each is still in the processor's cache
 /// from the one to the other, enough that the code of either is.
@@ -17,8 +20,8 @@ const FEW: usize = 16;
 
 impl<IO: Send + 'static> Conference<IO> {
     /// Mixes 20 ms. `now` is the tick's deadline. Then every leg that sends has its packet in [`crate::Leg::egress`].
-    pub fn tick(&mut self, now: Instant) {
-        self.period(now, None, |_| {}, |_| {});
+    pub fn tick(&mut self, now: Instant, desk: &mut Desk) {
+        self.period(now, desk, None, |_| {}, |_| {});
     }
 
     /// The same with what surrounds it: `ingress` is called for each leg before it is listened to, `egress` when its packet is ready.
@@ -26,6 +29,7 @@ impl<IO: Send + 'static> Conference<IO> {
     pub(crate) fn period(
         &mut self,
         now: Instant,
+        desk: &mut Desk,
         next: Option<&Self>,
         mut ingress: impl FnMut(&mut Seat<IO>),
         mut egress: impl FnMut(&mut Seat<IO>),
@@ -43,9 +47,10 @@ impl<IO: Send + 'static> Conference<IO> {
             }
             guard::armed(|| self.choose(now, few));
         }
-        guard::armed(|| self.sum_up());
+        let Place { sum, bench } = desk.at(self.rate);
+        guard::armed(|| self.sum_up(sum));
         for few in by_few(self.seats.len()) {
-            guard::armed(|| self.hand_out(few.clone()));
+            guard::armed(|| self.hand_out(few.clone(), sum, bench));
             for number in few {
                 // In three steps as well: where its legs are says the conference, and where their packets are say they.
                 match (self.seats.len() - number, next) {
@@ -67,9 +72,7 @@ impl<IO: Send + 'static> Conference<IO> {
     /// Its turn is next: what it points to.
     fn fetch_parts(&self) {
         ahead::fetch_front(&self.seats[..], size_of::<Box<Seat<IO>>>());
-        ahead::fetch(self.sum.samples());
         self.talkers.fetch();
-        self.fanout.fetch();
     }
 
     fn fetch_first(&self) {
@@ -120,32 +123,32 @@ impl<IO: Send + 'static> Conference<IO> {
     }
 
     /// The sum of those who are heard, of those who just left, and of the conference's own clip.
-    fn sum_up(&mut self) {
+    fn sum_up(&mut self, sum: &mut Sum) {
         let sabotaged = self.config.sabotage == Some(Sabotage::AddSelfBack);
-        self.sum.clear();
-        self.sum.add_sum(&self.parting);
+        sum.clear();
+        sum.add_sum(&self.parting);
         self.parting.clear();
         self.talkers.sort();
         for place in 0..self.talkers.list().len() {
             let talker = self.talkers.list()[place];
             let leg = &mut self.seats[talker.seat].leg;
             leg.shape(talker.chosen, self.config.agc, self.talkers.pcm_mut(talker));
-            self.sum.add(self.talkers.pcm(talker));
+            sum.add(self.talkers.pcm(talker));
             if !sabotaged {
                 self.fanout.lend(leg.stream, &mut leg.own);
             }
         }
         if let Some(tone) = self.clips.playing(self.rate) {
-            self.sum.add(tone.pcm);
+            sum.add(tone.pcm);
         }
         if std::mem::take(&mut self.fresh) {
-            self.sum.fade_in();
+            sum.fade_in();
         }
         self.fanout.set_talkers(self.talkers.list());
     }
 
     /// What each of these hears, encoded as few times as possible.
-    fn hand_out(&mut self, few: Range<usize>) {
+    fn hand_out(&mut self, few: Range<usize>, sum: &Sum, bench: &mut Bench) {
         let before = self.talkers.list().partition_point(|talker| talker.seat < few.start);
         let mut talkers = self.talkers.list()[before..].iter().peekable();
         let tone = self.clips.playing(self.rate);
@@ -162,21 +165,21 @@ impl<IO: Send + 'static> Conference<IO> {
                 if leg.own.is_on() {
                     self.fanout.take_back(leg.stream, &mut leg.own);
                 }
-                let heard = self.fanout.shared(&self.sum, leg.stream, wish);
+                let heard = self.fanout.shared(sum, leg.stream, wish);
                 leg.end_tick(heard);
                 continue;
             }
             if leg.own.is_leaving() {
-                self.fanout.shared(&self.sum, leg.stream, Wish::default()); // one frame of overlap, so that it is warm
+                self.fanout.shared(sum, leg.stream, Wish::default()); // one frame of overlap, so that it is warm
             }
             let clip = leg.clip(self.rate);
             let mut csrcs = Csrcs::NONE;
-            let heard = &mut self.fanout.bench.heard;
+            let heard = &mut bench.heard;
             if let Some(clip) = clip.filter(|clip| !clip.over) {
                 heard.set(clip.pcm);
             } else {
                 csrcs = Csrcs::of(self.talkers.list(), talker.map(|_| number));
-                heard.copy_from(&self.sum);
+                heard.copy_from(sum);
                 if let Some(talker) = talker {
                     heard.subtract(self.talkers.pcm(talker));
                 }
@@ -192,7 +195,7 @@ impl<IO: Send + 'static> Conference<IO> {
                 }
             }
             let replaced = clip.is_some_and(|clip| !clip.over);
-            let heard = self.fanout.own(&mut leg.own, replaced, &csrcs, wish);
+            let heard = self.fanout.own(&mut leg.own, bench, replaced, &csrcs, wish);
             leg.end_tick(heard);
         }
     }

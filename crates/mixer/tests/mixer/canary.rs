@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use mixer::{Conference, ConferenceId, G711, MixConfig, Sabotage, ShardConfig, guard};
+use mixer::{Conference, ConferenceId, Desk, G711, MixConfig, Sabotage, ShardConfig, guard};
 
 use crate::phone::{Phone, World, epoch};
 
@@ -14,7 +14,7 @@ fn a_tick_that_allocates_aborts_the_process_and_names_the_offence() {
     assert!(guard::installed(), "this binary installs the guarded allocator");
     if std::env::var_os(CHILD).is_some() {
         let config = MixConfig { sabotage: Some(Sabotage::AllocateInTick), ..MixConfig::default() };
-        Conference::<()>::new(ConferenceId(1), 1, config).tick(epoch());
+        Conference::<()>::new(ConferenceId(1), 1, config).tick(epoch(), &mut Desk::new());
         return; // the parent sees a success and fails
     }
     let said = end_of("a_tick_that_allocates_aborts_the_process_and_names_the_offence");
@@ -49,5 +49,5 @@ fn a_command_that_frees_aborts_the_process_and_names_the_offence() {
 
 #[test]
 fn a_tick_without_sabotage_passes_the_guard() {
-    Conference::<()>::new(ConferenceId(1), 1, MixConfig::default()).tick(epoch());
+    Conference::<()>::new(ConferenceId(1), 1, MixConfig::default()).tick(epoch(), &mut Desk::new());
 }
