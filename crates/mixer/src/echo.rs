@@ -186,6 +186,15 @@ impl Detector {
         ahead::fetch(&self.quiet);
     }
 
+    /// The same for what it compares while somebody speaks; itself must be there.
+    pub(crate) fn fetch_traces(&self) {
+        if usize::from(self.quiet) < WINDOW {
+            ahead::fetch(&self.sent);
+            ahead::fetch(&self.back);
+            ahead::fetch(&self.bright);
+        }
+    }
+
     /// True while it compares the samples themselves of what comes back.
     pub(crate) fn is_confirming(&self) -> bool {
         matches!(self.state, State::Confirming { .. })

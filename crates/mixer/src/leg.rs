@@ -379,12 +379,15 @@ impl Leg {
         ahead::fetch(&self.now);
         ahead::fetch(&self.last_tick);
         ahead::fetch(&self.audience);
+        ahead::fetch(&self.events);
+        ahead::fetch(&self.muted);
         self.echo.fetch();
     }
 
     /// It is served now: what waits in it.
     pub(crate) fn fetch_waiting(&self) {
         self.incoming.playout.fetch();
+        self.echo.fetch_traces();
     }
 
     /// First half of a tick. True when what it says may be heard; [`Leg::contribute`] gives it. `bar` is what it must weigh to be
