@@ -17,7 +17,7 @@ fn codecs() -> Vec<(String, Codec)> {
     let mut codecs =
         vec![("pcmu".into(), Codec::Pcmu), ("pcma".into(), Codec::Pcma), ("g722".into(), Codec::G722)];
     for rate in Rate::ALL {
-        for complexity in [0, 5, 10] {
+        for complexity in [0, 5, 6, 10] {
             let format = OpusFormat { complexity, ..OpusFormat::speech(rate) };
             codecs.push((format!("opus_{}k_c{complexity}", rate.hz() / 1000), Codec::Opus(format)));
         }

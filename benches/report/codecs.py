@@ -18,7 +18,7 @@ KINDS = {
 class Codec:
     """One direction of one codec, 20 ms a packet."""
 
-    def __init__(self, kind, complexity=5, bitrate=24000, fec=True, loss=5):
+    def __init__(self, kind, complexity=6, bitrate=24000, fec=True, loss=5):
         self.kind = kind
         self.library, self.rate, self.clock = KINDS[kind]
         self.frame = self.rate // 50

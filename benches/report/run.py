@@ -16,7 +16,7 @@ class Run:
     peer_port: int = 10000
     payload_type: int = 0
     # Opus, for both sides alike
-    complexity: int = 5
+    complexity: int = 6
     bitrate: int = 24000
     fec: bool = True
     expected_loss: int = 5

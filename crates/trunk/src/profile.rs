@@ -183,7 +183,7 @@ pub struct OpusSettings {
 impl Default for OpusSettings {
     /// Full-band speech (RFC 7587 section 3.1.1 recommends 28 to 40 kbit/s) with protection against loss.
     fn default() -> Self {
-        Self { bitrate: 40_000, complexity: 5, fec: true, dtx: false, max_rate: 48_000 }
+        Self { bitrate: 40_000, complexity: 6, fec: true, dtx: false, max_rate: 48_000 }
     }
 }
 

@@ -101,7 +101,7 @@ mod tests {
         let expected = OpusFormat {
             rate: Rate::Full,
             bitrate: 40_000,
-            complexity: 5,
+            complexity: 6,
             fec: false,
             dtx: false,
             cbr: false,
