@@ -10,6 +10,7 @@ mod conference;
 mod dial_out;
 mod dialogs;
 mod digest;
+mod doctor;
 mod ear;
 mod microsoft;
 mod peers;

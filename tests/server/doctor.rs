@@ -44,7 +44,7 @@ fn hum() -> Vec<i16> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_trunk_passes_beside_the_running_bridge_and_its_test_call_is_heard() {
+async fn a_trunk_is_examined_beside_the_running_bridge_and_one_that_refuses_hold_is_told_so() {
     let (house, mut doorbell) = House::new(&[SOCKET]).await;
     let _bridge = house.start().await;
     // The peer asks the bridge, not the exam.
@@ -56,7 +56,7 @@ async fn a_good_trunk_passes_beside_the_running_bridge_and_its_test_call_is_hear
         call.ended().await
     });
     let (code, report) = examine(&house, &["--call", "+4930901820"]).await;
-    assert_eq!(code, Some(0), "{report:#}");
+    assert_eq!(code, Some(1), "{report:#}");
     for check in [
         "configuration",
         "our SIP address",
@@ -68,13 +68,23 @@ async fn a_good_trunk_passes_beside_the_running_bridge_and_its_test_call_is_hear
         "test call",
         "codecs of the test call",
         "audio from them",
+        "failover timing",
+        "session refresh",
     ] {
         assert_eq!(found(&report, check).0, "pass", "{check}: {report:#}");
     }
     assert!(found(&report, "OPTIONS from them").1.contains("the running bridge got one"));
     assert_eq!(found(&report, "our certificate").0, "skip");
     assert_eq!(found(&report, "audio to them").0, "skip", "a hum is no echo: {report:#}");
+    assert_eq!(found(&report, "digits").0, "skip", "who hums sends no keys back: {report:#}");
+    for form in ["a=inactive", "a=sendonly", "c=0.0.0.0"] {
+        let (verdict, why, change) = found(&report, &format!("hold by {form}"));
+        assert!(verdict == "fail" && why.starts_with("answered 488"), "{form}: {why}");
+        assert!(change.contains("RFC 3264"), "{change}");
+    }
     answering.await.expect("the callee").expect("its end");
+    let (code, report) = examine(&house, &[]).await;
+    assert_eq!(code, Some(0), "without a call there is nothing to complain of: {report:#}");
     let said =
         run(&["doctor", "rhein-telecom", "--config", "partyline.toml", "--wait", "0"], &house.path("")).await;
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
@@ -196,10 +206,22 @@ async fn sipp_sends_back_the_tone_and_audio_is_proven_both_ways() {
         "codecs of the test call",
         "audio from them",
         "audio to them",
+        "failover timing",
+        "digits",
+        "session refresh",
+        "hold by a=inactive",
+        "hold by a=sendonly",
+        "hold by c=0.0.0.0",
     ] {
         assert_eq!(found(&report, check).0, "pass", "{check}: {report:#}");
     }
     assert!(found(&report, "audio to them").1.contains("our tone came back"), "{report:#}");
+    let digits = found(&report, "digits").1;
+    assert!(digits.starts_with("a key with and one without the marker bit came back"), "{digits}");
+    let refresh = found(&report, "session refresh").1;
+    assert!(refresh.starts_with("UPDATE answered 200"), "{refresh}");
+    let hold = found(&report, "hold by a=sendonly").1;
+    assert!(hold.starts_with("answered a=recvonly; RTP came again within "), "{hold}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@
 mod abuse;
 mod api;
 mod bridge;
+mod capture;
 mod crash;
 mod ctl;
 mod disk;
@@ -26,6 +27,7 @@ mod recording;
 mod reload;
 mod secrecy;
 mod secured;
+mod siege;
 mod strangers;
 mod tcp;
 mod tls;

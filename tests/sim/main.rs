@@ -25,6 +25,7 @@ mod media;
 mod meeting;
 mod registration;
 mod road;
+mod siege;
 mod signalling;
 mod srtp;
 mod storm;

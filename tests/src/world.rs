@@ -533,6 +533,7 @@ fn parts(config: &Config, setup: &Setup, metrics: Metrics, sockets: Sockets) -> 
         shards: 2,
         limits: config.media.limits,
         strangers: config.strangers,
+        captured: config.capture.is_some(),
         silent_after: media.silence_timeout,
         confirm_dial_out: config.confirm_dial_out,
         seed,

@@ -254,6 +254,8 @@ pub struct MediaFigures {
     pub strangers: u64,
     /// Packets that SRTP did not take: not authentic, or taken before.
     pub srtp_rejected: u64,
+    /// Whether the packets were kept in the clear, for an engineer to look at.
+    pub captured: bool,
 }
 
 #[cfg(test)]

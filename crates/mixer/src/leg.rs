@@ -263,6 +263,16 @@ impl Leg {
         Ingress::Rtcp
     }
 
+    /// A datagram that [`Leg::ingress_rtp`] has just taken, in the clear. For an engineer's capture.
+    pub fn opened<'a>(&'a self, datagram: &'a [u8]) -> &'a [u8] {
+        self.srtp.as_ref().map_or(datagram, |srtp| srtp.opened())
+    }
+
+    /// The RTP packet of this tick before it is encrypted, if one is due. For an engineer's capture.
+    pub fn unsealed(&self) -> Option<&[u8]> {
+        self.outgoing.ready()
+    }
+
     /// The RTP packet of this tick, if one is due. It stays until the next tick.
     pub fn egress(&self) -> Option<&[u8]> {
         let packet = self.outgoing.ready()?;

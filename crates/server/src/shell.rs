@@ -138,6 +138,7 @@ impl Shell {
                 () = sleep_until(timer.into()) => {}
             }
             self.take_others();
+            self.take_captured();
             self.take_reports();
             self.take_timers();
         }
@@ -257,6 +258,17 @@ impl Shell {
         self.next_ask += 1;
         self.waiting.insert(number, answer);
         self.feed(Input::Ask { number, ask });
+    }
+
+    /// What the media threads have captured. Before their reports: a report may say that a leg is over.
+    fn take_captured(&mut self) {
+        let now = (Instant::now(), SystemTime::now());
+        for captured in self.shards.iter_mut().filter_map(|shard| shard.captured.as_mut()) {
+            while let Some(packet) = captured.poll() {
+                let call_id = || self.control.call_id(LegId(packet.leg.0));
+                self.tap.note_media(now, &packet, call_id);
+            }
+        }
     }
 
     fn take_reports(&mut self) {

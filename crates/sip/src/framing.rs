@@ -193,6 +193,20 @@ mod tests {
     }
 
     #[test]
+    fn a_body_beyond_the_limit_is_refused_with_its_head_and_nothing_of_it_is_kept() {
+        let head = BODY.replace("l: 4\r\n\r\nabcd", "l: 500000\r\n\r\n");
+        let mut framer = StreamFramer::new();
+        framer.push(head.as_bytes());
+        let why = "a message larger than 64 KiB";
+        let refused = FramingError { status: 513, why, head: Some(Bytes::from(head)) };
+        assert_eq!(all(&mut framer), [Err(refused)]);
+        for _ in 0..500 {
+            framer.push(&[b'v'; 1000]);
+            assert_eq!((framer.next(), framer.pending()), (None, 0));
+        }
+    }
+
+    #[test]
     fn without_a_sure_length_the_stream_is_lost_and_the_head_can_still_be_answered() {
         for head in [
             BODY.replace("l: 4\r\n", ""),

@@ -8,6 +8,7 @@
 #   --sip IP:PORT    where it listens (UDP and TCP on PORT, and TLS on PORT + 1)
 #   --rtp FROM-TO    its media ports
 #   --say WAV        what it says: mono, 16 bit, 8 kHz. It hangs up when the file has ended, so the file is as long as the call
+#   --echo           it says what it hears instead
 #   --user NAME      its user name; a call must be addressed to it (default phone)
 #   --codec NAME     pcmu, pcma, g722, opus (default: whatever is offered)
 #   --dtx            leaves silence out of Opus, and asks for the same (usedtx=1)
@@ -18,7 +19,7 @@
 #   --control PORT   takes commands on this TCP port of the loopback: netstrings of JSON, such as {"command":"sndcode","params":"5"}
 set -euo pipefail
 
-dir='' sip='' rtp=26000-26019 say='' user=phone codec='' dtx=no srtp='' pem='' roots='' dial='' control=''
+dir='' sip='' rtp=26000-26019 say='' user=phone codec='' dtx=no echo=no srtp='' pem='' roots='' dial='' control=''
 while (($#)); do
   case $1 in
     --dir) dir=$2 ;;
@@ -28,6 +29,7 @@ while (($#)); do
     --user) user=$2 ;;
     --codec) codec=$2 ;;
     --dtx) dtx=yes; shift; continue ;;
+    --echo) echo=yes; shift; continue ;;
     --srtp) srtp=$2 ;;
     --pem) pem=$(readlink -f "$2") ;;
     --roots) roots=$(readlink -f "$2") ;;
@@ -37,10 +39,12 @@ while (($#)); do
   esac
   shift 2
 done
-if [ -z "$dir" ] || [ -z "$sip" ] || [ -z "$say" ]; then
+if [ -z "$dir" ] || [ -z "$sip" ] || { [ -z "$say" ] && [ $echo = no ]; }; then
   echo "phone.sh: needs --dir, --sip and --say" >&2
   exit 2
 fi
+source="aufile,$say" player=aubridge,nil
+[ $echo = no ] || source=aubridge,loop player=aubridge,loop
 
 mkdir -p "$dir/heard"
 dir=$(readlink -f "$dir")
@@ -52,8 +56,8 @@ sip_trans_def           udp
 net_interface           ${sip%:*}
 call_max_calls          4
 call_local_timeout      120
-audio_source            aufile,$say
-audio_player            aubridge,nil
+audio_source            $source
+audio_player            $player
 audio_alert             aubridge,nil
 ausrc_srate             8000
 auplay_srate            8000

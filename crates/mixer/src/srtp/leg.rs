@@ -43,6 +43,8 @@ pub struct LegSrtp {
     former: Option<(Box<Self>, Instant)>,
     /// What arrived, decrypted. The datagram itself stays as it came, so that another key can be tried.
     arrived: [u8; DATAGRAM],
+    /// How much of it the last packet was that was taken.
+    opened: usize,
     /// What leaves, encrypted.
     leaving: [u8; DATAGRAM],
     /// Bytes of the packet of this tick; zero without one.
@@ -58,6 +60,7 @@ impl LegSrtp {
             egress: Srtp::new(config.egress),
             former: None,
             arrived: [0; DATAGRAM],
+            opened: 0,
             leaving: [0; DATAGRAM],
             ready: 0,
             refused: 0,
@@ -106,6 +109,11 @@ impl LegSrtp {
     /// What arrived as RTCP, in the clear.
     pub(crate) fn open_rtcp(&mut self, arrival: Instant, datagram: &[u8]) -> Result<&[u8], Rejected> {
         self.open_by(arrival, datagram, Srtp::unprotect_rtcp)
+    }
+
+    /// The last packet that was taken, in the clear.
+    pub(crate) fn opened(&self) -> &[u8] {
+        &self.arrived[..self.opened]
     }
 
     /// True for RTP that [`Self::open`] would take; nothing is noted.
@@ -157,6 +165,7 @@ impl LegSrtp {
         {
             place.copy_from_slice(datagram);
             if let Ok(length) = unprotect(&mut former.ingress, place) {
+                self.opened = length;
                 return Ok(&self.arrived[..length]);
             }
         }
@@ -165,6 +174,7 @@ impl LegSrtp {
         if let Some((_, until)) = &mut self.former {
             *until = arrival.min(*until);
         }
+        self.opened = length;
         Ok(&self.arrived[..length])
     }
 }

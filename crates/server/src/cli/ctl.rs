@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::ctl_shown as shown;
 use crate::config::Document;
-use crate::ctl::{Line, Question, Reply, passages_of};
-use crate::trace::{ladder, pcap};
+use crate::ctl::{Heard, Line, Question, Reply, passages_of, sounds_of};
+use crate::trace::{Sound, ladder, pcap};
 
 /// No bridge answers at the socket.
 const NOBODY: u8 = 3;
@@ -100,6 +100,9 @@ struct Trace {
     /// Write the messages, masked, for tcpdump, Wireshark and sngrep.
     #[arg(long, value_name = "FILE", requires = "call_id")]
     pcap: Option<PathBuf>,
+    /// Put the RTP packets of the call into the capture, decrypted; only where `trace.capture_media` keeps them.
+    #[arg(long, requires = "pcap")]
+    media: bool,
 }
 
 /// Exit 0 done, 1 refused or not found, 2 wrong usage or configuration, 3 no bridge answers.
@@ -163,7 +166,9 @@ impl Job {
             }
             Self::Conf(ConfJob::Ls) => Question::Conferences,
             Self::Conf(ConfJob::Show { id }) => Question::Conference { id: id.clone() },
-            Self::Trace(Trace { call_id: Some(call_id), .. }) => Question::Trace { call_id: call_id.clone() },
+            Self::Trace(Trace { call_id: Some(call_id), media, .. }) => {
+                Question::Trace { call_id: call_id.clone(), media: *media }
+            }
             Self::Trace(Trace { all, .. }) => Question::Calls { all: *all },
         }
     }
@@ -178,7 +183,7 @@ impl Job {
                 write(file, call.to_picture().to_svg().as_bytes())?;
             }
             if let Some(file) = &trace.pcap {
-                write(file, &pcap::write(&call.messages))?;
+                write(file, &pcap::write_call(&call.messages, &sounds_in(body)?))?;
             }
         }
         if format == Format::Json {
@@ -216,6 +221,15 @@ fn call_of(body: &Value) -> Result<ladder::Call, String> {
         names: names.collect(),
         messages,
     })
+}
+
+/// The RTP packets in the bridge's answer; none where none were asked for.
+fn sounds_in(body: &Value) -> Result<Vec<Sound>, String> {
+    let told: Option<Vec<Heard>> = serde_json::from_value(body["media"].clone()).map_err(|error| {
+        format!("the bridge's answer is not understood: {error}; is it of another version?")
+    })?;
+    let sounds = sounds_of(&told.unwrap_or_default());
+    sounds.ok_or_else(|| "the bridge's answer is not understood; is it of another version?".to_owned())
 }
 
 fn write(file: &Path, bytes: &[u8]) -> Result<(), String> {

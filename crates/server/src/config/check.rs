@@ -56,6 +56,9 @@ impl<'a> Check<'a> {
             calls: self.within("trace.calls", &document.trace.calls, 0..=100_000),
             bytes: self.within("trace.megabytes", &document.trace.megabytes, 1..=4096) * 1_000_000,
         };
+        let media_bytes =
+            self.within("trace.media_megabytes", &document.trace.media_megabytes, 1..=4096) * 1_000_000;
+        let capture = document.trace.capture_media.then_some(media_bytes);
         let dns = self.name_servers(&document.sip.dns);
         let hep = self.hep(&document.hep);
         self.problems.sort_by_key(|problem| problem.at);
@@ -82,6 +85,7 @@ impl<'a> Check<'a> {
             token,
             ctl_socket: document.ctl.socket.as_deref().map(|socket| self.resolve(socket)),
             trace,
+            capture,
             hep,
             recordings: self.resolve(&document.recording.folder),
             spool,

@@ -261,11 +261,20 @@ pub struct Trace {
     pub calls: Spanned<usize>,
     /// The most megabytes that they may take.
     pub megabytes: Spanned<usize>,
+    /// Keep the last RTP packets of all calls too, in the clear.
+    pub capture_media: bool,
+    /// The most megabytes that those may take.
+    pub media_megabytes: Spanned<usize>,
 }
 
 impl Default for Trace {
     fn default() -> Self {
-        Self { calls: Spanned::new(0..0, 500), megabytes: Spanned::new(0..0, 16) }
+        Self {
+            calls: Spanned::new(0..0, 500),
+            megabytes: Spanned::new(0..0, 16),
+            capture_media: false,
+            media_megabytes: Spanned::new(0..0, 16),
+        }
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Config {
     pub ctl_socket: Option<PathBuf>,
     /// How much of the SIP messages that passed is kept.
     pub trace: crate::trace::Limits,
+    /// How many bytes of RTP packets are kept in the clear; `None`: none, which is the default.
+    pub capture: Option<usize>,
     /// Where SIP messages are exported to.
     pub hep: Option<crate::trace::Collector>,
     /// Where recordings of meetings are written.
@@ -232,6 +234,7 @@ mod tests {
             ("sip", "tcp_connections_per_address = 0", "1 to 100000"),
             ("trace", "calls = 100001", "0 to 100000"),
             ("trace", "megabytes = 0", "1 to 4096"),
+            ("trace", "media_megabytes = 0", "1 to 4096"),
             ("sip", "dns = [\"ns.example.net\"]", "a name server's IP or IP:port"),
         ];
         for (section, line, expected) in table {

@@ -36,7 +36,8 @@ pub(super) fn srtp(crypto: &Crypto) -> Box<LegSrtp> {
     LegSrtp::new(SrtpConfig { ingress: keys(&crypto.theirs), egress: keys(&crypto.ours) })
 }
 
-fn keys(master: &MasterKey) -> Keys {
+/// A master key of SDP in the form of the mixer.
+pub(crate) fn keys(master: &MasterKey) -> Keys {
     let suite = match master.suite() {
         sdp::Suite::AesCm128HmacSha1_80 => Suite::AesCm128HmacSha1_80,
         sdp::Suite::AesCm128HmacSha1_32 => Suite::AesCm128HmacSha1_32,

@@ -316,7 +316,7 @@ impl<D: Door> Control<D> {
 
     fn retired(&mut self, now: Instant, leg: LegId, seat: Option<Box<Seat<D::Io>>>) {
         let Some(retiring) = self.retiring.remove(&leg) else { return };
-        let figures = seat.as_ref().map(|seat| figures::<D>(&retiring, seat));
+        let figures = seat.as_ref().map(|seat| figures::<D>(&retiring, seat, self.captured));
         if let Some(figures) = &figures {
             self.note_media(figures);
             let from = seat.as_ref().and_then(|seat| D::last_stranger(&seat.io));
@@ -370,7 +370,7 @@ pub(super) fn foreign<D: Door>(
     }
 }
 
-fn figures<D: Door>(retiring: &Retiring, seat: &Seat<D::Io>) -> bridge::MediaFigures {
+fn figures<D: Door>(retiring: &Retiring, seat: &Seat<D::Io>, captured: bool) -> bridge::MediaFigures {
     let stats = seat.leg.stats();
     bridge::MediaFigures {
         codec: retiring.codec,
@@ -387,5 +387,6 @@ fn figures<D: Door>(retiring: &Retiring, seat: &Seat<D::Io>) -> bridge::MediaFig
         jitter_us: stats.jitter.as_micros() as u64,
         strangers: D::strangers(&seat.io),
         srtp_rejected: stats.srtp.rejected.total(),
+        captured,
     }
 }

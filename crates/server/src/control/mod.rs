@@ -37,6 +37,7 @@ use sip::{Challenger, Endpoint, EndpointConfig, Flow, InviteId, OptionsId, Readi
 use trunk::{Admission, MediaAddress, Monitor, Registrations, TlsPeer, Trunks};
 
 pub use api::{Ask, Reply};
+pub(crate) use format::keys as srtp_keys;
 pub use load::LoadLimits;
 pub use strangers::Strangers;
 
@@ -248,6 +249,8 @@ pub struct Parts<D> {
     pub limits: LoadLimits,
     /// What strangers get.
     pub strangers: Strangers,
+    /// The media of all legs is kept for an engineer: the usage records say so.
+    pub captured: bool,
     /// A leg that sends nothing for so long is hung up.
     pub silent_after: Duration,
     /// Dialed-out people must press 1 to join.
@@ -327,6 +330,7 @@ pub struct Control<D: Door> {
     changed: BTreeSet<ConferenceId>,
     /// When they may be shown again.
     publish_at: Instant,
+    captured: bool,
     silent_after: Duration,
     confirm_dial_out: bool,
     outputs: VecDeque<Output<D::Io>>,
@@ -368,6 +372,7 @@ impl<D: Door> Control<D> {
             challenger,
             gate: gate::Gate::new(now.mono),
             strangers: parts.strangers,
+            captured: parts.captured,
             shedding: None,
             monitor,
             registrations,
@@ -413,6 +418,11 @@ impl<D: Door> Control<D> {
     /// Legs that are up or on their way; 0 while draining means that the process may go.
     pub fn legs(&self) -> usize {
         self.legs.len() + self.retiring.len()
+    }
+
+    /// The SIP Call-ID of a leg.
+    pub fn call_id(&self, leg: LegId) -> Option<String> {
+        self.legs.get(&leg).map(|entry| entry.call_id.clone())
     }
 
     /// What control and its engines still remember, by name; empty when nothing is going on. For the tests that look for

@@ -19,8 +19,10 @@ use super::{Question, Reply};
 use crate::control::{Ask, Reply as Replied};
 use crate::trace::ladder::{harmless, label};
 use crate::trace::mask::masked;
-use crate::trace::{Look, Passage, Summary, trunk_of};
+use crate::trace::{Look, Passage, Sound, Summary, trunk_of};
 
+/// RTP packets in one answer, the latest: ten minutes of a leg.
+const MOST_PACKETS: usize = 60_000;
 /// Control must answer within this time.
 const WITHIN: Duration = Duration::from_secs(5);
 
@@ -64,6 +66,23 @@ pub struct Line {
     pub bytes: Option<String>,
 }
 
+/// One RTP packet as the socket tells it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Heard {
+    /// When it passed, in microseconds since 1970.
+    pub micros: u64,
+    /// `in` or `out`.
+    pub direction: String,
+    /// Our RTP address.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// How long it was.
+    pub length: usize,
+    /// As much of it as is kept, in hexadecimal.
+    pub bytes: String,
+}
+
 impl Answers {
     pub(super) async fn answer(&self, question: Question) -> Reply {
         match question {
@@ -86,7 +105,7 @@ impl Answers {
                 }
             },
             Question::Calls { all } => self.calls(all).await,
-            Question::Trace { call_id } => self.trace(call_id).await,
+            Question::Trace { call_id, media } => self.trace(call_id, media).await,
         }
     }
 
@@ -144,12 +163,19 @@ impl Answers {
         })
     }
 
-    async fn trace(&self, call_id: String) -> Reply {
+    async fn trace(&self, call_id: String, media: bool) -> Reply {
         let wanted = call_id.clone().into_bytes();
+        let sounds = match self.sounds(media, wanted.clone()).await {
+            Ok(sounds) => sounds,
+            Err(refusal) => return refusal,
+        };
         match self.look(|answer| Look::Call { call_id: wanted, answer }).await {
             Ok(Some(kept)) => {
                 let messages: Vec<Line> = kept.messages.iter().map(|one| self.line(one)).collect();
-                let body = json!({ "call_id": call_id, "dropped": kept.dropped, "messages": messages });
+                let mut body = json!({ "call_id": call_id, "dropped": kept.dropped, "messages": messages });
+                if let Some(sounds) = sounds {
+                    body["media"] = json!(sounds);
+                }
                 Reply { status: 200, body }
             }
             Ok(None) => Reply::refusal(
@@ -159,6 +185,21 @@ impl Answers {
             ),
             Err(refusal) => refusal,
         }
+    }
+
+    async fn sounds(&self, wanted: bool, call_id: Vec<u8>) -> Result<Option<Vec<Heard>>, Reply> {
+        if !wanted {
+            return Ok(None);
+        }
+        let kept = self.look(|answer| Look::Media { call_id, answer }).await?;
+        let Some(kept) = kept else {
+            return Err(Reply::refusal(
+                409,
+                "no media is kept: set [trace] capture_media = true, restart the bridge and place the call again",
+            ));
+        };
+        let beyond = kept.len().saturating_sub(MOST_PACKETS);
+        Ok(Some(kept.iter().skip(beyond).map(heard).collect()))
     }
 
     fn line(&self, one: &Passage) -> Line {
@@ -175,6 +216,17 @@ impl Answers {
             message: String::from_utf8_lossy(&masked).into_owned(),
             bytes,
         }
+    }
+}
+
+fn heard(one: &Sound) -> Heard {
+    Heard {
+        micros: one.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros() as u64,
+        direction: if one.ingress { "in" } else { "out" }.to_owned(),
+        local: one.local,
+        remote: one.remote,
+        length: one.length,
+        bytes: hex(&one.bytes),
     }
 }
 
@@ -225,6 +277,21 @@ pub fn passages_of(lines: &[Line]) -> Option<Vec<Passage>> {
         })
     };
     lines.iter().map(passage).collect()
+}
+
+/// What the socket told of a call's media, as what passed. `None` for bytes that are none.
+pub fn sounds_of(all: &[Heard]) -> Option<Vec<Sound>> {
+    let sound = |heard: &Heard| {
+        Some(Sound {
+            at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(heard.micros))?,
+            ingress: heard.direction == "in",
+            local: heard.local,
+            remote: heard.remote,
+            length: heard.length,
+            bytes: unhex(&heard.bytes)?.into(),
+        })
+    };
+    all.iter().map(sound).collect()
 }
 
 #[cfg(test)]

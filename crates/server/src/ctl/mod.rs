@@ -10,13 +10,13 @@ mod socket;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use answers::{Answers, Line, passages_of};
+pub use answers::{Answers, Heard, Line, passages_of, sounds_of};
 pub use client::ask;
 pub use socket::{Control, bind};
 
 /// The longest question, in bytes.
 const LONGEST_QUESTION: usize = 4 * 1024;
-/// The longest reply: two hundred messages of 64 KiB as JSON, and room.
+/// The longest reply: two hundred messages of 64 KiB as JSON or 60,000 RTP packets, and room.
 const LONGEST_REPLY: usize = 64 << 20;
 
 /// What can be asked: `{"ask":"trunk","name":"acme"}`.
@@ -56,6 +56,9 @@ pub enum Question {
     Trace {
         /// Its Call-ID.
         call_id: String,
+        /// Its RTP packets too, in the clear, where they are kept.
+        #[serde(default)]
+        media: bool,
     },
 }
 

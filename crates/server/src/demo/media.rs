@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mixer::srtp::{Keys, MAX_OVERHEAD, Srtp};
 use tokio::{
     net::UdpSocket,
     sync::watch,
@@ -16,12 +17,15 @@ use tokio::{
 
 use super::{
     recording::{Meter, Recording},
+    rtp::Packet,
     speaker::{Speaker, Stream},
 };
 
 const PACE: Duration = Duration::from_millis(20);
 /// How often a free pair of ports is looked for before giving up.
 const ATTEMPTS: usize = 64;
+/// Packets of events that are remembered.
+const EVENTS: usize = 1000;
 
 /// An even port for RTP and the odd one above it for RTCP (RFC 3550 section 11), not in use yet.
 #[derive(Debug)]
@@ -57,7 +61,21 @@ impl MediaPorts {
 
     /// Begins to send to, and to record from, this address.
     pub fn start(self, stream: Stream, remote: SocketAddr) -> Media {
-        let state = State { speaker: Speaker::new(stream), recording: Recording::default(), strangers: 0 };
+        self.start_with(stream, remote, None)
+    }
+
+    /// The same, encrypted where there are keys: ours and theirs.
+    pub fn start_with(self, stream: Stream, remote: SocketAddr, keys: Option<(Keys, Keys)>) -> Media {
+        let state = State {
+            speaker: Speaker::new(stream),
+            recording: Recording::default(),
+            strangers: 0,
+            forged: 0,
+            events: Vec::new(),
+            event_type: stream.events,
+            held: false,
+            secrets: keys.map(|(ours, theirs)| Box::new((Srtp::new(ours), Srtp::new(theirs)))),
+        };
         let state = Arc::new(Mutex::new(state));
         let (meter_in, meter) = watch::channel(Meter::default());
         let (finished_in, finished) = watch::channel(0);
@@ -71,6 +89,67 @@ struct State {
     speaker: Speaker,
     recording: Recording,
     strangers: u64,
+    forged: u64,
+    events: Vec<Event>,
+    event_type: Option<u8>,
+    /// Nothing is sent; time goes on.
+    held: bool,
+    /// What seals and what opens.
+    secrets: Option<Box<(Srtp, Srtp)>>,
+}
+
+/// One packet of a telephone-event that came (RFC 4733).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Which key.
+    pub code: u8,
+    /// Which press of it.
+    pub timestamp: u32,
+    /// Whether the packet has the marker bit.
+    pub marker: bool,
+}
+
+impl State {
+    /// Takes a datagram of the peer; one that cannot be opened is counted.
+    fn take(&mut self, now: Instant, datagram: &mut [u8]) {
+        let length = match &mut self.secrets {
+            None => datagram.len(),
+            Some(secrets) => match secrets.1.unprotect(datagram) {
+                Ok(length) => length,
+                Err(_) => {
+                    self.forged += 1;
+                    return;
+                }
+            },
+        };
+        let plain = &datagram[..length];
+        if let Some(packet) = Packet::parse(plain)
+            && Some(packet.payload_type) == self.event_type
+            && let Some(&code) = packet.payload.first()
+            && self.events.len() < EVENTS
+        {
+            self.events.push(Event { code, timestamp: packet.timestamp, marker: packet.marker });
+        }
+        self.recording.arrive(now, plain);
+    }
+
+    /// The datagrams of the next 20 ms.
+    fn tick(&mut self) -> Vec<Vec<u8>> {
+        let mut datagrams = self.speaker.tick();
+        if self.held {
+            datagrams.clear();
+        }
+        if let Some(secrets) = &mut self.secrets {
+            datagrams.retain_mut(|datagram| {
+                let length = datagram.len();
+                datagram.resize(length + MAX_OVERHEAD, 0);
+                let sealed = secrets.0.protect(datagram, length);
+                datagram.truncate(sealed.unwrap_or(0));
+                sealed.is_ok()
+            });
+        }
+        datagrams
+    }
 }
 
 /// Running media. Dropping it stops it.
@@ -93,6 +172,10 @@ pub struct Tape {
     pub heard: Recording,
     /// Datagrams from somewhere else than agreed; they are not recorded.
     pub strangers: u64,
+    /// Datagrams that the keys do not open; they are not recorded.
+    pub forged: u64,
+    /// The packets of telephone-events, in the order in which they came; the first thousand.
+    pub events: Vec<Event>,
 }
 
 impl Media {
@@ -102,10 +185,30 @@ impl Media {
         self.until_finished(ticket).await;
     }
 
+    /// Says these samples after everything that is already queued, and returns at once.
+    pub fn begin_to_say(&self, samples: Arc<[i16]>) {
+        self.lock().speaker.say(samples);
+    }
+
+    /// Presses a key, with or without the marker bit that begins its event, and returns at once.
+    pub fn begin_to_key(&self, keys: &str, marked: bool) {
+        let mut state = self.lock();
+        if marked {
+            state.speaker.key(keys)
+        } else {
+            state.speaker.key_unmarked(keys)
+        };
+    }
+
     /// Presses these keys after everything that is already queued, and returns when the last is released.
     pub async fn key(&self, keys: &str) {
         let ticket = self.lock().speaker.key(keys);
         self.until_finished(ticket).await;
+    }
+
+    /// Sends nothing for as long as this is so.
+    pub fn hold(&self, held: bool) {
+        self.lock().held = held;
     }
 
     /// Where the recording stands.
@@ -138,6 +241,8 @@ impl Media {
             said: state.speaker.said().to_vec(),
             heard: state.recording.clone(),
             strangers: state.strangers,
+            forged: state.forged,
+            events: state.events.clone(),
         }
     }
 
@@ -184,7 +289,7 @@ async fn run(
                 let now = Instant::now();
                 let mut state = lock(&state);
                 if source == remote {
-                    state.recording.arrive(now, &datagram[..length]);
+                    state.take(now, &mut datagram[..length]);
                     meter.send_replace(state.recording.meter());
                 } else {
                     state.strangers += 1;
@@ -194,7 +299,7 @@ async fn run(
             _ = pace.tick() => {
                 let (datagrams, done) = {
                     let mut state = lock(&state);
-                    (state.speaker.tick(), state.speaker.finished())
+                    (state.tick(), state.speaker.finished())
                 };
                 for datagram in datagrams {
                     let _ = ports.rtp.send_to(&datagram, remote).await;

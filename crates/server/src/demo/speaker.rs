@@ -37,7 +37,7 @@ pub struct Stream {
 #[derive(Debug)]
 enum Act {
     Say { samples: Arc<[i16]>, next: usize, ticket: u64 },
-    Key { key: char, frames: u16, started: u32, ticket: u64 },
+    Key { key: char, marked: bool, frames: u16, started: u32, ticket: u64 },
 }
 
 /// The speaking half.
@@ -65,10 +65,19 @@ impl Speaker {
 
     /// Presses these keys after everything that is already queued; characters that are no keys are left out.
     pub fn key(&mut self, keys: &str) -> u64 {
+        self.press(keys, true)
+    }
+
+    /// The same without the marker bit that begins an event (RFC 4733 section 2.5.1.2), as some gateways send them.
+    pub fn key_unmarked(&mut self, keys: &str) -> u64 {
+        self.press(keys, false)
+    }
+
+    fn press(&mut self, keys: &str, marked: bool) -> u64 {
         self.tickets += 1;
         let ticket = self.tickets;
         let keys = keys.chars().filter(|key| telephone_event(*key, false, 0).is_some());
-        self.acts.extend(keys.map(|key| Act::Key { key, frames: 0, started: 0, ticket }));
+        self.acts.extend(keys.map(|key| Act::Key { key, marked, frames: 0, started: 0, ticket }));
         ticket
     }
 
@@ -109,14 +118,18 @@ impl Speaker {
                 *next += FRAME;
                 (None, (*next >= samples.len()).then_some(*ticket))
             }
-            Act::Key { key, frames, started, ticket } => {
+            Act::Key { key, marked, frames, started, ticket } => {
                 if *frames == 0 {
                     *started = self.stream.timestamp;
                 }
                 *frames += 1;
                 let done = (*frames >= HELD + RELEASED).then_some(*ticket);
-                let held =
-                    (*frames <= HELD).then_some(Held { key: *key, frames: *frames, started: *started });
+                let held = (*frames <= HELD).then_some(Held {
+                    key: *key,
+                    marked: *marked,
+                    frames: *frames,
+                    started: *started,
+                });
                 (held, done)
             }
         };
@@ -132,12 +145,13 @@ impl Speaker {
         held
     }
 
-    fn event(&mut self, Held { key, frames, started }: Held) -> Vec<Vec<u8>> {
+    fn event(&mut self, Held { key, marked, frames, started }: Held) -> Vec<Vec<u8>> {
         let Some(payload_type) = self.stream.events else { return Vec::new() };
         let end = frames == HELD;
         let payload = telephone_event(key, end, frames * FRAME as u16).unwrap_or_default();
         let copies = if end { ENDS } else { 1 };
-        (0..copies).map(|_| self.packet(payload_type, started, frames == 1, &payload)).collect()
+        let marker = marked && frames == 1;
+        (0..copies).map(|_| self.packet(payload_type, started, marker, &payload)).collect()
     }
 
     fn packet(&mut self, payload_type: u8, timestamp: u32, marker: bool, payload: &[u8]) -> Vec<u8> {
@@ -149,6 +163,7 @@ impl Speaker {
 
 struct Held {
     key: char,
+    marked: bool,
     frames: u16,
     started: u32,
 }
@@ -219,6 +234,23 @@ mod tests {
         assert_eq!(first[6].payload, [1, 0x8a, 3, 0x20]);
         assert_eq!(events[7].payload[0], 11);
         assert_eq!(events[7].timestamp, events[0].timestamp.wrapping_add(8 * 160));
+    }
+
+    #[test]
+    fn a_key_without_a_marker_is_the_same_event_but_for_the_bit() {
+        let keyed = |marked: bool| {
+            let mut speaker = speaker();
+            let ticket = if marked { speaker.key("5") } else { speaker.key_unmarked("5") };
+            let mut sent = Vec::new();
+            while speaker.finished() < ticket {
+                sent.extend(speaker.tick());
+            }
+            sent
+        };
+        let (mut marked, unmarked) = (keyed(true), keyed(false));
+        assert_eq!(marked[0][1], 0x80 | 101);
+        marked[0][1] = 101;
+        assert_eq!(marked, unmarked);
     }
 
     #[test]

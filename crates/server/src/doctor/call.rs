@@ -1,48 +1,51 @@
-//! The test call: a tone goes out, what comes back is judged.
+//! The test call: it is placed, whatever can be asked in a call is asked, and it is hung up.
 
-use std::f32::consts::TAU;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use rand::RngExt as _;
 use routing::{E164, Owner, Provider};
-use sip::sdp::{Codec, Direction, LocalMedia, Negotiated, Srtp, accept_answer, offer};
-use sip::{Body, Event, OutgoingInvite};
+use sip::sdp::{
+    Capabilities, Codec, Direction, LocalMedia, MasterKey, Negotiated, Srtp, accept_answer, offer,
+};
+use sip::{Body, End, Event, InviteId, Message, OutgoingInvite};
 use trunk::Peer;
 
-use super::answer;
 use super::exam::Exam;
+use super::{answer, audio, midcall, pace};
 use crate::config::sip_transport;
+use crate::control::srtp_keys;
 use crate::demo::g711::Law;
 use crate::demo::media::{Media, MediaPorts};
 use crate::demo::speaker::Stream;
 
-/// What is played, in Hz: away from dial tones and their harmonics.
-const TONE: f32 = 1004.0;
-/// For how long.
-const PLAYED: Duration = Duration::from_secs(3);
-/// How long the echo may take to come back after the tone.
-const AFTER: Duration = Duration::from_millis(1500);
-const RATE: f32 = 8000.0;
-/// So much sound is heard on purpose.
-const SOUND: Duration = Duration::from_millis(500);
-/// Samples that are judged together: 50 ms.
-const WINDOW: usize = 400;
-/// The share of the energy in a window that is the tone's when it is an echo of ours.
-const SHARE: f32 = 0.5;
+/// A call that is up.
+pub(super) struct TestCall {
+    pub(super) id: InviteId,
+    pub(super) call_id: String,
+    /// When the INVITE was sent.
+    pub(super) dialed: Instant,
+    /// Their 200.
+    pub(super) answer: Arc<Message>,
+    /// Our offer, and what it says of us.
+    pub(super) offered: Bytes,
+    pub(super) local: LocalMedia,
+    pub(super) capabilities: Capabilities,
+    pub(super) agreed: Negotiated,
+    /// Where we receive RTP.
+    pub(super) own: SocketAddr,
+    pub(super) media: Media,
+    /// How it ended, if it has.
+    pub(super) over: Option<String>,
+}
 
 /// Calls the number over this peer and reports every step.
 pub(super) async fn place(exam: &mut Exam<'_>, peer: &Peer, number: &E164) {
     let check = "test call";
-    if exam.profile.srtp == Srtp::Mandatory {
-        return exam.report.skip(
-            check,
-            "srtp = \"mandatory\", and the test call speaks plain RTP only: call with the bridge",
-        );
-    }
     let mut capabilities = exam.profile.capabilities();
     capabilities.codecs.retain(|codec| matches!(codec, Codec::Pcma | Codec::Pcmu));
-    capabilities.srtp = Srtp::Off;
     if capabilities.codecs.is_empty() {
         return exam
             .report
@@ -70,21 +73,33 @@ pub(super) async fn place(exam: &mut Exam<'_>, peer: &Peer, number: &E164) {
         session_id: rand::random::<u32>().into(),
         session_version: 1,
         direction: Direction::SendRecv,
-        keys: Vec::new(),
+        keys: fresh_keys(exam),
     };
     let offered = offer(&local, &capabilities);
-    let Some((id, answered)) = dial(exam, peer, number, caller, &offered).await else { return };
-    let negotiated = match answered {
-        Some(body) => {
-            if let Some(judged) = answer::media(&body, exam.profile) {
-                exam.report.judge("codecs of the test call", judged);
-            }
-            accept_answer(&offered, &body, &capabilities).map_err(|why| why.to_string())
+    let Some(dialed) = dial(exam, peer, number, caller, &offered).await else { return };
+    let Dialed { id, call_id, began, body, answer } = dialed;
+    match negotiated(exam, &offered, body.as_deref(), &capabilities) {
+        Ok(agreed) => {
+            let own = ports.address();
+            let media = start(ports, &agreed);
+            let over = None;
+            let mut call = TestCall {
+                id,
+                call_id,
+                dialed: began,
+                answer,
+                offered,
+                local,
+                capabilities,
+                agreed,
+                own,
+                media,
+                over,
+            };
+            audio::examine(exam, &mut call).await;
+            pace::examine(exam, &call);
+            midcall::examine(exam, &mut call).await;
         }
-        None => Err("the 200 has no SDP".to_owned()),
-    };
-    match negotiated {
-        Ok(agreed) => listen(exam, ports, &agreed).await,
         Err(why) => exam.report.fail(
             "audio",
             format!("their answer cannot be used: {why}"),
@@ -96,6 +111,95 @@ pub(super) async fn place(exam: &mut Exam<'_>, peer: &Peer, number: &E164) {
     let _ = exam.line.endpoint().hangup(now, id, None);
     let until = now + Duration::from_secs(2);
     while exam.line.next(until).await.is_some() {}
+}
+
+/// A key for each suite of the trunk, where it encrypts.
+fn fresh_keys(exam: &Exam<'_>) -> Vec<MasterKey> {
+    if exam.profile.srtp == Srtp::Off {
+        return Vec::new();
+    }
+    // The thread's generator is a cryptographic one, seeded by the operating system.
+    let suites = exam.profile.srtp_suites.iter();
+    suites.map(|&suite| MasterKey::generate(suite, |bytes| rand::rng().fill(bytes))).collect()
+}
+
+fn negotiated(
+    exam: &mut Exam<'_>,
+    offered: &[u8],
+    body: Option<&[u8]>,
+    capabilities: &Capabilities,
+) -> Result<Negotiated, String> {
+    let body = body.ok_or("the 200 has no SDP")?;
+    if let Some(judged) = answer::media(body, exam.profile) {
+        exam.report.judge("codecs of the test call", judged);
+    }
+    let agreed = accept_answer(offered, body, capabilities).map_err(|why| why.to_string())?;
+    match (&agreed.crypto, exam.profile.srtp) {
+        (Some(crypto), _) => {
+            exam.report.pass("encryption", format!("{} by their line {}", crypto.suite(), crypto.tag));
+        }
+        (None, Srtp::Off) => {}
+        (None, _) => exam.report.skip("encryption", "offered, and they chose plain RTP: srtp = \"optional\""),
+    }
+    Ok(agreed)
+}
+
+fn start(ports: MediaPorts, agreed: &Negotiated) -> Media {
+    let stream = Stream {
+        law: if agreed.codec == Codec::Pcmu { Law::Mu } else { Law::A },
+        audio: agreed.audio_pt,
+        events: agreed.event_pt,
+        ssrc: rand::random(),
+        sequence: rand::random::<u16>() >> 1,
+        timestamp: rand::random(),
+    };
+    let keys = agreed.crypto.as_ref().map(|crypto| (srtp_keys(&crypto.ours), srtp_keys(&crypto.theirs)));
+    ports.start_with(stream, agreed.remote_rtp, keys)
+}
+
+impl TestCall {
+    /// Serves the dialog until then, or until an event is what is waited for. Their own re-INVITEs are refused meanwhile.
+    pub(super) async fn serve<T>(
+        &mut self,
+        exam: &mut Exam<'_>,
+        until: Instant,
+        wanted: impl Fn(&Event) -> Option<T>,
+    ) -> Option<T> {
+        while let Some(event) = exam.line.next(until).await {
+            match &event {
+                Event::ReinviteReceived { id, .. } => {
+                    let _ = exam.line.endpoint().reject_reinvite(Instant::now(), *id, 488, &[]);
+                }
+                Event::Ended { id, end } if *id == self.id => {
+                    self.over = Some(match end {
+                        End::Bye { reason: Some(reason) } => format!("they hung up: {reason}"),
+                        End::Bye { reason: None } => "they hung up".to_owned(),
+                        other => format!("the call is over: {other:?}"),
+                    });
+                }
+                _ => {}
+            }
+            let found = wanted(&event);
+            if found.is_some() || self.over.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// Serves the dialog for so long.
+    pub(super) async fn wait(&mut self, exam: &mut Exam<'_>, time: Duration) {
+        self.serve(exam, Instant::now() + time, |_| None::<()>).await;
+    }
+}
+
+/// An INVITE that was answered.
+struct Dialed {
+    id: InviteId,
+    call_id: String,
+    began: Instant,
+    body: Option<Bytes>,
+    answer: Arc<Message>,
 }
 
 /// The first number of the configuration that this trunk's provider owns.
@@ -115,8 +219,8 @@ async fn dial(
     peer: &Peer,
     number: &E164,
     caller: E164,
-    offered: &bytes::Bytes,
-) -> Option<(sip::InviteId, Option<bytes::Bytes>)> {
+    offered: &Bytes,
+) -> Option<Dialed> {
     let check = "test call";
     let flow = exam.line.flow_to(sip_transport(peer.transport), peer.address).ok()?;
     let wanted = trunk::DialOut {
@@ -150,13 +254,13 @@ async fn dial(
     let until = began + exam.profile.failover_time + ring_for + Duration::from_secs(5);
     loop {
         match exam.line.next(until).await {
-            Some(Event::Answered { id: answered, body, .. }) if answered == id => {
+            Some(Event::Answered { id: answered, body, response, .. }) if answered == id => {
                 let why = format!(
                     "{number} answered after {:.1} s, Call-ID {call_id}",
                     began.elapsed().as_secs_f64()
                 );
                 exam.report.pass(check, why);
-                return Some((id, body));
+                return Some(Dialed { id, call_id, began, body, answer: response });
             }
             Some(Event::Failed { id: failed, failure }) if failed == id => {
                 let change = match failure.status {
@@ -177,112 +281,5 @@ async fn dial(
                 return None;
             }
         }
-    }
-}
-
-/// Plays the tone and judges what comes back.
-async fn listen(exam: &mut Exam<'_>, ports: MediaPorts, agreed: &Negotiated) {
-    let own: SocketAddr = ports.address();
-    let law = if agreed.codec == Codec::Pcmu { Law::Mu } else { Law::A };
-    let stream = Stream {
-        law,
-        audio: agreed.audio_pt,
-        events: agreed.event_pt,
-        ssrc: rand::random(),
-        sequence: rand::random(),
-        timestamp: rand::random(),
-    };
-    let media = ports.start(stream, agreed.remote_rtp);
-    let played = tone(PLAYED);
-    // The dialog is served meanwhile: re-INVITEs are refused, a BYE is answered.
-    let until = Instant::now() + PLAYED + AFTER;
-    let saying = media.say(Arc::clone(&played));
-    let serving = async {
-        while let Some(event) = exam.line.next(until).await {
-            if let Event::ReinviteReceived { id, .. } = event {
-                let _ = exam.line.endpoint().reject_reinvite(Instant::now(), id, 488, &[]);
-            }
-        }
-    };
-    tokio::join!(saying, serving);
-    judge(exam, &media, own, agreed.remote_rtp);
-}
-
-fn judge(exam: &mut Exam<'_>, media: &Media, own: SocketAddr, remote: SocketAddr) {
-    let meter = media.meter();
-    let tape = media.tape();
-    let (from_them, to_them) = ("audio from them", "audio to them");
-    if meter.packets == 0 {
-        let strange = tape.strangers;
-        let (why, change) = if strange > 0 {
-            let why =
-                format!("{strange} packets came to {own}, none of them from {remote} as their SDP says");
-            (why, "media_source = \"same-ip\" or \"symmetric\", or their SBC's media address")
-        } else {
-            (format!("no RTP came to {own} from {remote}"), "a firewall, media.advertise, or the route back")
-        };
-        exam.report.fail(from_them, why, change);
-        return exam.report.skip(to_them, "nothing comes back that could prove it");
-    }
-    let sounding = meter.sounding;
-    if sounding < SOUND {
-        let why = format!("{} packets with {:.1} s of sound", meter.packets, sounding.as_secs_f64());
-        exam.report.fail(from_them, why, "call a number that sends back what it hears, or speaks");
-        return exam.report.skip(to_them, "nothing is heard that could prove it");
-    }
-    exam.report
-        .pass(from_them, format!("{} packets, {:.1} s of sound", meter.packets, sounding.as_secs_f64()));
-    let heard = tape.heard.track(tape.started);
-    match echo(&heard) {
-        Some(after) => {
-            let within = (after + WINDOW as f32 / RATE) * 1000.0;
-            exam.report.pass(to_them, format!("our tone came back within {within:.0} ms"));
-        }
-        None => exam
-            .report
-            .skip(to_them, "the far end has a sound of its own: ask there, or call a number with an echo"),
-    }
-}
-
-fn tone(length: Duration) -> Arc<[i16]> {
-    let samples = (length.as_secs_f32() * RATE) as usize;
-    (0..samples).map(|n| ((TAU * TONE * n as f32 / RATE).sin() * 8000.0) as i16).collect()
-}
-
-/// When our tone came back, in seconds after it began: the first of five windows in a row that are mostly tone.
-fn echo(heard: &[f32]) -> Option<f32> {
-    const IN_A_ROW: usize = 5;
-    let is_tone = |window: &[f32]| {
-        let (mut cosine, mut sine, mut energy) = (0.0, 0.0, 0.0);
-        for (n, sample) in window.iter().enumerate() {
-            let phase = TAU * TONE * n as f32 / RATE;
-            cosine += sample * phase.cos();
-            sine += sample * phase.sin();
-            energy += sample * sample;
-        }
-        let share =
-            2.0 * (cosine * cosine + sine * sine) / (window.len() as f32 * energy.max(f32::MIN_POSITIVE));
-        energy > 0.0 && share > SHARE
-    };
-    let tones: Vec<bool> = heard.chunks_exact(WINDOW).map(is_tone).collect();
-    let found = tones.windows(IN_A_ROW).position(|row| row.iter().all(|is| *is))?;
-    Some((found * WINDOW) as f32 / RATE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn our_tone_is_told_from_other_sound_and_from_silence() {
-        let played: Vec<f32> =
-            tone(Duration::from_secs(1)).iter().map(|&sample| f32::from(sample) / 32768.0).collect();
-        let late = [vec![0.0; 1600], played.clone()].concat();
-        assert!(echo(&late).is_some_and(|after| (0.15..0.3).contains(&after)), "{:?}", echo(&late));
-        assert_eq!(echo(&vec![0.0; 16_000]), None);
-        let other: Vec<f32> = (0..8000).map(|n| (TAU * 440.0 * n as f32 / RATE).sin()).collect();
-        assert_eq!(echo(&other), None);
-        let mixed: Vec<f32> = played.iter().zip(&other).map(|(tone, other)| tone + other * 0.05).collect();
-        assert!(echo(&mixed).is_some());
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use sip::{Event, FailureKind, Message, OutgoingOptions};
 use trunk::{Kind, Listed, Peer, Profile, Transport};
 
+use super::line::Heard;
 use super::report::Report;
 use super::{Line, Options, answer, call, certificate, places};
 use crate::config::{Config, sip_transport};
@@ -192,12 +193,12 @@ impl<'a> Exam<'a> {
                 self.report.fail(&check, why, change);
             }
         }
-        let is_answer = |(from, message): &&(sip::Flow, Message)| {
-            let options = message.cseq().is_some_and(|cseq| cseq.method.as_str() == "OPTIONS");
-            let last = message.status().is_some_and(sip::StatusCode::is_final);
-            from.remote == peer.address && options && last
+        let is_answer = |heard: &&Heard| {
+            let options = heard.message.cseq().is_some_and(|cseq| cseq.method.as_str() == "OPTIONS");
+            let last = heard.message.status().is_some_and(sip::StatusCode::is_final);
+            heard.flow.remote == peer.address && options && last
         };
-        let answer = self.line.heard().rev().find(is_answer).map(|(_, message)| message.clone());
+        let answer = self.line.heard().rev().find(is_answer).map(|heard| heard.message.clone());
         if let Some(answer) = answer {
             self.look_at(&answer, peer);
         }
@@ -245,8 +246,9 @@ impl<'a> Exam<'a> {
                 || profile.peers.iter().any(|peer| peer.address.ip().to_canonical() == ip)
         };
         let asked = |message: &Message| message.is_request() && message.method().as_str() == "OPTIONS";
-        let found = self.line.heard().find(|(flow, message)| asked(message) && is_theirs(flow.remote.ip()));
-        match found.map(|(flow, _)| flow.remote) {
+        let found =
+            self.line.heard().find(|heard| asked(&heard.message) && is_theirs(heard.flow.remote.ip()));
+        match found.map(|heard| heard.flow.remote) {
             Some(from) => self.report.pass(check, format!("one came from {from}, and was answered")),
             None => self.report.skip(
                 check,

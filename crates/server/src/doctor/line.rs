@@ -20,6 +20,13 @@ const KEPT: usize = 200;
 /// How often a free port is looked for.
 const ATTEMPTS: usize = 64;
 
+/// A message that came.
+pub(super) struct Heard {
+    pub(super) at: Instant,
+    pub(super) flow: Flow,
+    pub(super) message: Message,
+}
+
 /// See the module.
 pub(super) struct Line {
     sip: SipIo,
@@ -30,7 +37,7 @@ pub(super) struct Line {
     /// What single listeners are called instead, by our own addresses.
     advertised: Vec<Advertised>,
     /// What came, the last of it.
-    heard: VecDeque<(Flow, Message)>,
+    heard: VecDeque<Heard>,
 }
 
 impl Line {
@@ -108,7 +115,7 @@ impl Line {
     }
 
     /// What came so far, the latest last.
-    pub(super) fn heard(&self) -> impl DoubleEndedIterator<Item = &(Flow, Message)> {
+    pub(super) fn heard(&self) -> impl DoubleEndedIterator<Item = &Heard> {
         self.heard.iter()
     }
 
@@ -150,7 +157,7 @@ impl Line {
         match arrival {
             Arrival::Message { flow, bytes, .. } => {
                 if let Ok(message) = Message::parse(bytes.clone(), Framing::Datagram) {
-                    self.heard.push_back((flow, message));
+                    self.heard.push_back(Heard { at: now, flow, message });
                     self.heard.drain(..self.heard.len().saturating_sub(KEPT));
                 }
                 self.endpoint.handle_input(now, flow, bytes);

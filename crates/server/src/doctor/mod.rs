@@ -4,10 +4,13 @@
 //! is told to, and changes nothing. What it cannot know it skips, and says why.
 
 mod answer;
+mod audio;
 mod call;
 mod certificate;
 mod exam;
 mod line;
+mod midcall;
+mod pace;
 mod places;
 mod report;
 

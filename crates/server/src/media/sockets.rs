@@ -76,6 +76,8 @@ enum Learning {
 pub struct LegSockets {
     rtp: UdpSocket,
     rtcp: UdpSocket,
+    /// The address of `rtp`.
+    local: Option<SocketAddr>,
     peer_rtp: Option<SocketAddr>,
     peer_rtcp: Option<SocketAddr>,
     rtcp_mux: bool,
@@ -109,6 +111,7 @@ impl LegSockets {
 
     fn of(rtp: UdpSocket, rtcp: UdpSocket) -> Self {
         Self {
+            local: rtp.local_addr().ok(),
             rtp,
             rtcp,
             peer_rtp: None,
@@ -192,6 +195,11 @@ impl LegSockets {
     /// The local RTP port, freed when this value is dropped.
     pub fn rtp_port(&self) -> Option<u16> {
         self.rtp.local_addr().ok().map(|address| address.port())
+    }
+
+    /// Our RTP address and the peer's, once it is known.
+    pub fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        Some((self.local?, self.peer_rtp?))
     }
 
     /// Whether RTP and RTCP share the RTP port (RFC 5761).
@@ -442,6 +450,22 @@ mod tests {
         assert_eq!(leg.counters().strangers, 1);
         leg.send_rtp(b"connected");
         assert_eq!(new.recv(&mut buffer).unwrap(), 9);
+    }
+
+    #[test]
+    fn rtcp_is_taken_from_the_peer_s_address_only_however_short_it_is() {
+        let (mut leg, peer) = pair(Source::Exact);
+        let to = leg.rtcp.local_addr().unwrap();
+        let stranger = UdpSocket::bind(("127.0.0.9", 0)).unwrap();
+        // A report of four bytes once switched another bridge's check of the source off.
+        for length in 0..=8 {
+            stranger.send_to(&vec![0x80; length], to).unwrap();
+        }
+        peer.send_to(b"report", to).unwrap();
+        let (mut got, mut buffer) = (Vec::new(), [0; DATAGRAM]);
+        leg.read_rtcp(&StampClock::now(), &mut buffer, |Arrived { bytes, .. }| got.push(bytes.to_vec()));
+        assert_eq!(got, vec![b"report".to_vec()]);
+        assert_eq!(leg.counters().strangers, 9);
     }
 
     #[test]

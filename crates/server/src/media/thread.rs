@@ -4,17 +4,19 @@
 //! conferences. Nothing here knows what a conference is for; `mixer::Shard` decides what is sent, control decides who sits
 //! where. In none of it memory is freed: what is not needed any more leaves as `Report::Spent`, and control drops it.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
-use mixer::{Command, PHASES, Phases, Report, Seat, Shard, guard};
+use mixer::{Command, Ingress, PHASES, Phases, Report, Seat, Shard, guard};
 use rtrb::{Consumer, Producer, RingBuffer};
 use tokio::sync::Notify;
 
 use super::arrival::StampClock;
+use super::capture::{About, Capture, Captured, capture};
 use super::gauges::{Meter, ShardGauges, Turn};
 use super::realtime::{self, Scheduling};
 use super::sockets::{Arrived, DATAGRAM, LegSockets};
@@ -37,6 +39,8 @@ pub struct ShardDoor {
     pub reports: Consumer<Report<LegSockets>>,
     /// What the thread publishes.
     pub gauges: Arc<CachePadded<ShardGauges>>,
+    /// The packets of its legs, where they are captured.
+    pub captured: Option<Captured>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,6 +56,8 @@ pub struct ThreadOptions {
     pub scheduling: Scheduling,
     /// Ticks later than this are counted as overdue.
     pub late_bound: Duration,
+    /// Whether its packets are captured.
+    pub capture: bool,
 }
 
 impl ShardDoor {
@@ -61,6 +67,7 @@ impl ShardDoor {
         let (report_in, report_out) = RingBuffer::new(RING);
         let gauges = Arc::new(CachePadded::new(ShardGauges::default()));
         let stop = Arc::new(AtomicBool::new(false));
+        let (into, captured) = options.capture.then(capture).unzip();
         let work = Loop {
             shard: Shard::new(options.shard),
             commands: command_out,
@@ -68,6 +75,7 @@ impl ShardDoor {
             kept: None,
             wake,
             gauges: Arc::clone(&gauges),
+            capture: RefCell::new(into),
             stop: Arc::clone(&stop),
         };
         let thread =
@@ -75,7 +83,7 @@ impl ShardDoor {
                 realtime::prepare(options.number, options.scheduling);
                 work.run(options.late_bound);
             })?;
-        Ok(Self { commands: command_in, reports: report_out, gauges, stop, thread: Some(thread) })
+        Ok(Self { commands: command_in, reports: report_out, gauges, captured, stop, thread: Some(thread) })
     }
 
     /// Stops the thread after its current phase and waits for it.
@@ -95,6 +103,8 @@ struct Loop {
     kept: Option<Report<LegSockets>>,
     wake: Arc<Notify>,
     gauges: Arc<CachePadded<ShardGauges>>,
+    /// In a cell, because what reads and what sends both write into it, one after the other.
+    capture: RefCell<Option<Capture>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -115,11 +125,12 @@ impl Loop {
                 self.apply_commands(began);
                 let mut ticks = 0;
                 while let Some((phase, deadline)) = phases.due(began) {
+                    let capture = &self.capture;
                     self.shard.phase(
                         phase,
                         deadline,
-                        |seat| read(seat, &stamps, &mut buffer, beats[phase]),
-                        |seat| send(seat, &stamps, beats[phase]),
+                        |seat| read(seat, &stamps, &mut buffer, beats[phase], capture.borrow_mut().as_mut()),
+                        |seat| send(seat, &stamps, beats[phase], capture.borrow_mut().as_mut()),
                     );
                     beats[phase] = (beats[phase] + 1) % RTCP_EVERY;
                     ticks += 1;
@@ -161,8 +172,21 @@ impl Loop {
     }
 }
 
+/// What a capture says of a packet of this leg.
+fn about(seat: &Seat<LegSockets>, at: Instant, ingress: bool) -> About {
+    let keys = seat.leg.config().media.event_pt;
+    About { leg: seat.leg.id(), at, ingress, ends: seat.io.ends(), keys }
+}
+
 /// Takes what has arrived for one leg.
-fn read(seat: &mut Seat<LegSockets>, stamps: &StampClock, buffer: &mut [u8; DATAGRAM], beat: u64) {
+fn read(
+    seat: &mut Seat<LegSockets>,
+    stamps: &StampClock,
+    buffer: &mut [u8; DATAGRAM],
+    beat: u64,
+    mut capture: Option<&mut Capture>,
+) {
+    let known = capture.is_some().then(|| about(seat, stamps.monotonic(), true));
     let leg = &mut seat.leg;
     let muxed = seat.io.is_muxed();
     seat.io.read_rtp(stamps, buffer, |Arrived { bytes, at, unproven }| {
@@ -172,7 +196,12 @@ fn read(seat: &mut Seat<LegSockets>, stamps: &StampClock, buffer: &mut [u8; DATA
         if muxed && mixer::rtp::is_rtcp(bytes) {
             leg.ingress_rtcp(at, bytes);
         } else {
-            leg.ingress_rtp(at, bytes);
+            let taken = leg.ingress_rtp(at, bytes);
+            if let (Some(capture), Some(known)) = (&mut capture, known)
+                && matches!(taken, Ingress::Audio | Ingress::Event | Ingress::ComfortNoise)
+            {
+                capture.note(About { at, ..known }, leg.opened(bytes));
+            }
         }
         true
     });
@@ -188,9 +217,12 @@ fn read(seat: &mut Seat<LegSockets>, stamps: &StampClock, buffer: &mut [u8; DATA
 }
 
 /// Sends what leaves of one leg.
-fn send(seat: &mut Seat<LegSockets>, stamps: &StampClock, beat: u64) {
+fn send(seat: &mut Seat<LegSockets>, stamps: &StampClock, beat: u64, capture: Option<&mut Capture>) {
     if let Some(packet) = seat.leg.egress() {
         seat.io.send_rtp(packet);
+        if let (Some(capture), Some(plain)) = (capture, seat.leg.unsealed()) {
+            capture.note(about(seat, stamps.monotonic(), false), plain);
+        }
     }
     if seat.leg.id().0 % RTCP_EVERY == beat
         && let Some(packet) = seat.leg.egress_rtcp(stamps.monotonic(), stamps.wall())

@@ -56,7 +56,7 @@ impl Shell {
         let ctl = start_ctl(&config, &current, &doors, looks_in).await?;
         tokio::spawn(http::serve(listener, Arc::new(doors)));
         let export = start_export(&config, &metrics).await?;
-        let tap = Tap::new(Arc::clone(&current), config.trace, export);
+        let tap = Tap::new(Arc::clone(&current), config.trace, export).with_media(config.capture);
         let (reloading, reloaded) = mpsc::channel(1);
         let control = Control::new(now(), parts(&config, trunks, prompts, metrics, shards.len()));
         announce(&config, shards.len());
@@ -191,6 +191,11 @@ fn announce(config: &Config, shards: usize) {
         tracing::info!(transport = own.transport.via_token(), address = %own.address, "SIP");
     }
     tracing::info!(address = %config.http_listen, api = config.token.is_some(), "HTTP");
+    if config.capture.is_some() {
+        tracing::warn!(
+            "trace.capture_media: the media of all calls is kept in memory, decrypted, for whoever may open ctl.socket"
+        );
+    }
     tracing::info!(node = config.node, shards, trunks = config.trunks.profiles().len(), "ready");
 }
 
@@ -230,6 +235,7 @@ fn start_shards(config: &Config, reports: &Arc<Notify>) -> anyhow::Result<Vec<Sh
                 shard: mixer::ShardConfig { mix, ..mixer::ShardConfig::default() },
                 scheduling: config.media.scheduling,
                 late_bound: config.media.limits.late,
+                capture: config.capture.is_some(),
             };
             ShardDoor::start(options, Arc::clone(reports)).context("starting a media thread")
         })
@@ -267,6 +273,7 @@ fn parts(
         shards,
         limits: media.limits,
         strangers: config.strangers,
+        captured: config.capture.is_some(),
         silent_after: media.silence_timeout,
         confirm_dial_out: config.confirm_dial_out,
         seed: rand::random(),

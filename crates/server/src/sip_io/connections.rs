@@ -213,10 +213,14 @@ impl Connections {
     /// Takes the connections that others open, until the process ends.
     pub(super) async fn accept(self: Arc<Self>, listener: TcpListener, transport: Transport) {
         loop {
-            let Ok((stream, remote)) = listener.accept().await else {
-                // Out of descriptors, most likely: wait for one to come back instead of spinning.
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
+            let (stream, remote) = match listener.accept().await {
+                Ok(taken) => taken,
+                Err(error) => {
+                    // Out of descriptors, most likely: wait for one to come back instead of spinning.
+                    self.complain(&error);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
             };
             let place = match self.places.take(remote.ip()) {
                 // A handshake costs more than it takes to ask for one: it is for peers only.
@@ -267,6 +271,13 @@ impl Connections {
             }
             self.gone.insert(flow.remote, ());
             self.arrivals.failed(flow, &why);
+        }
+    }
+
+    fn complain(&self, error: &std::io::Error) {
+        let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(unsaid) = quiet.take(std::time::Instant::now()) {
+            tracing::warn!(%error, unsaid, "no connection can be accepted; for too many open files raise LimitNOFILE");
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use sip::Transport;
 
-use super::Passage;
+use super::{Passage, Sound};
 
 /// Raw IPv4 or IPv6, told apart by the version.
 const LINK_RAW: u32 = 101;
@@ -34,6 +34,26 @@ pub fn write<'a>(messages: impl IntoIterator<Item = &'a Passage>) -> Vec<u8> {
         frames(&mut out, message, &mut streams);
     }
     out
+}
+
+/// The whole file of a call: its messages, and its RTP packets between them, each as a datagram.
+pub fn write_call(messages: &[Passage], sounds: &[Sound]) -> Vec<u8> {
+    let mut out = write(&[]);
+    let mut streams = HashMap::new();
+    let mut sounds = sounds.iter().peekable();
+    for message in messages {
+        while let Some(sound) = sounds.next_if(|sound| sound.at < message.at) {
+            datagram(&mut out, sound);
+        }
+        frames(&mut out, message, &mut streams);
+    }
+    sounds.for_each(|sound| datagram(&mut out, sound));
+    out
+}
+
+fn datagram(out: &mut Vec<u8>, sound: &Sound) {
+    let (from, to) = if sound.ingress { (sound.remote, sound.local) } else { (sound.local, sound.remote) };
+    record(out, sound.at, from, to, UDP, &udp(from, to, &sound.bytes));
 }
 
 /// The next sequence number of each direction of a stream.

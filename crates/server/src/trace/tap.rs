@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -10,7 +10,8 @@ use sip::Flow;
 use tokio::sync::oneshot;
 use trunk::Trunks;
 
-use super::{Export, Kept, Known, Ladders, Limits, Passage, Summary};
+use super::{Export, Kept, Known, Ladders, Limits, Passage, Sound, Sounds, Summary};
+use crate::media::capture::Packet;
 
 /// Somebody wants to see what passed.
 #[derive(Debug)]
@@ -29,6 +30,13 @@ pub enum Look {
         /// Where the answer goes.
         answer: oneshot::Sender<Option<Kept>>,
     },
+    /// The RTP packets of one call; `None` where none are kept.
+    Media {
+        /// Its Call-ID.
+        call_id: Vec<u8>,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Option<Vec<Sound>>>,
+    },
 }
 
 /// Watches the sockets.
@@ -36,12 +44,30 @@ pub struct Tap {
     trunks: Arc<ArcSwap<Trunks>>,
     ladders: Ladders,
     export: Option<Export>,
+    sounds: Option<Sounds>,
 }
 
 impl Tap {
     /// Nothing has passed yet. What passes is exported too, where that is wanted.
     pub fn new(trunks: Arc<ArcSwap<Trunks>>, limits: Limits, export: Option<Export>) -> Self {
-        Self { trunks, ladders: Ladders::new(limits), export }
+        Self { trunks, ladders: Ladders::new(limits), export, sounds: None }
+    }
+
+    /// RTP packets are kept as well, within so many bytes.
+    pub fn with_media(self, bytes: Option<usize>) -> Self {
+        Self { sounds: bytes.map(Sounds::new), ..self }
+    }
+
+    /// An RTP packet came or left. `call_id` tells which call its leg is, and `now` this moment by both clocks.
+    pub fn note_media(
+        &mut self,
+        now: (Instant, SystemTime),
+        packet: &Packet,
+        call_id: impl FnOnce() -> Option<String>,
+    ) {
+        if let Some(sounds) = &mut self.sounds {
+            sounds.note(now, packet, call_id);
+        }
     }
 
     /// A message came (`ingress`) or leaves. Costs a clone of the `Bytes` and no wait.
@@ -61,6 +87,13 @@ impl Tap {
         match look {
             Look::List { all, answer } => drop(answer.send(self.ladders.list(all))),
             Look::Call { call_id, answer } => drop(answer.send(self.ladders.get(&call_id))),
+            Look::Media { call_id, answer } => {
+                if self.sounds.is_some() {
+                    let call_id = String::from_utf8_lossy(&call_id);
+                    tracing::warn!(%call_id, "somebody takes the media of this call out of the memory");
+                }
+                drop(answer.send(self.sounds.as_ref().map(|sounds| sounds.of(&call_id))));
+            }
         }
     }
 }

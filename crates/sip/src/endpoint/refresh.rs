@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-use super::event::{End, InviteId};
+use super::event::{CommandError, End, InviteId};
 use super::inside::Purpose;
 use super::usage::Offering;
 use super::{Body, Endpoint, Terms};
@@ -59,6 +59,17 @@ impl Upkeep {
 }
 
 impl Endpoint {
+    /// Refreshes the dialog now instead of at half of its interval, by the same means. No event follows: a peer that has lost
+    /// the dialog ends it, with [`Event::Ended`](super::Event::Ended).
+    ///
+    /// # Errors
+    /// The leg is not up.
+    pub fn refresh_dialog(&mut self, now: Instant, id: InviteId) -> Result<(), CommandError> {
+        self.up(id)?;
+        self.refresh(now, id);
+        Ok(())
+    }
+
     /// A 2xx to an INVITE or UPDATE has settled the timer of a dialog.
     pub(super) fn keep_alive(&mut self, now: Instant, id: InviteId, timer: Option<SessionTimer>) {
         let Some(up) = self.up_mut(id) else { return };

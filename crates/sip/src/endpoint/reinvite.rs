@@ -325,7 +325,7 @@ impl Endpoint {
         asked.ok_or(CommandError::WrongState("without a re-INVITE to answer (it may have been canceled)"))
     }
 
-    fn up(&self, id: InviteId) -> Result<&Up, CommandError> {
+    pub(super) fn up(&self, id: InviteId) -> Result<&Up, CommandError> {
         match self.usages.get(&id) {
             Some(Usage::Up(up)) => Ok(up),
             Some(_) => Err(CommandError::WrongState("not answered yet")),

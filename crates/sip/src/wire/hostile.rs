@@ -136,6 +136,10 @@ fn a_header_that_two_readers_could_read_differently_is_refused() {
     assert_eq!(with(";tag=1", ";tag=1, <sip:e@f>;tag=2"), 400);
     assert_eq!(with("Call-ID: 1", "Call-ID: 1, 2"), 400);
     assert_eq!(with("1 INVITE", "1 INVITE, 2 INVITE"), 400);
+    // Found by the differential test: whose is what stands before the @?
+    assert!(NameAddr::parse("sip:u;x=y@example.com;tag=1").is_err());
+    assert_eq!(NameAddr::parse("<sip:u;x=y@example.com>").expect("brackets").uri().user_raw(), Some("u;x=y"));
+    assert!(NameAddr::parse("sip:user@example.com;tag=a@b").is_ok(), "here there is no doubt");
 }
 
 #[test]

@@ -99,6 +99,10 @@ impl NameAddr {
         if uri.contains([',', '?']) {
             return Err(SyntaxError("a URI with a comma or question mark needs angle brackets"));
         }
+        // `sip:u;x=y@host`: a user part to one reader, the host `u` with a parameter to the next.
+        if !uri.contains('@') && params.contains('@') {
+            return Err(SyntaxError("a user part with a semicolon needs angle brackets"));
+        }
         let uri = Uri::parse_in(whole, trim(uri))?;
         let params = Params::parse_in(whole, params)?;
         Ok(Self { display: None, uri, params, raw: whole.part(text) })

@@ -152,6 +152,23 @@ fn a_body_that_is_not_sdp_gets_415_unless_it_is_optional_or_sdp_is_beside_it() {
 }
 
 #[test]
+fn a_multipart_of_many_parts_is_searched_no_further_than_the_thirty_first() {
+    let part = |kind: &str| format!("--x\r\nContent-Type: {kind}\r\n\r\nv=0\r\n");
+    for (others, found) in [(30, true), (31, false), (2000, false)] {
+        let body = part("a/b").repeat(others) + &part("application/sdp") + "--x--\r\n";
+        let mut peer = Peer::udp();
+        let head = text("INVITE sip:a@192.0.2.1 SIP/2.0", "Content-Type: multipart/mixed;boundary=x\n")
+            .replace("Content-Length: 0\n\n", &format!("Content-Length: {}\n\n", body.len()));
+        peer.input(&(head + &body));
+        let taken = matches!(peer.last(), Event::InviteReceived { offer: Some(_), .. });
+        assert_eq!(taken, found, "behind {others} others");
+        if !found {
+            assert_eq!(peer.sent_words(), ["415"]);
+        }
+    }
+}
+
+#[test]
 fn at_its_limits_the_endpoint_answers_503_and_still_serves_the_calls_it_has() {
     let config = EndpointConfig { max_invites: 2, max_transactions: 4, ..EndpointConfig::default() };
     let mut peer = Peer::with(Transport::Udp, config);
