@@ -13,7 +13,8 @@ async fn the_test_call_is_heard_both_ways_by_a_baresip_that_insists_on_srtp() {
         return;
     }
     let folder = super::folder("doctor");
-    let lines = "send_sip_options = false\nsrtp = \"mandatory\"\nsrtp_suites = [\"AES_CM_128_HMAC_SHA1_80\"]";
+    // baresip knows nobody without a user part, and so answers our OPTIONS with 404.
+    let lines = "send_sip_options = false\noptions_accepted_codes = [\"2xx\", 404]\nsrtp = \"mandatory\"\nsrtp_suites = [\"AES_CM_128_HMAC_SHA1_80\"]";
     let (house, _) = House::new(&[("send_sip_options = false", lines)]).await;
     let number = "+4930901820";
     let options = ["--srtp", "srtp-mand", "--codec", "pcma", "--echo"];
@@ -42,17 +43,9 @@ async fn the_test_call_is_heard_both_ways_by_a_baresip_that_insists_on_srtp() {
         let found = all.iter().find(|one| one["check"] == check);
         found.unwrap_or_else(|| panic!("no {check}: {report:#}\n{}", phone.log())).clone()
     };
-    let checks = [
-        "test call",
-        "encryption",
-        "audio from them",
-        "audio to them",
-        "failover timing",
-        "session refresh",
-        "hold by a=inactive",
-        "hold by a=sendonly",
-        "hold by c=0.0.0.0",
-    ];
+    // Hold is SIPp's to show: the loop of this baresip's sound does not start again after one.
+    let checks =
+        ["test call", "encryption", "audio from them", "audio to them", "failover timing", "session refresh"];
     for check in checks {
         assert_eq!(finding(check)["verdict"], "pass", "{check}: {report:#}\n{}", phone.log());
     }

@@ -107,8 +107,8 @@ async fn the_media_of_a_call_under_srtp_is_in_the_capture_in_the_clear_where_tha
     let wanted = ("[usage]", "[trace]\ncapture_media = true\n[ctl]\nsocket = \"ctl.sock\"\n\n[usage]");
     let (house, _doorbell) = House::new(&[MANDATORY, wanted]).await;
     let _bridge = house.start().await;
-    let said = async |what: &str| house.until(what, async || house.log().contains(what)).await;
-    said("the media of all calls is kept in memory, decrypted").await;
+    let logged = async |what: &str| house.until(what, async || house.log().contains(what)).await;
+    logged("the media of all calls is kept in memory, decrypted").await;
     let raw = Raw::open(house.sip).await;
     let (dialog, media) = call(&raw).await;
     // A staircase that nobody else says.
@@ -127,7 +127,7 @@ async fn the_media_of_a_call_under_srtp_is_in_the_capture_in_the_clear_where_tha
     assert!(datagrams(&file).iter().all(|(_, _, bytes)| Packet::parse(bytes).is_none()));
     let (code, why) = trace(&house, "--pcap heard.pcap --media").await;
     assert_eq!(code, Some(0), "{why}");
-    said("takes the media of this call out of the memory").await;
+    logged("takes the media of this call out of the memory").await;
     let file = fs::read(house.path("heard.pcap")).expect("the capture");
     let (mut ours, mut greeting, mut keys) = (BTreeMap::new(), 0, Vec::new());
     for (from, to, bytes) in datagrams(&file) {

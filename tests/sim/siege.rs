@@ -55,7 +55,7 @@ fn a_thousand_calls_a_second_for_a_minute_cost_one_message_each_and_running_call
     let when = begin..world.elapsed();
     assert_eq!(refused + tried, 48_000, "one answer each, and no transaction for those that are refused");
     assert!((60..=62).contains(&tried), "{tried} calls at one a second");
-    assert!((590..=610).contains(&told), "ten a second of the strangers get a word: {told}");
+    assert!((600..=630).contains(&told), "ten at once, and ten a second of the strangers get a word: {told}");
     let ear = &world.phone(listener).ear;
     assert!(ear.share(2100, LOUD, &when) > 0.999 && ear.longest_step() <= 3, "{}", ear.longest_step());
     let beside = beside.expect("second 30 has come");
@@ -69,6 +69,8 @@ fn a_thousand_calls_a_second_for_a_minute_cost_one_message_each_and_running_call
     assert_eq!(world.phone(talker).line, Line::Up);
     // Nobody acknowledges the sixty: each ends with a BYE after 64*T1.
     world.seconds(80);
+    // Their answers and those BYEs were read by an endpoint that had slept through the INVITEs.
+    world.sites[OPERATOR.0].discarded.clear();
     world.close();
 }
 

@@ -112,16 +112,14 @@ pub struct Event {
 impl State {
     /// Takes a datagram of the peer; one that cannot be opened is counted.
     fn take(&mut self, now: Instant, datagram: &mut [u8]) {
-        let length = match &mut self.secrets {
-            None => datagram.len(),
-            Some(secrets) => match secrets.1.unprotect(datagram) {
-                Ok(length) => length,
-                Err(_) => {
-                    self.forged += 1;
-                    return;
-                }
-            },
-        };
+        let mut length = datagram.len();
+        if let Some(secrets) = &mut self.secrets {
+            let Ok(opened) = secrets.1.unprotect(datagram) else {
+                self.forged += 1;
+                return;
+            };
+            length = opened;
+        }
         let plain = &datagram[..length];
         if let Some(packet) = Packet::parse(plain)
             && Some(packet.payload_type) == self.event_type
@@ -204,6 +202,14 @@ impl Media {
     pub async fn key(&self, keys: &str) {
         let ticket = self.lock().speaker.key(keys);
         self.until_finished(ticket).await;
+    }
+
+    /// Goes on with these keys, ours and theirs; the same ones keep their counters. Without encryption nothing changes.
+    pub fn rekey(&self, ours: &Keys, theirs: &Keys) {
+        if let Some(secrets) = &mut self.lock().secrets {
+            secrets.0.rekey(ours);
+            secrets.1.rekey(theirs);
+        }
     }
 
     /// Sends nothing for as long as this is so.

@@ -248,7 +248,7 @@ mod tests {
             sent
         };
         let (mut marked, unmarked) = (keyed(true), keyed(false));
-        assert_eq!(marked[0][1], 0x80 | 101);
+        assert_eq!(marked[0][1], 0xe5, "101 with the marker");
         marked[0][1] = 101;
         assert_eq!(marked, unmarked);
     }

@@ -10,6 +10,7 @@ use trunk::Kind;
 
 use super::call::TestCall;
 use super::exam::Exam;
+use crate::control::srtp_keys;
 
 /// A re-INVITE or UPDATE is answered within this time, or the trunk has a problem.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
@@ -171,7 +172,12 @@ async fn holds(exam: &mut Exam<'_>, call: &mut TestCall) {
                 }
                 let after = since.elapsed().as_millis();
                 if call.media.meter().packets == before {
-                    let why = format!("{how}; after the resume no RTP came for {} s", RESUMED.as_secs());
+                    let forged = call.media.tape().forged;
+                    let why = format!(
+                        "{how}; after the resume no RTP came for {} s that could be read ({forged} packets in this call could not be \
+                         decrypted)",
+                        RESUMED.as_secs()
+                    );
                     exam.report.fail(check, why, "their SBC: a re-INVITE with a=sendrecv ends the hold");
                 } else {
                     exam.report.pass(check, format!("{how}; RTP came again within {after} ms of the resume"));
@@ -210,7 +216,10 @@ async fn reinvite(exam: &mut Exam<'_>, call: &mut TestCall, wanted: &LocalMedia)
     let body = answer.ok_or_else(|| fail(nothing()))?.map_err(|status| fail(format!("answered {status}")))?;
     let body = body.ok_or_else(|| fail("the 200 has no SDP".to_owned()))?;
     let read = accept_answer(&sdp, &body, &call.capabilities);
-    read.map_err(|why| fail(format!("the SDP of the 200 cannot be used: {why}")))?;
+    let agreed = read.map_err(|why| fail(format!("the SDP of the 200 cannot be used: {why}")))?;
+    if let Some(crypto) = &agreed.crypto {
+        call.media.rekey(&srtp_keys(&crypto.ours), &srtp_keys(&crypto.theirs));
+    }
     Ok(body)
 }
 

@@ -101,7 +101,7 @@ impl Capture {
 
 impl Captured {
     /// The next packet.
-    pub fn next(&mut self) -> Option<Packet> {
+    pub fn poll(&mut self) -> Option<Packet> {
         self.packets.pop().ok()
     }
 
@@ -137,9 +137,9 @@ mod tests {
         into.note(about(), &speech);
         into.note(about(), &key);
         into.note(About { ends: None, ..about() }, &speech);
-        assert_eq!(out.next().map(|packet| packet.bytes().to_vec()), Some(speech));
-        assert_eq!(out.next().map(|packet| packet.bytes().to_vec()), Some(rtp(101, &[0xff, 0x8a, 3, 0x20])));
-        assert!(out.next().is_none(), "there was nobody to send it to");
+        assert_eq!(out.poll().map(|packet| packet.bytes().to_vec()), Some(speech));
+        assert_eq!(out.poll().map(|packet| packet.bytes().to_vec()), Some(rtp(101, &[0xff, 0x8a, 3, 0x20])));
+        assert!(out.poll().is_none(), "there was nobody to send it to");
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
             into.note(about(), &rtp(8, &[0; 1400]));
         }
         assert_eq!(out.dropped(), 3);
-        let first = out.next().expect("a packet");
+        let first = out.poll().expect("a packet");
         assert_eq!((first.length, first.bytes().len()), (1412, KEPT));
     }
 }

@@ -1,6 +1,7 @@
 //! The memory of what was heard and sent, where the configuration asks for it: the last packets of all calls together, within
 //! a bound in bytes. The oldest packet goes first.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
@@ -60,10 +61,14 @@ impl Sounds {
         call_id: impl FnOnce() -> Option<String>,
     ) {
         let leg = packet.leg;
-        if !self.calls.contains_key(&leg) {
-            let Some(call_id) = call_id() else { return };
-            self.calls.insert(leg, Call { call_id: call_id.into_bytes(), packets: 0 });
-        }
+        let call = match self.calls.entry(leg) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let Some(call_id) = call_id() else { return };
+                new.insert(Call { call_id: call_id.into_bytes(), packets: 0 })
+            }
+        };
+        call.packets += 1;
         let sound = Sound {
             at: now.1.checked_sub(now.0.saturating_duration_since(packet.at)).unwrap_or(now.1),
             ingress: packet.ingress,
@@ -74,9 +79,6 @@ impl Sounds {
         };
         self.bytes += sound.bytes.len() + OVERHEAD;
         self.packets.push_back((leg, sound));
-        if let Some(call) = self.calls.get_mut(&leg) {
-            call.packets += 1;
-        }
         while self.bytes > self.limit {
             self.forget_one();
         }
@@ -115,7 +117,7 @@ mod tests {
         let ends = Some((address(20_000), address(30_000)));
         let about = About { leg: LegId(leg), at: Instant::now(), ingress: true, ends, keys: None };
         into.note(about, &[filling; 172]);
-        out.next().expect("a packet")
+        out.poll().expect("a packet")
     }
 
     #[test]

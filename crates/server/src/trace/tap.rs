@@ -54,6 +54,7 @@ impl Tap {
     }
 
     /// RTP packets are kept as well, within so many bytes.
+    #[must_use]
     pub fn with_media(self, bytes: Option<usize>) -> Self {
         Self { sounds: bytes.map(Sounds::new), ..self }
     }

@@ -80,15 +80,12 @@ fn unescaped(text: &str) -> Vec<u8> {
     let (bytes, mut plain, mut at) = (text.as_bytes(), Vec::new(), 0);
     while let Some(&byte) = bytes.get(at) {
         let escaped = text.get(at + 1..at + 3).filter(|_| byte == b'%');
-        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(value) => {
-                plain.push(value);
-                at += 3;
-            }
-            None => {
-                plain.push(byte);
-                at += 1;
-            }
+        if let Some(value) = escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            plain.push(value);
+            at += 3;
+        } else {
+            plain.push(byte);
+            at += 1;
         }
     }
     plain
