@@ -18,7 +18,7 @@ async fn the_test_call_is_heard_both_ways_by_a_baresip_that_insists_on_srtp() {
     let (house, _) = House::new(&[("send_sip_options = false", lines)]).await;
     let number = "+4930901820";
     let options = ["--srtp", "srtp-mand", "--codec", "pcma", "--echo"];
-    let phone = Phone::start_with(&folder.join("baresip"), number, &[0.0; 8000], &options).await;
+    let phone = Phone::start_with(&folder.join("baresip"), number, &[0.0; 800], &options).await;
     let port = phone.uri.rsplit(':').next().expect("a port");
     let text = fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
     let own = house.exchange.address().port();
