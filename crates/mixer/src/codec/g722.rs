@@ -3,9 +3,10 @@
 //! Recommendation defines it bit by bit; the block names in capitals are its own (clause 6.2).
 
 mod band;
+mod guess;
 mod tables;
 
-use band::Band;
+use band::{Band, ZEROS};
 use tables::{IHN, IHP, ILN, ILP, LEVELS, QM2, QM4, QM6, QMF, THRESHOLDS};
 
 /// Bytes, and pairs of samples, of 20 ms.
@@ -96,8 +97,9 @@ impl Decoder {
 
     /// The state that it would have after sound like `pcm`, though what was received of it is lost: `pcm` is encoded, and what
     /// the encoder learns is kept. The filters of both bands look ahead, so that `pcm` holds [`AHEAD`] samples more than are
-    /// passed.
-    pub(super) fn follow(&mut self, pcm: &[i16]) {
+    /// passed. What the lost sound was really like is guessed from the codes that come `next`, if these are 20 ms at least.
+    pub(super) fn follow(&mut self, pcm: &[i16], next: &[u8]) {
+        let before = [self.low, self.high];
         let mut encoder = Encoder { history: [0; HISTORY], low: self.low, high: self.high };
         for window in pcm.windows(TAPS).step_by(2) {
             let (low, high) = split(window.first_chunk().expect("a window of as many"));
@@ -107,6 +109,9 @@ impl Decoder {
             self.history[HISTORY - 2..].copy_from_slice(&[(low + high) as i16, (low - high) as i16]);
         }
         (self.low, self.high) = (encoder.low, encoder.high);
+        if let Some(next) = next.first_chunk() {
+            self.guess(&before, next, pcm.len().saturating_sub(AHEAD) / 2);
+        }
     }
 
     fn decode_chunk(&mut self, codes: &[u8], pcm: &mut [i16]) {
@@ -226,7 +231,7 @@ mod tests {
             let mut pcm = [0; 2 * CODES];
             codes[..10].iter().for_each(|codes| decoder.decode(codes, &mut pcm));
             if follows {
-                decoder.follow(&heard[frame(10).start..frame(10).end + AHEAD]);
+                decoder.follow(&heard[frame(10).start..frame(10).end + AHEAD], &[]);
             }
             decoder.decode(&codes[11], &mut pcm);
             pcm.iter().zip(&heard[frame(11)]).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum()

@@ -276,10 +276,11 @@ impl Decoder {
         matches!(self.state, DecoderState::G722(_))
     }
 
-    /// Goes on as if sound like `pcm` had been received. The last [`Decoder::AHEAD`] of the samples are those after it.
-    pub(crate) fn follow(&mut self, pcm: &[i16]) {
+    /// Goes on as if sound like `pcm` had been received before the payload that comes `next`. The last [`Decoder::AHEAD`] of the
+    /// samples are those after it.
+    pub(crate) fn follow(&mut self, pcm: &[i16], next: &[u8]) {
         if let DecoderState::G722(decoder) = &mut self.state {
-            decoder.follow(pcm);
+            decoder.follow(pcm, next);
         }
     }
 

@@ -12,6 +12,9 @@ pub(super) const LONGEST_MS: usize = 40;
 /// Sound that must be known behind the gap.
 pub(super) const LEAST_MS: usize = 10;
 
+/// So much at the beginning of what is behind is not to be carried back where its decoder has lost its way: 2.5 ms.
+const SETTLING_US: usize = 2_500;
+
 /// Pitch periods looked for: 66 to 200 Hz. A higher voice is found at a multiple of its period.
 const PERIODS_MS: (usize, usize) = (5, 15);
 
@@ -34,7 +37,7 @@ const ROOM: usize = MAX_FRAME;
 /// Samples on either side of a place between two.
 const TAPS: usize = 3;
 
-/// Fills `pcm[from..to]`, at most [`LONGEST_MS`] at 8 or 16 kHz, with at least [`LEAST_MS`] behind it.
+/// Fills `pcm[from..to]`, at most [`LONGEST_MS`] and a little at 8 or 16 kHz, with [`LEAST_MS`] behind it, or a little less.
 pub(super) fn bridge(pcm: &mut [i16], from: usize, to: usize, rate: Rate) {
     let (past, rest) = pcm.split_at_mut(from);
     let (gap, behind) = rest.split_at_mut(to - from);
@@ -53,6 +56,19 @@ pub(super) fn bridge(pcm: &mut [i16], from: usize, to: usize, rate: Rate) {
         // Two sounds as loud as each other and so much alike have this power together.
         let power = a * a + b * b + 2.0 * a * b * join.likeness;
         *sample = rounded((a * old + b * new) / power.sqrt());
+    }
+}
+
+/// The same where what is behind is not right from its first sample on, as its decoder has still to find its way: the bridge
+/// reaches into it and gives way to it within [`SETTLING_US`]. Carried back, a wrong beginning would be heard in every period.
+pub(super) fn bridge_into(pcm: &mut [i16], from: usize, to: usize, rate: Rate) {
+    let mut behind = [0; SETTLING_US * millisecond(Rate::Full) / 1_000];
+    let over = SETTLING_US * millisecond(rate) / 1_000;
+    behind[..over].copy_from_slice(&pcm[to..to + over]);
+    bridge(pcm, from, to + over, rate);
+    for (n, (sample, new)) in pcm[to..to + over].iter_mut().zip(behind).enumerate() {
+        let b = (n as f32 + 0.5) / over as f32;
+        *sample = rounded(f32::from(*sample) * (1.0 - b) + f32::from(new) * b);
     }
 }
 

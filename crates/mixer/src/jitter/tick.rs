@@ -119,7 +119,7 @@ impl Playout {
             self.current = first.codec;
         }
         if unheard_below.is_none() {
-            self.follow(first.codec);
+            self.follow(first);
         }
         let unit = unit(codec.rate());
         let room = self.wave.room();
@@ -246,8 +246,8 @@ impl Playout {
         let (missing, made) = ((length / unit) as usize, (self.gap / unit) as usize);
         // Whole bytes, of as much as there is room for.
         let bytes = self.wave.room().saturating_sub(missing) * unit as usize / byte as usize;
-        let payload = self.store.payload(first);
-        let payload = &payload[..bytes.min(payload.len())];
+        let all = self.store.payload(first);
+        let payload = &all[..bytes.min(all.len())];
         let known = payload.len() * byte as usize / unit as usize;
         if known < bridge::LEAST_MS * millisecond(rate) {
             return false;
@@ -259,12 +259,16 @@ impl Playout {
         let decoder = self.decoders.get_as_is(first.codec);
         if decoder.follows() {
             bridge::onward(pcm, from, to + Decoder::AHEAD, rate);
-            decoder.follow(&pcm[from - made..to + Decoder::AHEAD]);
+            decoder.follow(&pcm[from - made..to + Decoder::AHEAD], all);
         }
         if decoder.decode(payload, &mut pcm[to..]).is_err() {
             self.stats.refused += 1; // silence: a payload of these codecs is never malformed once its length is known
         }
-        bridge::bridge(pcm, from, to, rate);
+        if decoder.follows() {
+            bridge::bridge_into(pcm, from, to, rate);
+        } else {
+            bridge::bridge(pcm, from, to, rate);
+        }
         self.next = first.start + known as i64 * unit;
         if self.next >= first.end() {
             self.store.release(first);
@@ -276,13 +280,16 @@ impl Playout {
         true
     }
 
-    /// A decoder that builds on what came before learns what was made in its place.
-    fn follow(&mut self, codec: u8) {
-        let decoder = self.decoders.get_as_is(codec);
+    /// A decoder that builds on what came before learns what was made in its place, before it goes on with `first`.
+    fn follow(&mut self, first: &Slot) {
+        let decoder = self.decoders.get_as_is(first.codec);
         if self.conceal.made() > 0 && decoder.follows() {
             let mut room = [0; MAX_FRAME];
             let length = self.conceal.onward(&self.wave, &mut self.noise, &mut room, Decoder::AHEAD);
-            decoder.follow(&room[..length]);
+            let byte = decoders::byte(decoder.codec()).unwrap_or(1);
+            let payload = self.store.payload(first);
+            let from = ((self.next - first.start) / byte) as usize;
+            decoder.follow(&room[..length], payload.get(from..).unwrap_or(&[]));
         }
     }
 

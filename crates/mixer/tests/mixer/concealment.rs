@@ -201,6 +201,50 @@ fn a_gap_is_filled_better_when_what_follows_it_is_there() {
     }
 }
 
+/// Speech of a second and a half, of which one packet late in it is lost: what is heard without the loss and with it, from the packet
+/// before that on.
+fn gaps(codec: Codec) -> impl Iterator<Item = (Vec<i16>, Vec<i16>)> {
+    const AT: usize = 60;
+    let frame = codec.rate().frame();
+    let payloads = packets(codec, &speech(codec.rate()));
+    (0..payloads.len() - 80).step_by(7).filter_map(move |begin| {
+        let part = &payloads[begin..begin + 80];
+        let lost: Vec<bool> = (0..80).map(|n| n == AT).collect();
+        let (said, heard) = (decoded(codec, part), ours(codec, part, &lost));
+        let is_speech = said[AT * frame..(AT + 3) * frame].iter().any(|sample| sample.unsigned_abs() > 1_000);
+        is_speech.then(|| (said[(AT - 1) * frame..].to_vec(), heard[(AT - 1) * frame..].to_vec()))
+    })
+}
+
+#[test]
+fn behind_a_gap_g722_finds_back_to_the_unbroken_stream_and_bursts_are_few() {
+    let power = |pcm: &mut dyn Iterator<Item = f64>| pcm.map(|sample| sample.powi(2)).sum::<f64>() + 1.0;
+    let loudest = |pcm: &[i16]| {
+        pcm[..1_920].chunks(80).map(|pcm| power(&mut pcm.iter().map(|&a| f64::from(a)))).fold(0.0, f64::max)
+    };
+    let (mut ratios, mut count, mut bursts) = ([0.0; 3], 0.0, 0);
+    for (said, heard) in gaps(Codec::G722) {
+        // The gap is the second packet.
+        for (ratio, from) in ratios.iter_mut().zip([640, 960, 1_280]) {
+            let (said, heard) = (&said[from..from + 320], &heard[from..from + 320]);
+            let noise = power(&mut said.iter().zip(heard).map(|(&a, &b)| f64::from(a) - f64::from(b)));
+            let signal = power(&mut said.iter().map(|&a| f64::from(a)));
+            *ratio += (10.0 * (signal / noise).log10()).clamp(-10.0, 30.0);
+        }
+        count += 1.0;
+        bursts += usize::from(loudest(&heard) > 3.0 * loudest(&said));
+    }
+    let [first, second, third] = ratios.map(|sum| sum / count);
+    assert!(
+        first > 7.5 && second > 11.7 && third > 14.5,
+        "{first:.1}, {second:.1}, {third:.1} dB behind {count} gaps"
+    );
+    assert!(
+        bursts <= 3,
+        "{bursts} of {count} gaps are heard as something 5 dB louder than what was said around them"
+    );
+}
+
 #[test]
 fn a_gap_in_speech_does_not_click() {
     for codec in [Codec::Pcmu, Codec::G722, Codec::Opus(OpusFormat::speech(Rate::Wide))] {
