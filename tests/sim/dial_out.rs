@@ -433,6 +433,26 @@ fn a_ring_back_tone_is_not_heard_in_the_meeting_and_does_not_delay_the_first_wor
 }
 
 #[test]
+fn who_waits_alone_for_a_callee_hears_that_it_rings_also_where_the_183_is_silent() {
+    for (callee, rings) in [
+        (Callee::after(8), true),
+        (Callee::AnswersEarly { after: Duration::from_secs(8) }, true),
+        (Callee::Answers { ring: false, after: Duration::from_secs(8) }, false),
+    ] {
+        let (mut world, host) = meeting(Setup::default(), SAM);
+        world.sites[OPERATOR.0].callee = callee;
+        dial(&mut world, SAM, GERMAN);
+        let ringing = listen(&mut world, Duration::from_secs(7));
+        let share = world.phone(host).ear.share(425, LOUD, &ringing);
+        assert_eq!((0.1..0.3).contains(&share), rings, "{share} of the time");
+        world.seconds(3);
+        let talking = listen(&mut world, Duration::from_secs(6));
+        assert!(world.phone(host).ear.share(425, LOUD, &talking) < 0.001, "it is over with the answer");
+        world.close();
+    }
+}
+
+#[test]
 fn a_callee_whose_sbc_moves_the_media_right_after_the_answer_is_heard() {
     let (mut world, host) = meeting(Setup::default(), SAM);
     dial(&mut world, SAM, GERMAN);

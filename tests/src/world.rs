@@ -536,6 +536,7 @@ fn parts(config: &Config, setup: &Setup, metrics: Metrics, sockets: Sockets) -> 
         captured: config.capture.is_some(),
         silent_after: media.silence_timeout,
         confirm_dial_out: config.confirm_dial_out,
+        ring_back: config.ring_back,
         seed,
     }
 }

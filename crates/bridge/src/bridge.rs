@@ -96,6 +96,8 @@ pub enum Reason {
     LonelyStar,
     /// A dial-out attempt takes too long.
     DialTooLong,
+    /// The one who waits for a callee hears that it rings.
+    RingBack,
     /// The callee was asked to press 1.
     Confirmation,
 }

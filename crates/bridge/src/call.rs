@@ -75,7 +75,7 @@ impl Call {
                 (due, reason)
             }),
             State::InConference { keypad, .. } => keypad.deadline().map(|due| (due, Reason::LonelyStar)),
-            State::Dialing { dial } => dial.deadline().map(|due| (due, Reason::DialTooLong)),
+            State::Dialing { dial } => dial.deadline(),
             State::Confirming { confirmation, .. } => Some((confirmation.deadline(), Reason::Confirmation)),
             State::Released => None,
         }

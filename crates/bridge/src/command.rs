@@ -15,6 +15,8 @@ pub enum Tone {
     Entry,
     /// Somebody left.
     Exit,
+    /// A telephone rings far away.
+    RingBack,
 }
 
 /// What a whole conference hears.

@@ -4,6 +4,7 @@
 //! telephone: on a failover code of the trunk's profile, when nothing answered in time, or when the request could not
 //! be sent. A 6xx speaks for every trunk and is never retried.
 
+use crate::bridge::Reason;
 use crate::event::{DialFailure, DialFailureKind};
 use crate::id::ConferenceId;
 use crate::prompt::PromptId;
@@ -11,6 +12,9 @@ use crate::usage::CallResult;
 use routing::{Candidate, E164};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+/// The rhythm of the ring-back tone in most of the world.
+const RING_BACK_EVERY: Duration = Duration::from_secs(5);
 
 /// A dial-out that has not come to its end.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(crate) struct DialOut {
     attempt: u32,
     ringing: bool,
     due: Option<Instant>,
+    /// When the ring-back tone is heard next, while it rings.
+    ring_back: Option<Instant>,
 }
 
 /// What follows from a failed attempt.
@@ -47,6 +53,7 @@ impl DialOut {
             attempt: 0,
             ringing: false,
             due: None,
+            ring_back: None,
         })
     }
 
@@ -65,9 +72,25 @@ impl DialOut {
         self.ringing
     }
 
-    /// When the running attempt must be over, whatever the trunk layer says.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.due
+    /// What is due next: the end of the running attempt, whatever the trunk layer says, or the ring-back tone.
+    pub(crate) fn deadline(&self) -> Option<(Instant, Reason)> {
+        let over = self.due.map(|due| (due, Reason::DialTooLong));
+        let ring = self.ring_back.map(|due| (due, Reason::RingBack));
+        [over, ring].into_iter().flatten().min_by_key(|(due, _)| *due)
+    }
+
+    /// Whether the running attempt takes too long.
+    pub(crate) fn is_over_time(&self, now: Instant) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
+    /// Whether the ring-back tone is to be heard now.
+    pub(crate) fn take_ring_back(&mut self, now: Instant) -> bool {
+        let due = self.ring_back.is_some_and(|due| due <= now);
+        if due {
+            self.ring_back = Some(now + RING_BACK_EVERY);
+        }
+        due
     }
 
     /// The candidate that is next, without taking it.
@@ -80,15 +103,19 @@ impl DialOut {
         let candidate = self.waiting.pop_front()?;
         self.attempt += 1;
         self.ringing = false;
+        self.ring_back = None;
         self.due = Some(now + longest);
         Some((self.attempt, candidate))
     }
 
-    /// A provisional answer. Whether it is the first sign of ringing of this attempt.
-    pub(crate) fn progress(&mut self, status: u16) -> bool {
+    /// A provisional answer. Whether it is the first sign of ringing of this attempt; from then on the ring-back tone is due.
+    pub(crate) fn progress(&mut self, now: Instant, status: u16) -> bool {
         // 180 Ringing and 183 Session Progress: gateways send either while the telephone rings.
         let rings = matches!(status, 180 | 183) && !self.ringing;
-        self.ringing |= rings;
+        if rings {
+            self.ringing = true;
+            self.ring_back = Some(now);
+        }
         rings
     }
 
@@ -221,9 +248,9 @@ mod tests {
     #[test]
     fn candidates_are_dialed_in_order_until_none_is_left() {
         let mut dial = dialing();
-        assert!(dial.progress(183));
-        assert!(!dial.progress(180));
         let begin = crate::bridge::tests::epoch();
+        assert!(dial.progress(begin, 183));
+        assert!(!dial.progress(begin, 180));
         let (attempt, second) = dial.dial(begin, Duration::from_secs(1)).unwrap();
         assert_eq!((attempt, second.trunk.as_str()), (2, "b"));
         assert!(!dial.is_ringing());

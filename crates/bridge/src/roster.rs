@@ -103,6 +103,8 @@ impl Roster {
         let last = match tone {
             Tone::Entry => &mut self.tones[0],
             Tone::Exit => &mut self.tones[1],
+            // It has a rhythm of its own.
+            Tone::RingBack => return true,
         };
         if last.is_some_and(|last| now.saturating_duration_since(last) < TONES_APART) {
             return false;

@@ -8,12 +8,16 @@ use std::sync::Arc;
 use bridge::PromptId;
 use mixer::{Rate, Sound};
 
+/// A telephone that rings, by the tone of most of the world. Short, as its end may meet the callee's first word.
+const RING_BACK: [(f64, f64); 1] = [(425.0, 0.6)];
+
 /// Every prompt and tone, at every sample rate.
 #[derive(Debug)]
 pub struct Prompts {
     clips: HashMap<PromptId, Arc<Sound>>,
     entry: Arc<Sound>,
     exit: Arc<Sound>,
+    ring_back: Arc<Sound>,
 }
 
 /// Why the prompts could not be loaded; every missing or unusable file at once.
@@ -64,6 +68,7 @@ impl Prompts {
                 clips,
                 entry: tone(&[(660.0, 0.09), (880.0, 0.12)]),
                 exit: tone(&[(880.0, 0.09), (660.0, 0.12)]),
+                ring_back: tone(&RING_BACK),
             })
         } else {
             Err(PromptError { folder: folder.to_owned(), problems })
@@ -74,7 +79,7 @@ impl Prompts {
     pub fn silent() -> Self {
         let clip = Arc::new(Sound::new(Rate::Narrow, &[0; 10 * mixer::FRAME]));
         let clips = PromptId::ALL.into_iter().map(|prompt| (prompt, Arc::clone(&clip))).collect();
-        Self { clips, entry: tone(&[(660.0, 0.2)]), exit: tone(&[(880.0, 0.2)]) }
+        Self { clips, entry: tone(&[(660.0, 0.2)]), exit: tone(&[(880.0, 0.2)]), ring_back: tone(&RING_BACK) }
     }
 
     /// A sequence of prompts, played without a gap.
@@ -91,6 +96,7 @@ impl Prompts {
         match tone {
             bridge::Tone::Entry => Arc::clone(&self.entry),
             bridge::Tone::Exit => Arc::clone(&self.exit),
+            bridge::Tone::RingBack => Arc::clone(&self.ring_back),
         }
     }
 }

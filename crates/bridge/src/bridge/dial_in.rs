@@ -177,7 +177,7 @@ impl Bridge {
                 keypad.timeout(at.now);
                 Some(call)
             }
-            State::Dialing { .. } => self.attempt_too_long(at, call),
+            State::Dialing { .. } => self.dialing_timeout(at, call),
             State::Confirming { confirmation, .. } => match confirmation.timeout(at.now) {
                 Some(step) => self.confirmation_step(at, call, &step),
                 None => Some(call),

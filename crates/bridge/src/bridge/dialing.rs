@@ -2,10 +2,11 @@
 
 use super::{At, Bridge};
 use crate::call::{Call, Pending, State};
-use crate::command::{Command, DialOutRefusal, Purpose, Sound};
+use crate::command::{Command, DialOutRefusal, Purpose, Sound, Tone};
 use crate::confirmation::Confirmation;
 use crate::dial_out::{DialOut, Next, explanation, failure_word};
 use crate::event::{DialFailure, DialFailureKind, DialOutRequest};
+use crate::id::ConferenceId;
 use crate::meeting::{Lookup, Meeting};
 use crate::text::{LONG, clean};
 use crate::usage::{CallResult, CallType, Ending, EndingParty, Ledger};
@@ -154,7 +155,7 @@ impl Bridge {
     /// A provisional answer.
     pub(super) fn progress(&mut self, at: At, mut call: Call, attempt: u32, status: u16) -> Call {
         let State::Dialing { dial } = &mut call.state else { return call };
-        if dial.attempt() == attempt && dial.progress(status) {
+        if dial.attempt() == attempt && dial.progress(at.now, status) {
             call.ledger.ringing(at.wall);
             let (leg, conference) = (call.leg, dial.conference);
             let roster = self.conferences.get_mut(&conference);
@@ -217,6 +218,29 @@ impl Bridge {
                 call.state = state;
                 Some(call)
             }
+        }
+    }
+
+    /// It rings, or it takes too long.
+    pub(super) fn dialing_timeout(&mut self, at: At, mut call: Call) -> Option<Call> {
+        let State::Dialing { dial } = &mut call.state else { return Some(call) };
+        if dial.is_over_time(at.now) {
+            return self.attempt_too_long(at, call);
+        }
+        if dial.take_ring_back(at.now) {
+            let conference = dial.conference;
+            self.ring_back(conference);
+        }
+        Some(call)
+    }
+
+    /// Who waits alone for a callee hears that it rings. What the far end plays before the answer is never heard in the meeting,
+    /// and gateways send silence there as often as not. Where people talk with each other nobody wants to hear it.
+    fn ring_back(&mut self, conference: ConferenceId) {
+        let alone = self.conferences.get(&conference).is_some_and(|roster| roster.participants() == 1);
+        if alone {
+            let sound = Sound::Tone(Tone::RingBack);
+            self.command(Command::PlayAll { conference, sound, except: None });
         }
     }
 

@@ -91,6 +91,7 @@ impl<'a> Check<'a> {
             spool,
             bridge,
             confirm_dial_out: document.attendant.confirm_dial_out,
+            ring_back: document.attendant.ring_back,
             drain_deadline: (drain > 0).then(|| Duration::from_secs(drain)),
             tls,
             trunks,

@@ -340,6 +340,8 @@ pub struct Attendant {
     pub attempts: Spanned<u32>,
     /// Dialed-out people must press 1 to join.
     pub confirm_dial_out: bool,
+    /// Who is alone in a meeting hears that a callee's telephone rings.
+    pub ring_back: bool,
 }
 
 impl Default for Attendant {
@@ -350,6 +352,7 @@ impl Default for Attendant {
             next_digit_seconds: Spanned::new(0..0, 5),
             attempts: Spanned::new(0..0, 3),
             confirm_dial_out: false,
+            ring_back: true,
         }
     }
 }

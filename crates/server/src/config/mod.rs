@@ -66,6 +66,8 @@ pub struct Config {
     pub bridge: bridge::BridgeConfig,
     /// Dialed-out people must press 1 to join.
     pub confirm_dial_out: bool,
+    /// Who is alone in a meeting hears that a callee's telephone rings.
+    pub ring_back: bool,
     /// How long a drain waits for legs; `None` until they end themselves.
     pub drain_deadline: Option<Duration>,
     /// Who our peers are.

@@ -255,6 +255,8 @@ pub struct Parts<D> {
     pub silent_after: Duration,
     /// Dialed-out people must press 1 to join.
     pub confirm_dial_out: bool,
+    /// Who is alone in a meeting hears that a callee's telephone rings.
+    pub ring_back: bool,
     /// All randomness comes from here.
     pub seed: [u8; 32],
 }
@@ -333,6 +335,7 @@ pub struct Control<D: Door> {
     captured: bool,
     silent_after: Duration,
     confirm_dial_out: bool,
+    ring_back: bool,
     outputs: VecDeque<Output<D::Io>>,
     quiet: LogBudget,
     /// The bridge's counters as the metrics show them.
@@ -405,6 +408,7 @@ impl<D: Door> Control<D> {
             publish_at: now.mono,
             silent_after: parts.silent_after,
             confirm_dial_out: parts.confirm_dial_out,
+            ring_back: parts.ring_back,
             outputs: VecDeque::new(),
             quiet: LogBudget::new(now.mono),
             counted: bridge::Counters::default(),

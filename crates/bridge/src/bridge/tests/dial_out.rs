@@ -1,7 +1,7 @@
 //! The callee's way, sentence by sentence.
 
 use super::{CALLEE, OPERATOR_NUMBER, World, failed};
-use crate::command::{Command, DialOutRefusal, HangupCause, Purpose, Sound};
+use crate::command::{Command, DialOutRefusal, HangupCause, Purpose, Sound, Tone};
 use crate::event::{DialFailureKind, Event};
 use crate::id::LegId;
 use crate::prompt::PromptId::{
@@ -50,6 +50,35 @@ fn the_invite_waits_until_the_start_record_is_safe() {
     let [Command::Dial { attempt: 1, candidate, .. }] = &commands[..] else { panic!("{commands:?}") };
     assert_eq!(candidate.caller_id.as_str(), OPERATOR_NUMBER);
     assert_eq!(candidate.biller.to_string(), "operator:acme");
+}
+
+/// How often the ring-back tone is heard during so many seconds.
+fn ring_backs(world: &mut World, seconds: u32) -> usize {
+    world.take();
+    world.pass(SECOND * seconds);
+    let rings = |command: &&Command| {
+        matches!(command, Command::PlayAll { sound: Sound::Tone(Tone::RingBack), except: None, .. })
+    };
+    world.take().iter().filter(rings).count()
+}
+
+#[test]
+fn who_is_alone_hears_that_it_rings_until_the_answer_and_who_talks_with_others_does_not() {
+    for status in [180, 183] {
+        let mut world = World::new();
+        world.joined("222222222");
+        let leg = world.dialing("222222222", false);
+        assert_eq!(ring_backs(&mut world, 10), 0, "nothing rings yet");
+        world.tell(Event::LegProgress { leg, attempt: 1, status });
+        assert_eq!(ring_backs(&mut world, 12), 3, "at once, and every five seconds");
+        world.tell(Event::LegProgress { leg, attempt: 1, status: 183 });
+        let other = world.joined("222222222");
+        assert_eq!(ring_backs(&mut world, 12), 0, "two people talk");
+        world.bye(other);
+        assert!(ring_backs(&mut world, 10) >= 1);
+        world.tell(Event::LegAnswered { leg, attempt: 1 });
+        assert_eq!(ring_backs(&mut world, 30), 0, "it is answered");
+    }
 }
 
 #[test]
