@@ -22,11 +22,9 @@ async fn house(port: u16) -> House {
 fn busy(invite: &str) -> String {
     let echoed =
         |line: &&str| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name));
-    let tagged = |line: &str| {
-        if line.starts_with("To:") { format!("{line};tag=b\r\n") } else { format!("{line}\r\n") }
-    };
-    let lines: String = invite.lines().filter(echoed).map(tagged).collect();
-    format!("SIP/2.0 486 Busy Here\r\n{lines}Content-Length: 0\r\n\r\n")
+    let lines: Vec<&str> = invite.lines().filter(echoed).collect();
+    let answer = format!("SIP/2.0 486 Busy Here\r\n{}\r\nContent-Length: 0\r\n\r\n", lines.join("\r\n"));
+    answer.replacen("user=phone>\r\nCall-ID", "user=phone>;tag=b\r\nCall-ID", 1)
 }
 
 #[tokio::test(flavor = "multi_thread")]

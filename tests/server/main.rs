@@ -24,6 +24,7 @@ mod pipes;
 mod pstn_gateway;
 mod raw;
 mod recording;
+mod registration;
 mod reload;
 mod secrecy;
 mod secured;

@@ -198,6 +198,26 @@ fn what_is_led_to_another_host_carries_no_credentials() {
 }
 
 #[test]
+fn what_a_trunk_calls_us_stands_in_our_via_and_in_the_contact_that_it_is_answered_with() {
+    let our_name = crate::wire::Host::parse("bridge.example").ok();
+    let here = Network { address: [192, 0, 2, 9].into(), prefix: 32 };
+    for (networks, expected) in [(vec![here], "bridge.example:5060"), (Vec::new(), "192.0.2.1:5060")] {
+        let mut peer = Peer::udp();
+        let group = Neighborhood { networks, our_name: our_name.clone() };
+        peer.us.set_neighbors(Neighbors::new(vec![group]));
+        let outgoing = peer.outgoing();
+        peer.us.invite(peer.now, outgoing);
+        let invite = peer.sent_one();
+        let via = header(&invite, "Via");
+        assert!(via.starts_with(&format!("SIP/2.0/UDP {expected};branch=")), "{via}");
+        peer.request("OPTIONS", 1, "z9hG4bKo", "", "", b"");
+        let answer = peer.sent_one();
+        let contact = header(&answer, "Contact");
+        assert!(contact.ends_with(&format!("@{expected}>")), "{contact}");
+    }
+}
+
+#[test]
 fn requests_in_a_dialog_are_led_to_the_trunk_s_own_addresses_and_no_others() {
     let network = |address: [u8; 4], prefix| Network { address: address.into(), prefix };
     let group = |networks| Neighborhood { networks, our_name: None };
