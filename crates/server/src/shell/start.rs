@@ -276,6 +276,7 @@ fn parts(
         captured: config.capture.is_some(),
         silent_after: media.silence_timeout,
         confirm_dial_out: config.confirm_dial_out,
+        ring_back: config.ring_back,
         seed: rand::random(),
     }
 }
