@@ -535,8 +535,7 @@ fn parts(config: &Config, setup: &Setup, metrics: Metrics, sockets: Sockets) -> 
         strangers: config.strangers,
         captured: config.capture.is_some(),
         silent_after: media.silence_timeout,
-        confirm_dial_out: config.confirm_dial_out,
-        ring_back: config.ring_back,
+        dial_out: config.dial_out,
         seed,
     }
 }

@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::document::{self, Document};
 use super::{Config, Media, Problem, Problems, sip_transport};
-use crate::control::LoadLimits;
+use crate::control::{DialOutManner, LoadLimits};
 use crate::media::realtime::Scheduling;
 use crate::sip_io::Listener;
 use crate::spool::SpoolOptions;
@@ -90,8 +90,10 @@ impl<'a> Check<'a> {
             recordings: self.resolve(&document.recording.folder),
             spool,
             bridge,
-            confirm_dial_out: document.attendant.confirm_dial_out,
-            ring_back: document.attendant.ring_back,
+            dial_out: DialOutManner {
+                confirm: document.attendant.confirm_dial_out,
+                ring_back: document.attendant.ring_back,
+            },
             drain_deadline: (drain > 0).then(|| Duration::from_secs(drain)),
             tls,
             trunks,

@@ -64,10 +64,8 @@ pub struct Config {
     pub spool: SpoolOptions,
     /// The bridge's numbers: timers, attempts, lengths.
     pub bridge: bridge::BridgeConfig,
-    /// Dialed-out people must press 1 to join.
-    pub confirm_dial_out: bool,
-    /// Who is alone in a meeting hears that a callee's telephone rings.
-    pub ring_back: bool,
+    /// How people are dialed out.
+    pub dial_out: crate::control::DialOutManner,
     /// How long a drain waits for legs; `None` until they end themselves.
     pub drain_deadline: Option<Duration>,
     /// Who our peers are.

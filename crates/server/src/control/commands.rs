@@ -48,7 +48,7 @@ impl<D: Door> Control<D> {
                 let sent = self.seating.tell(leg, mixer::Command::Stop { leg: mixer_leg(leg) });
                 self.media_out(sent);
             }
-            Command::PlayAll { sound: Sound::Tone(Tone::RingBack), .. } if !self.ring_back => {}
+            Command::PlayAll { sound: Sound::Tone(Tone::RingBack), .. } if !self.dial_out.ring_back => {}
             Command::PlayAll { conference, sound, except } => {
                 let sound = match sound {
                     Sound::Tone(tone) => self.prompts.tone(tone),

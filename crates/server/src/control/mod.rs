@@ -223,6 +223,15 @@ pub enum Output<Io> {
     },
 }
 
+/// How people are dialed out, where nobody says otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct DialOutManner {
+    /// They must press 1 to join.
+    pub confirm: bool,
+    /// Who is alone in the meeting hears that their telephone rings.
+    pub ring_back: bool,
+}
+
 /// Everything control is made of.
 pub struct Parts<D> {
     /// Who our peers are.
@@ -253,10 +262,8 @@ pub struct Parts<D> {
     pub captured: bool,
     /// A leg that sends nothing for so long is hung up.
     pub silent_after: Duration,
-    /// Dialed-out people must press 1 to join.
-    pub confirm_dial_out: bool,
-    /// Who is alone in a meeting hears that a callee's telephone rings.
-    pub ring_back: bool,
+    /// How people are dialed out.
+    pub dial_out: DialOutManner,
     /// All randomness comes from here.
     pub seed: [u8; 32],
 }
@@ -334,8 +341,7 @@ pub struct Control<D: Door> {
     publish_at: Instant,
     captured: bool,
     silent_after: Duration,
-    confirm_dial_out: bool,
-    ring_back: bool,
+    dial_out: DialOutManner,
     outputs: VecDeque<Output<D::Io>>,
     quiet: LogBudget,
     /// The bridge's counters as the metrics show them.
@@ -407,8 +413,7 @@ impl<D: Door> Control<D> {
             changed: BTreeSet::new(),
             publish_at: now.mono,
             silent_after: parts.silent_after,
-            confirm_dial_out: parts.confirm_dial_out,
-            ring_back: parts.ring_back,
+            dial_out: parts.dial_out,
             outputs: VecDeque::new(),
             quiet: LogBudget::new(now.mono),
             counted: bridge::Counters::default(),
