@@ -96,7 +96,7 @@ impl Door {
         let mut endpoint = Endpoint::new(EndpointConfig::default(), [7; 32]);
         let why = "trunk acme takes no dial-in leg now: more than 5 calls per second".to_owned();
         let reason = Some(format!("SIP;cause=503;text=\"{why}\""));
-        endpoint.set_shedding(shedding.then(|| Shed { retry_after: 1, reason, why }));
+        endpoint.set_shedding(shedding.then_some(Shed { retry_after: 1, reason, why }));
         let flow = Flow {
             transport: Transport::Udp,
             local: ([192, 0, 2, 1], 5060).into(),
@@ -149,8 +149,8 @@ impl Door {
     }
 
     /// ACK and BYE; then all of the call is forgotten.
-    fn end(&mut self, invite: &Bytes, answer: Bytes) {
-        let answer = parse(&answer);
+    fn end(&mut self, invite: &Bytes, answer: &Bytes) {
+        let answer = parse(answer);
         let tag = answer.to().and_then(|to| to.tag().map(str::to_owned)).expect("a tag");
         for (method, number) in [("ACK", self.calls), ("BYE", self.calls + 1)] {
             let mut request = String::from_utf8(invite.to_vec()).expect("text");
@@ -200,7 +200,7 @@ fn overload(c: &mut Criterion) {
                 let began = Instant::now();
                 let answer = black_box(door.answer(invite.clone()));
                 spent += began.elapsed();
-                door.end(&invite, answer);
+                door.end(&invite, &answer);
             }
             spent
         });
