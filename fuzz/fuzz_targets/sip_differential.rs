@@ -2,6 +2,7 @@
 #![no_main]
 
 #[path = "../../crates/sip/tests/differential/judge.rs"]
+#[allow(dead_code, reason = "the ordinary tests count with it")]
 mod judge;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
