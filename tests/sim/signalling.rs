@@ -51,6 +51,7 @@ fn an_invite_that_is_repeated_is_one_leg_with_one_tag() {
     let answers = got(&world, "SIP/2.0 200");
     call.remote_tag = Some(tag_of(&answers[0]));
     assert!(answers.iter().all(|answer| answer.to_bytes() == answers[0].to_bytes()), "the same 200");
+    assert!(got(&world, "SIP/2.0 4").is_empty(), "a copy is no other request");
     world.send_raw(call.from, call.ack());
     world.seconds(1);
     world.send_raw(call.from, call.bye());
