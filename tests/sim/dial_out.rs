@@ -161,6 +161,22 @@ fn nothing_within_three_and_a_half_seconds_leads_to_the_next_candidate() {
 }
 
 #[test]
+fn a_trunk_that_may_ring_longer_since_a_reload_rings_longer() {
+    let (mut world, host) = meeting(Setup::default(), SAM);
+    world.reload(&Setup { operator_lines: "ring_seconds = 300", ..Setup::default() });
+    world.sites[OPERATOR.0].callee = Callee::Rings;
+    dial(&mut world, SAM, GERMAN);
+    let (record, _) = outcome(&mut world, host, 320);
+    // The far end lets nobody ring for more than three minutes, which is how long the bridge waited before the reload.
+    let failures = attempts(&record);
+    assert_eq!(failures, [("rhein".to_owned(), "response".to_owned())]);
+    assert_eq!(world.sites[OPERATOR.0].got("CANCEL").len(), 0);
+    world.hang_up(host);
+    world.seconds(1);
+    world.close();
+}
+
+#[test]
 fn no_ringing_within_ten_seconds_leads_to_the_next_candidate() {
     let (mut world, host) = meeting(Setup::default(), SAM);
     world.sites[OPERATOR.0].callee = Callee::TryingOnly;

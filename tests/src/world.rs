@@ -10,7 +10,7 @@ use bytes::Bytes;
 use mixer::Report;
 use serde_json::Value;
 use server::config::Config;
-use server::control::{Ask, Control, Input, Locals, Now, Output, Parts, Reply};
+use server::control::{Ask, Control, Input, Now, Output, Parts, Reply};
 use server::media::gauges::ShardLoad;
 use server::metrics::Metrics;
 use server::prompts::Prompts;
@@ -89,11 +89,7 @@ pub struct World {
 impl World {
     /// A world by its setup. The bridge's configuration goes through the server's own parser.
     pub fn new(setup: Setup) -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
-        let config = match Config::parse(&folder.join("sim.toml"), &setup.toml()) {
-            Ok(config) => config,
-            Err(problems) => panic!("the fixture's configuration: {problems}"),
-        };
+        let config = configuration(&setup);
         // The one look at a clock: any fixed point would do, and `Instant` has no other constructor.
         let start = Instant::now();
         let sockets = Sockets::default();
@@ -277,6 +273,11 @@ impl World {
             self.control.handle_timeout(Now { mono: now, wall: self.wall() });
             self.carry_out();
         }
+    }
+
+    /// The trunks are as this setup's file says, as after a SIGHUP.
+    pub fn reload(&mut self, setup: &Setup) {
+        self.feed(Input::Trunks(configuration(setup).trunks));
     }
 
     /// From now on a media thread measures this load; control learns of it at once.
@@ -500,7 +501,15 @@ fn flow(lane: Lane, local: SocketAddr, remote: SocketAddr) -> Flow {
     Flow { transport, local, remote, connection }
 }
 
-/// As the shell puts them together.
+fn configuration(setup: &Setup) -> Config {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+    match Config::parse(&folder.join("sim.toml"), &setup.toml()) {
+        Ok(config) => config,
+        Err(problems) => panic!("the fixture's configuration: {problems}"),
+    }
+}
+
+/// As the shell puts them together, with what is not real here.
 fn parts(config: &Config, setup: &Setup, metrics: Metrics, sockets: Sockets) -> Parts<SimDoor> {
     let media = &config.media;
     let prompts = match setup.voice {
@@ -512,30 +521,6 @@ fn parts(config: &Config, setup: &Setup, metrics: Metrics, sockets: Sockets) -> 
     };
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&setup.seed.to_be_bytes());
-    Parts {
-        trunks: Arc::clone(&config.trunks),
-        table: Arc::clone(&config.table),
-        directory: Arc::clone(&config.directory) as Arc<dyn bridge::Directory>,
-        bridge: config.bridge,
-        endpoint: sip::EndpointConfig {
-            user_agent: config.user_agent.clone(),
-            tcp_listeners: config.tcp_listeners(),
-            ..sip::EndpointConfig::default()
-        },
-        locals: Locals {
-            listeners: config.listeners.clone(),
-            advertise: config.advertise.clone(),
-            advertised: config.advertised.clone(),
-        },
-        prompts,
-        metrics,
-        door: SimDoor::new(media.address, media.ports, sockets),
-        shards: 2,
-        limits: config.media.limits,
-        strangers: config.strangers,
-        captured: config.capture.is_some(),
-        silent_after: media.silence_timeout,
-        dial_out: config.dial_out,
-        seed,
-    }
+    let door = SimDoor::new(media.address, media.ports, sockets);
+    Parts::new(config, Arc::clone(&config.trunks), prompts, metrics, door, 2, seed)
 }

@@ -44,6 +44,8 @@ pub struct BridgeConfig {
     pub keypad_pause: Duration,
     /// The most time for one dial-out attempt, whatever the trunk layer says. Longer than any profile's ringing time.
     pub dial_attempt: Duration,
+    /// Who is alone in a meeting hears that a callee's telephone rings.
+    pub ring_back: bool,
     /// How long a callee may think before pressing 1, after each time the question is put.
     pub confirm: Duration,
     /// The most legs at once.
@@ -65,6 +67,7 @@ impl Default for BridgeConfig {
             record_safe: Duration::from_secs(5),
             keypad_pause: Duration::from_secs(5),
             dial_attempt: Duration::from_mins(3),
+            ring_back: true,
             confirm: Duration::from_secs(10),
             legs: 10_000,
             seats: 1000,
@@ -280,6 +283,11 @@ impl Bridge {
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
         let (_, leg) = self.timers.first()?;
         self.calls.get(leg)?.deadline()
+    }
+
+    /// From now on a dial-out attempt may take so long, if that is longer than before.
+    pub fn allow_attempts_of(&mut self, longest: Duration) {
+        self.config.dial_attempt = self.config.dial_attempt.max(longest);
     }
 
     /// Whether new work is refused.

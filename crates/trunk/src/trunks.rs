@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use routing::{TrunkId, TrunkRef};
@@ -171,6 +172,15 @@ impl Trunks {
             }
         }
         Ok(())
+    }
+
+    /// The longest that one dial-out attempt may take: every peer of the trunk rings for as long as its profile allows.
+    pub fn longest_attempt(&self) -> Duration {
+        let longest = self.profiles.iter().map(|profile| {
+            let peers = u32::try_from(profile.most_peers()).unwrap_or(u32::MAX);
+            (profile.failover_time + profile.ring_for).saturating_mul(peers)
+        });
+        longest.max().unwrap_or_default()
     }
 
     /// The profile of a trunk.

@@ -227,7 +227,7 @@ impl Bridge {
         if dial.is_over_time(at.now) {
             return self.attempt_too_long(at, call);
         }
-        if dial.take_ring_back(at.now) {
+        if dial.take_ring_back(at.now) && self.config.ring_back {
             let conference = dial.conference;
             self.ring_back(conference);
         }

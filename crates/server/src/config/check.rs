@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::document::{self, Document};
 use super::{Config, Media, Problem, Problems, sip_transport};
-use crate::control::{DialOutManner, LoadLimits};
+use crate::control::LoadLimits;
 use crate::media::realtime::Scheduling;
 use crate::sip_io::Listener;
 use crate::spool::SpoolOptions;
@@ -68,7 +68,8 @@ impl<'a> Check<'a> {
             return Err(Problems(self.problems));
         };
         let drain = document.drain.deadline_seconds;
-        let bridge = bridge::BridgeConfig { dial_attempt: longest_attempt(&trunks), ..bridge };
+        let dial_attempt = bridge.dial_attempt.max(trunks.longest_attempt());
+        let bridge = bridge::BridgeConfig { dial_attempt, ..bridge };
         Ok(Config {
             path: self.path.to_owned(),
             node: document.node.name,
@@ -90,10 +91,7 @@ impl<'a> Check<'a> {
             recordings: self.resolve(&document.recording.folder),
             spool,
             bridge,
-            dial_out: DialOutManner {
-                confirm: document.attendant.confirm_dial_out,
-                ring_back: document.attendant.ring_back,
-            },
+            confirm_dial_out: document.attendant.confirm_dial_out,
             drain_deadline: (drain > 0).then(|| Duration::from_secs(drain)),
             tls,
             trunks,
@@ -332,6 +330,7 @@ impl<'a> Check<'a> {
         config.attendant.first_digit = Duration::from_secs(first);
         let next = self.within("attendant.next_digit_seconds", &attendant.next_digit_seconds, 1..=300);
         config.attendant.next_digit = Duration::from_secs(next);
+        config.ring_back = attendant.ring_back;
         let seats = &document.media.seats_per_conference;
         config.seats = self.within("media.seats_per_conference", seats, 1..=1000);
         (self.problems.len() == before).then_some(config)
@@ -416,16 +415,6 @@ impl<'a> Check<'a> {
     fn resolve(&self, path: &Path) -> PathBuf {
         self.folder().join(path)
     }
-}
-
-/// The longest that one attempt may take: every peer of the trunk rings for as long as its profile allows. The bridge
-/// gives an attempt up after this, so it must not be shorter.
-fn longest_attempt(trunks: &trunk::Trunks) -> Duration {
-    let longest = trunks.profiles().iter().map(|profile| {
-        let peers = u32::try_from(profile.most_peers()).unwrap_or(u32::MAX);
-        (profile.failover_time + profile.ring_for).saturating_mul(peers)
-    });
-    longest.fold(bridge::BridgeConfig::default().dial_attempt, Duration::max)
 }
 
 /// `tls://192.0.2.1:5061`, or `tls://10.0.0.5:5061 as bridge.example.net:5062`.

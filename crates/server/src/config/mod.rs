@@ -64,8 +64,8 @@ pub struct Config {
     pub spool: SpoolOptions,
     /// The bridge's numbers: timers, attempts, lengths.
     pub bridge: bridge::BridgeConfig,
-    /// How people are dialed out.
-    pub dial_out: crate::control::DialOutManner,
+    /// Dialed-out people must press 1 to join.
+    pub confirm_dial_out: bool,
     /// How long a drain waits for legs; `None` until they end themselves.
     pub drain_deadline: Option<Duration>,
     /// Who our peers are.

@@ -102,7 +102,7 @@ impl<D: Door> Control<D> {
             meeting: conference_id,
             dialed,
             initiator: Initiator::Member,
-            confirm: confirm.unwrap_or(self.dial_out.confirm),
+            confirm: confirm.unwrap_or(self.confirm_dial_out),
             down,
         };
         self.tell_bridge(now, Event::DialOut(wanted));

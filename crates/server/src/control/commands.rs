@@ -1,6 +1,6 @@
 //! What the bridge wants done, carried out.
 
-use bridge::{Command, HangupCause, LegId, Sound, Tone};
+use bridge::{Command, HangupCause, LegId, Sound};
 use serde::Serialize;
 
 use super::seating::{mixer_leg, to_mixer};
@@ -48,7 +48,6 @@ impl<D: Door> Control<D> {
                 let sent = self.seating.tell(leg, mixer::Command::Stop { leg: mixer_leg(leg) });
                 self.media_out(sent);
             }
-            Command::PlayAll { sound: Sound::Tone(Tone::RingBack), .. } if !self.dial_out.ring_back => {}
             Command::PlayAll { conference, sound, except } => {
                 let sound = match sound {
                     Sound::Tone(tone) => self.prompts.tone(tone),

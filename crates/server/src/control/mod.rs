@@ -15,6 +15,7 @@ mod keys;
 mod leg;
 mod load;
 mod media;
+mod parts;
 mod recordings;
 mod registrar;
 mod reinvite;
@@ -33,12 +34,13 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use routing::TrunkId;
-use sip::{Challenger, Endpoint, EndpointConfig, Flow, InviteId, OptionsId, Readiness, Transmit};
+use sip::{Challenger, Endpoint, Flow, InviteId, OptionsId, Readiness, Transmit};
 use trunk::{Admission, MediaAddress, Monitor, Registrations, TlsPeer, Trunks};
 
 pub use api::{Ask, Reply};
 pub(crate) use format::keys as srtp_keys;
 pub use load::LoadLimits;
+pub use parts::Parts;
 pub use strangers::Strangers;
 
 use crate::log_budget::LogBudget;
@@ -223,51 +225,6 @@ pub enum Output<Io> {
     },
 }
 
-/// How people are dialed out, where nobody says otherwise.
-#[derive(Clone, Copy, Debug)]
-pub struct DialOutManner {
-    /// They must press 1 to join.
-    pub confirm: bool,
-    /// Who is alone in the meeting hears that their telephone rings.
-    pub ring_back: bool,
-}
-
-/// Everything control is made of.
-pub struct Parts<D> {
-    /// Who our peers are.
-    pub trunks: Arc<Trunks>,
-    /// Which trunk may carry which leg.
-    pub table: Arc<routing::Table>,
-    /// The meetings.
-    pub directory: Arc<dyn bridge::Directory>,
-    /// The bridge's own numbers.
-    pub bridge: bridge::BridgeConfig,
-    /// The signalling engine's.
-    pub endpoint: EndpointConfig,
-    /// Our SIP addresses.
-    pub locals: Locals,
-    /// What callers hear.
-    pub prompts: Arc<Prompts>,
-    /// What is counted.
-    pub metrics: Metrics,
-    /// How media is reached.
-    pub door: D,
-    /// Media threads.
-    pub shards: usize,
-    /// How busy they may be.
-    pub limits: LoadLimits,
-    /// What strangers get.
-    pub strangers: Strangers,
-    /// The media of all legs is kept for an engineer: the usage records say so.
-    pub captured: bool,
-    /// A leg that sends nothing for so long is hung up.
-    pub silent_after: Duration,
-    /// How people are dialed out.
-    pub dial_out: DialOutManner,
-    /// All randomness comes from here.
-    pub seed: [u8; 32],
-}
-
 /// Our own SIP addresses.
 #[derive(Clone, Debug)]
 pub struct Locals {
@@ -341,7 +298,7 @@ pub struct Control<D: Door> {
     publish_at: Instant,
     captured: bool,
     silent_after: Duration,
-    dial_out: DialOutManner,
+    confirm_dial_out: bool,
     outputs: VecDeque<Output<D::Io>>,
     quiet: LogBudget,
     /// The bridge's counters as the metrics show them.
@@ -413,7 +370,7 @@ impl<D: Door> Control<D> {
             changed: BTreeSet::new(),
             publish_at: now.mono,
             silent_after: parts.silent_after,
-            dial_out: parts.dial_out,
+            confirm_dial_out: parts.confirm_dial_out,
             outputs: VecDeque::new(),
             quiet: LogBudget::new(now.mono),
             counted: bridge::Counters::default(),

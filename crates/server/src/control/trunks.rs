@@ -56,6 +56,7 @@ impl<D: Door> Control<D> {
         self.monitor.handle_profiles(now.mono, trunks.profiles());
         self.admission.handle_profiles(trunks.profiles());
         self.registrations.handle_profiles(now.mono, trunks.profiles());
+        self.bridge.allow_attempts_of(trunks.longest_attempt());
         self.endpoint.set_neighbors(trunks.neighbors());
         self.trunks = trunks;
     }

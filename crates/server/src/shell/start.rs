@@ -14,7 +14,7 @@ use trunk::{MediaAddress, Trunks};
 
 use super::{ARRIVALS, ASKS, Shell, Signals, now, processor_time};
 use crate::config::Config;
-use crate::control::{Ask, Control, Locals, Parts, Reply};
+use crate::control::{Ask, Control, Parts, Reply};
 use crate::ctl;
 use crate::dns::locate;
 use crate::http::{self, Doors, Heartbeat};
@@ -58,7 +58,10 @@ impl Shell {
         let export = start_export(&config, &metrics).await?;
         let tap = Tap::new(Arc::clone(&current), config.trace, export).with_media(config.capture);
         let (reloading, reloaded) = mpsc::channel(1);
-        let control = Control::new(now(), parts(&config, trunks, prompts, metrics, shards.len()));
+        let home = MediaAddress { bind: config.media.address, told: config.media.advertise };
+        let door = SocketDoor::new(home, config.media.ports);
+        let parts = Parts::new(&config, trunks, prompts, metrics, door, shards.len(), rand::random());
+        let control = Control::new(now(), parts);
         announce(&config, shards.len());
         Ok(Self {
             control,
@@ -240,42 +243,4 @@ fn start_shards(config: &Config, reports: &Arc<Notify>) -> anyhow::Result<Vec<Sh
             ShardDoor::start(options, Arc::clone(reports)).context("starting a media thread")
         })
         .collect()
-}
-
-fn parts(
-    config: &Config,
-    trunks: Arc<Trunks>,
-    prompts: Arc<Prompts>,
-    metrics: Metrics,
-    shards: usize,
-) -> Parts<SocketDoor> {
-    let media = &config.media;
-    Parts {
-        trunks,
-        table: Arc::clone(&config.table),
-        directory: Arc::clone(&config.directory) as Arc<dyn bridge::Directory>,
-        bridge: config.bridge,
-        endpoint: sip::EndpointConfig {
-            user_agent: config.user_agent.clone(),
-            advertised_host: config.advertise.as_ref().map(ToString::to_string),
-            advertised: config.advertised.clone(),
-            tcp_listeners: config.tcp_listeners(),
-            ..sip::EndpointConfig::default()
-        },
-        locals: Locals {
-            listeners: config.listeners.clone(),
-            advertise: config.advertise.clone(),
-            advertised: config.advertised.clone(),
-        },
-        prompts,
-        metrics,
-        door: SocketDoor::new(MediaAddress { bind: media.address, told: media.advertise }, media.ports),
-        shards,
-        limits: media.limits,
-        strangers: config.strangers,
-        captured: config.capture.is_some(),
-        silent_after: media.silence_timeout,
-        dial_out: config.dial_out,
-        seed: rand::random(),
-    }
 }

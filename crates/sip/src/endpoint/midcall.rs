@@ -33,9 +33,8 @@ impl Endpoint {
         self.disarm_usage(id, TimerReason::AcceptRetransmit);
         self.disarm_usage(id, TimerReason::AckMissing);
         let answer = ack.filter(|_| unacked.offered).and_then(|ack| carried(ack).sdp());
-        let first = unacked.first;
         self.response_arrived(unacked.server);
-        if first {
+        if unacked.first {
             self.emit(Event::Established { id, answer });
         } else if unacked.offered {
             self.emit(Event::ReinviteAnswered { id, body: answer });
