@@ -69,7 +69,14 @@ fn description(c: &mut Criterion) {
     let bytes = Bytes::from_static(INVITE.as_bytes());
     let offer = parse(&bytes).body().clone();
     let caps = Capabilities::default();
-    let local = LocalMedia {
+    let local = local_media();
+    c.bench_function("sip/sdp answer", |b| {
+        b.iter(|| sdp::answer(black_box(&offer), &local, &caps).expect("acceptable"));
+    });
+}
+
+fn local_media() -> LocalMedia {
+    LocalMedia {
         address: [192, 0, 2, 9].into(),
         port: 40_000,
         rtcp_port: 40_001,
@@ -77,10 +84,7 @@ fn description(c: &mut Criterion) {
         session_version: 1,
         direction: Direction::SendRecv,
         keys: Vec::new(),
-    };
-    c.bench_function("sip/sdp answer", |b| {
-        b.iter(|| sdp::answer(black_box(&offer), &local, &caps).expect("acceptable"));
-    });
+    }
 }
 
 /// One bridge's endpoint, and the calls that come to it.
@@ -134,15 +138,7 @@ impl Door {
             }
         }
         let (id, offer) = offered.expect("an INVITE with SDP");
-        let local = LocalMedia {
-            address: [192, 0, 2, 9].into(),
-            port: 40_000,
-            rtcp_port: 40_001,
-            session_id: 1,
-            session_version: 1,
-            direction: Direction::SendRecv,
-            keys: Vec::new(),
-        };
+        let local = local_media();
         let (answer, _) = sdp::answer(&offer, &local, &Capabilities::default()).expect("acceptable");
         self.endpoint.accept(self.now, id, Body::sdp(answer), &[]).expect("it waits for an answer");
         self.sent().pop().expect("the 200")

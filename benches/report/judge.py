@@ -2,9 +2,8 @@
 
 Alignment: the recording is laid on its RTP timestamps (what did not come is silence). Each talker's lag is where the
 cross-correlation of the recording with what he alone said is largest; the reference is the sum of all, each as late as that.
-The codec changes
-the phases of each voice in its own way, so that the best place of one is up to 1 ms beside that of another one which is as late: that much,
-as it is found through the codec alone, is taken off.
+The codec changes the phases of each voice in its own way, so that the best place of one is up to 1 ms beside that of another one
+which is as late: that much, as it is found through the codec alone, is taken off.
 So nothing but one constant delay a talker is taken out beforehand; what the bridge shifts in between is the judges' affair:
 PESQ aligns each utterance, ViSQOL each patch.
 """

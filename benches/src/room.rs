@@ -8,7 +8,7 @@ use mixer::{
     RtpTime, Seat, SeqNo, Shard, ShardConfig, Ssrc, TICK,
 };
 
-const HEADER: usize = 12;
+pub(crate) const HEADER: usize = 12;
 
 /// A shard with one conference of legs on one codec, and the packets of one period, which are sent again and again.
 pub struct Room {
@@ -50,11 +50,8 @@ impl Room {
     /// packet that leaves. Returns the bytes that left.
     pub fn period(&mut self) -> usize {
         self.period += 1;
-        let sequence = (self.period as u16).to_be_bytes();
-        let timestamp = self.period.wrapping_mul(self.step).to_be_bytes();
         for (seat, packet) in self.shard.seats_mut().zip(&mut self.packets) {
-            packet[2..4].copy_from_slice(&sequence);
-            packet[4..8].copy_from_slice(&timestamp);
+            stamp(packet, self.period, self.step);
             seat.leg.ingress_rtp(self.now, packet);
         }
         self.now += TICK;
@@ -67,15 +64,28 @@ impl Room {
 
 /// The packet that the far end of leg `n` sends again and again.
 fn packet(n: usize, codec: Codec, talks: bool) -> Vec<u8> {
-    let mut packet = vec![0; HEADER + MAX_PAYLOAD];
+    let mut packet = vec![0; HEADER];
     packet[0] = 0x80;
     packet[1] = payload_type(codec).to_wire();
     packet[8..HEADER].copy_from_slice(&(n as u32).to_be_bytes());
+    packet.extend(payload(n, codec, talks));
+    packet
+}
+
+/// What leg `n` says in a packet, or its silence.
+pub(crate) fn payload(n: usize, codec: Codec, talks: bool) -> Vec<u8> {
     let speech = |i: usize| if talks { ((i * (n + 7) * 977) % 8_000) as i16 - 4_000 } else { 0 };
     let pcm: Vec<i16> = (0..codec.rate().frame()).map(speech).collect();
-    let length = Encoder::new(codec).encode(&pcm, &mut packet[HEADER..]);
-    packet.truncate(HEADER + length);
-    packet
+    let mut payload = vec![0; MAX_PAYLOAD];
+    let length = Encoder::new(codec).encode(&pcm, &mut payload);
+    payload.truncate(length);
+    payload
+}
+
+/// Writes the sequence number and the timestamp of a period.
+pub(crate) fn stamp(packet: &mut [u8], period: u32, step: u32) {
+    packet[2..4].copy_from_slice(&(period as u16).to_be_bytes());
+    packet[4..8].copy_from_slice(&period.wrapping_mul(step).to_be_bytes());
 }
 
 fn payload_type(codec: Codec) -> PayloadType {

@@ -5,11 +5,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use mixer::codec::MAX_PAYLOAD;
-use mixer::{Codec, Command, ConferenceId, Encoder, Leg, PHASES, Seat, Shard, ShardConfig, TICK};
+use mixer::{Codec, Command, ConferenceId, Leg, PHASES, Seat, Shard, ShardConfig, TICK};
 
-use crate::room::leg_config;
-
-const HEADER: usize = 12;
+use crate::room::{HEADER, leg_config, payload, stamp};
 
 /// Different payloads; they are the kernel's, and warm.
 const PAYLOADS: usize = 16;
@@ -48,9 +46,10 @@ impl Rooms {
                 shard.apply(now, Command::Seat { conference, seat: Box::new(Seat { leg, io: () }) });
             }
         }
-        let talk = (0..PAYLOADS).map(|n| payload(|i| ((i * (n + 7) * 977) % 8_000) as i16 - 4_000)).collect();
+        let talk = (0..PAYLOADS).map(|n| payload(n, Codec::Pcmu, true)).collect();
+        let quiet = payload(0, Codec::Pcmu, false);
         let kernel = RefCell::new(Kernel { memory: vec![1; KERNEL], at: 0 });
-        let mut rooms = Self { shard, now, talk, quiet: payload(|_| 0), one_in, period: 0, kernel };
+        let mut rooms = Self { shard, now, talk, quiet, one_in, period: 0, kernel };
         for _ in 0..100 {
             rooms.period();
         }
@@ -63,8 +62,7 @@ impl Rooms {
         let Self { shard, now, talk, quiet, one_in, period, kernel } = self;
         let mut datagram = [0; HEADER + MAX_PAYLOAD];
         datagram[0] = 0x80;
-        datagram[2..4].copy_from_slice(&(*period as u16).to_be_bytes());
-        datagram[4..8].copy_from_slice(&(*period * 160).to_be_bytes());
+        stamp(&mut datagram, *period, Codec::Pcmu.clock_rate() / 50);
         let mut left = 0;
         for phase in 0..PHASES {
             shard.phase(
@@ -97,12 +95,4 @@ impl Kernel {
         touched.iter_mut().step_by(64).for_each(|byte| *byte = byte.wrapping_add(1));
         black_box(touched);
     }
-}
-
-fn payload(sample: impl Fn(usize) -> i16) -> Vec<u8> {
-    let pcm: Vec<i16> = (0..Codec::Pcmu.rate().frame()).map(sample).collect();
-    let mut payload = vec![0; MAX_PAYLOAD];
-    let length = Encoder::new(Codec::Pcmu).encode(&pcm, &mut payload);
-    payload.truncate(length);
-    payload
 }

@@ -320,8 +320,10 @@ impl<IO: Send + 'static> Shard<IO> {
         let group = &mut self.groups[room.phase];
         let mut conference = group.conferences.swap_remove(room.place);
         group.legs -= conference.seats().len();
-        if let Some(moved) = group.conferences.get(room.place) {
-            self.rooms.insert(moved.id(), room);
+        if let Some(moved) = group.conferences.get(room.place)
+            && let Some(place) = self.rooms.get_mut(&moved.id())
+        {
+            *place = room;
         }
         conference.stop_clips();
         while let Some((clip, finished)) = conference.poll_ended_clip() {

@@ -122,7 +122,7 @@ impl Talkers {
     pub(crate) fn fetch(&self) {
         ahead::fetch(&self.list[..]);
         ahead::fetch(&self.free[..]);
-        ahead::fetch_front(&self.pcm[..], size_of_val(&self.pcm[..]).min(FEW * 2 * self.rate.frame()));
+        ahead::fetch_front(&self.pcm[..], FEW * self.rate.frame() * size_of::<i16>());
     }
 
     /// Nobody else comes: from now on in the order of the seats.

@@ -38,7 +38,8 @@ impl OpusFormat {
 
     /// Speech with a good trade of quality, bits and work: the rates of RFC 7587 section 3.1.1, in-band FEC
     /// where libopus finds the bits for it at 5 % loss (at 48 kHz it does, at 16 kHz not below 32,000 bit/s), and complexity 6:
-    /// libopus 1.6 vectorizes three and four states of its quantizer and not two, so that 6 costs what 5 does and sounds better.
+    /// libopus 1.6 vectorizes three and four states of its quantizer and not two, so that 6 costs little more than 5 where there is
+    /// AVX2 (`cargo bench -p benches --bench codecs -- opus_16k`).
     pub const fn speech(rate: Rate) -> Self {
         let bitrate = match rate {
             Rate::Narrow => 16_000,

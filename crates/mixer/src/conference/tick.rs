@@ -52,7 +52,8 @@ impl<IO: Send + 'static> Conference<IO> {
         for few in by_few(self.seats.len()) {
             guard::armed(|| self.hand_out(few.clone(), sum, bench));
             for number in few {
-                // In three steps as well: where its legs are says the conference, and where their packets are say they.
+                // In three steps as well: where its legs are says the conference, and where their packets are say they. A room of
+                // one has no time for the second.
                 match (self.seats.len() - number, next) {
                     (1, Some(next)) => next.fetch_first(),
                     (2, Some(next)) => next.fetch_parts(),

@@ -235,7 +235,6 @@ impl Playout {
             self.filling = true;
         }
         self.rest = self.rest.saturating_sub(1);
-        self.metered = false;
         let pull = self.next_frame(now, unheard_below);
         let frame = self.wave.rate().frame();
         self.metered |= matches!(pull, Pull::Speech | Pull::Concealed);

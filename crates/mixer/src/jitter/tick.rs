@@ -305,6 +305,7 @@ impl Playout {
     /// Puts `samples` ahead that were not received: the decoder's own guess, the voice going on, noise; silence where nobody
     /// listens.
     fn make(&mut self, samples: usize, unheard_below: Option<u16>) {
+        self.metered = false;
         if unheard_below.is_some() {
             self.conceal = Conceal::default();
             self.wave.append_silence(samples);

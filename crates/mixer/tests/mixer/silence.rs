@@ -191,6 +191,29 @@ fn silence_that_nobody_hears_is_not_decoded_and_the_first_word_after_it_is_whole
     assert_eq!(line.playout.samples(), expected, "from its first sample on");
 }
 
+#[test]
+fn silence_in_long_packets_is_metered_in_every_tick_until_it_ends() {
+    let mut line = Line::new(&[Codec::Pcmu]);
+    line.speak(Codec::Pcmu, 20);
+    let mut metered = Vec::new();
+    for _ in 0..20 {
+        let (sequence, time) = (SeqNo::new(line.sequence), RtpTime::new(line.time));
+        let quiet = [0xfe; 480];
+        line.playout.push(sequence, time, Codec::Pcmu, &quiet, line.now + Duration::from_millis(8));
+        (line.sequence, line.time) = (line.sequence.wrapping_add(1), line.time.wrapping_add(480));
+        for _ in 0..3 {
+            line.tick(Some(24));
+            metered.push(line.playout.is_metered());
+        }
+    }
+    assert_eq!(line.count(20, Pull::Silent), 60);
+    assert_eq!(metered.iter().filter(|metered| !**metered).count(), 0, "{metered:?}");
+    for _ in 0..50 {
+        line.tick(Some(24));
+    }
+    assert!(!line.playout.is_metered(), "nothing comes any more");
+}
+
 /// Speech with long pauses, decoded always, and only while somebody listens or a payload may be sound.
 #[test]
 fn no_word_begins_later_because_silence_was_not_decoded() {

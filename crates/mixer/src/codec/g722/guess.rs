@@ -8,8 +8,9 @@
 //!
 //! How much to believe each of them was found by least squares: each 20 ms of eight minutes of speech (flite, espeak and recorded
 //! prompts, ten voices, at -26 dBov) were lost once, alone or with the one or two packets before, and the weights are those that come
-//! closest to the sender's true state behind the 65,000 gaps in which somebody spoke. After one packet the scale factor is 4.5 dB off
-//! instead of 6, the poles are a fifth less wrong, and so are the zeros. That is nearly all that can be known of the zeros: they move by
+//! closest to the sender's true state behind the 65,000 gaps in which somebody spoke. Neither the speech nor the fit is in this
+//! repository; a test below measures what the guess is worth on a sentence of its own, and `./x quality --offline g722` what is heard
+//! of it. In that fit the scale factor was 4.5 dB off after one packet instead of 6, the poles a fifth less wrong, and so were the zeros. That is nearly all that can be known of the zeros: they move by
 //! 1/128 with the sign of each sample and forget 1/256, so that they are never without a noise of 0.09, and the guess is 0.096 off.
 
 use super::{Band, Decoder, QM4, ZEROS};
@@ -137,8 +138,8 @@ impl Clues {
 
     /// What one pole contributes.
     fn pole(&self, n: usize, weights: [f32; 5]) -> f32 {
-        let [_, _, fifth, half, whole] = &self.places;
-        let clues = [&self.before, &self.followed, fifth, half, whole];
+        let [_, _, quarter, half, whole] = &self.places;
+        let clues = [&self.before, &self.followed, quarter, half, whole];
         clues.iter().zip(weights).map(|(clue, weight)| clue.poles[n] * weight).sum()
     }
 }
@@ -239,9 +240,10 @@ mod tests {
             });
             let made: Vec<i16> = (0..2 * CODES + AHEAD).map(|_| random()).collect();
             decoder.follow(&made, &codes);
-            for band in [decoder.low.adaptation(), decoder.high.adaptation()] {
+            for (band, limit) in [(decoder.low.adaptation(), 18_432.0), (decoder.high.adaptation(), 22_528.0)]
+            {
                 assert!(band.poles[1].abs() <= 12_288.0 && band.poles[0].abs() <= 15_360.0 - band.poles[1]);
-                assert!((0.0..=22_528.0).contains(&band.log_scale));
+                assert!((0.0..=limit).contains(&band.log_scale));
             }
             decoder.decode(&codes, &mut [0; 2 * CODES]);
         }
