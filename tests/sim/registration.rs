@@ -163,3 +163,29 @@ fn the_service_route_of_the_registrar_is_what_our_calls_carry() {
     world.seconds(3);
     world.close();
 }
+
+#[test]
+fn a_reload_without_register_leaves_nothing_of_it_behind_whatever_was_under_way() {
+    // Registered; while the REGISTER is under way; in the pause after a refusal.
+    for (alive, refuses) in [(true, None), (false, None), (true, Some(403))] {
+        let mut world = world(setup());
+        let site = &mut world.sites[OPERATOR.0];
+        site.alive = alive;
+        site.registrar.as_mut().expect("it has one").refuses = refuses;
+        world.seconds(2);
+        assert_eq!(
+            (is_known(&world), metric(&world, REGISTERED)),
+            (alive && refuses.is_none(), u64::from(alive && refuses.is_none()))
+        );
+        assert_eq!(metric(&world, FAILURES) > 0, refuses.is_some());
+        world.sites[OPERATOR.0].alive = true;
+        world.reload(&Setup::default());
+        world.seconds(60);
+        assert!(!is_known(&world), "the Contact was taken back");
+        let page = world.metrics.page();
+        assert!(!page.contains(REGISTERED) && !page.contains(FAILURES), "an alert that never ends");
+        let asked = world.sites[OPERATOR.0].got("REGISTER ").len();
+        world.seconds(3600);
+        assert_eq!(world.sites[OPERATOR.0].got("REGISTER ").len(), asked, "it asked again");
+    }
+}

@@ -135,7 +135,8 @@ pub struct Registrations {
 struct Binding {
     /// Seconds to ask for.
     expires: u32,
-    /// `enabled`, and its profile is still there.
+    /// Its profile is still there and asks for it.
+    listed: bool,
     enabled: bool,
     draining: bool,
     /// What a registrar holds of ours.
@@ -201,13 +202,15 @@ impl Registrations {
     /// Takes the profiles after a change. A trunk that has gone takes its Contact back.
     pub fn handle_profiles(&mut self, now: Instant, profiles: &[Profile]) {
         for (id, binding) in &mut self.bindings {
-            binding.enabled =
-                profiles.iter().any(|one| one.id == *id && one.enabled && one.registration.is_some());
+            let profile = profiles.iter().find(|one| one.id == *id && one.registration.is_some());
+            (binding.listed, binding.enabled) =
+                (profile.is_some(), profile.is_some_and(|profile| profile.enabled));
         }
         for profile in profiles {
             let Some(registration) = &profile.registration else { continue };
             let fresh = || Binding {
                 expires: registration.expires,
+                listed: true,
                 enabled: profile.enabled,
                 draining: false,
                 held: None,
@@ -227,8 +230,18 @@ impl Registrations {
             }
         }
         self.see_to_all(now);
-        let known = |id: &TrunkId| profiles.iter().any(|profile| profile.id == *id);
-        self.bindings.retain(|id, binding| binding.doing != Doing::Off || known(id));
+        self.forget();
+    }
+
+    /// What a trunk registers, or how it proves that it may, is something else: what is under way counts no more.
+    pub fn handle_changed(&mut self, now: Instant, trunk: &TrunkId) {
+        let Some(binding) = self.bindings.get_mut(trunk) else { return };
+        if let Doing::Asking { .. } = binding.doing {
+            binding.tried.clear();
+            binding.doing = Doing::Waiting { until: now, refused: false };
+        }
+        self.see_to(now, trunk);
+        self.forget();
     }
 
     /// How a REGISTER ended.
@@ -271,6 +284,7 @@ impl Registrations {
             }
         }
         self.see_to(now, trunk);
+        self.forget();
     }
 
     /// A peer of this trunk answers again.
@@ -335,6 +349,11 @@ impl Registrations {
         for trunk in &trunks {
             self.see_to(now, trunk);
         }
+    }
+
+    /// Trunks that ask for nothing any more, and at which nothing is left to do.
+    fn forget(&mut self) {
+        self.bindings.retain(|_, binding| binding.listed || binding.doing != Doing::Off);
     }
 
     /// Brings what is done in line with what is wanted.

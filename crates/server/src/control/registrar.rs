@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sip::{Failure, FailureKind, OutgoingRegister, Registered, RegistrationId};
 use trunk::{PeerKey, Profile, RegisterOutcome, RegistrationChange, SendRegister};
 
+use super::trunks::show_limits;
 use super::{Control, Door, Now};
 use crate::config::sip_transport as transport;
 
@@ -20,6 +21,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 pub(super) struct Series {
     by_trunk: HashMap<TrunkId, RegistrationId>,
     under_way: HashMap<RegistrationId, PeerKey>,
+    /// What trunks said that registered once and do not any more: their Contact is still to be taken back.
+    former: HashMap<TrunkId, Profile>,
 }
 
 impl<D: Door> Control<D> {
@@ -45,7 +48,9 @@ impl<D: Door> Control<D> {
         command: &SendRegister,
     ) -> Option<Result<(PeerKey, OutgoingRegister), (PeerKey, String)>> {
         let trunks = Arc::clone(&self.trunks);
-        let profile = trunks.get(&command.trunk)?;
+        let former = self.series.former.get(&command.trunk).filter(|_| command.expires == 0);
+        let profile = former.cloned().or_else(|| trunks.get(&command.trunk).cloned())?;
+        let profile = &profile;
         let order = self.monitor.in_order(profile, &mut self.random);
         let key = |peer: &trunk::Peer| PeerKey::of(profile, peer);
         let preferred = order.iter().find(|peer| command.prefer.as_ref() == Some(&key(peer)));
@@ -88,13 +93,20 @@ impl<D: Door> Control<D> {
         self.registrations.handle_outcome(now.mono, &trunk, outcome);
     }
 
-    /// The trunk's credentials or address are others: what is under way counts no more, and the next REGISTER begins a series.
-    pub(super) fn end_series(&mut self, now: Now, trunk: &TrunkId) {
+    /// The trunk's credentials or address are others than `before`: what is under way counts no more, and the next REGISTER
+    /// begins a series.
+    pub(super) fn end_series(&mut self, now: Now, before: Profile) {
+        let trunk = &before.id.clone();
+        self.series.former.remove(trunk);
+        if before.registration.is_some()
+            && self.trunks.get(trunk).is_none_or(|after| after.registration.is_none())
+        {
+            self.series.former.insert(trunk.clone(), before);
+        }
         let Some(id) = self.series.by_trunk.remove(trunk) else { return };
         self.endpoint.forget_registration(id);
-        if let Some(peer) = self.series.under_way.remove(&id) {
-            let why = "the configuration has changed".to_owned();
-            self.registrations.handle_outcome(now.mono, trunk, RegisterOutcome::Unreachable { peer, why });
+        if self.series.under_way.remove(&id).is_some() {
+            self.registrations.handle_changed(now.mono, trunk);
         }
     }
 
@@ -108,6 +120,10 @@ impl<D: Door> Control<D> {
                 }
                 RegistrationChange::Ended { trunk, because } => {
                     registered.with_label_values(&[trunk.as_str()]).set(0);
+                    self.series.former.remove(&trunk);
+                    if let Some(profile) = self.trunks.get(&trunk) {
+                        show_limits(&self.metrics, profile);
+                    }
                     tracing::warn!(%trunk, ?because, "not registered any more");
                 }
                 RegistrationChange::Failed { trunk, because, again_in } => {

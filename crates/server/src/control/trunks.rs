@@ -18,6 +18,10 @@ pub(super) fn show_limits(metrics: &Metrics, profile: &Profile) {
     if profile.registration.is_some() {
         let _ = metrics.trunk_registered.with_label_values(&[trunk]);
         let _ = metrics.trunk_registration_failures.with_label_values(&[trunk]);
+    } else {
+        // They may never have been there.
+        let _ = metrics.trunk_registered.remove_label_values(&[trunk]);
+        let _ = metrics.trunk_registration_failures.remove_label_values(&[trunk]);
     }
     match profile.max_concurrent_sessions {
         Some(limit) => metrics.trunk_channels_max.with_label_values(&[trunk]).set(i64::from(limit)),
@@ -45,12 +49,11 @@ pub(super) struct Pinged {
 impl<D: Door> Control<D> {
     /// The trunks are these from now on. Calls that are up stay as they are; new ones find what is said now.
     pub(super) fn take_trunks(&mut self, now: Now, trunks: Arc<Trunks>) {
+        let says = |profile: &Profile| (profile.credentials.clone(), profile.registration.clone());
+        let mut changed = Vec::new();
         for profile in trunks.profiles() {
-            let before = self.trunks.get(&profile.id);
-            let says = |profile: &Profile| (profile.credentials.clone(), profile.registration.clone());
-            if before.is_some_and(|before| says(before) != says(profile)) {
-                self.end_series(now, &profile.id);
-            }
+            changed
+                .extend(self.trunks.get(&profile.id).filter(|before| says(before) != says(profile)).cloned());
             show_limits(&self.metrics, profile);
         }
         self.monitor.handle_profiles(now.mono, trunks.profiles());
@@ -59,6 +62,9 @@ impl<D: Door> Control<D> {
         self.bridge.allow_attempts_of(trunks.longest_attempt());
         self.endpoint.set_neighbors(trunks.neighbors());
         self.trunks = trunks;
+        for before in changed {
+            self.end_series(now, before);
+        }
     }
 
     pub(super) fn send_ping(&mut self, now: Now, command: SendOptions) {

@@ -252,6 +252,28 @@ fn a_trunk_without_the_key_is_never_registered_and_one_that_loses_it_is_forgotte
 }
 
 #[test]
+fn what_is_under_way_when_the_credentials_change_counts_no_more() {
+    let mut bench = Bench::new(1);
+    bench.next();
+    bench.asked();
+    // Other credentials: at once again, without waiting for the answer to the old ones.
+    bench.all.handle_changed(bench.now, &trunk());
+    assert_eq!(bench.asked().expires, 600);
+    // No registration any more: nothing is held, so nothing is left to do.
+    bench.all.handle_profiles(bench.now, &[profile(OPERATOR)]);
+    bench.all.handle_changed(bench.now, &trunk());
+    assert_eq!((bench.all.poll_command(), bench.all.poll_timeout()), (None, None));
+    assert_eq!(bench.all.shown(bench.now, &trunk()), None, "it is forgotten");
+    // And one that is held is taken back first.
+    let mut bench = registered(1, 600);
+    bench.all.handle_profiles(bench.now, &[profile(OPERATOR)]);
+    assert_eq!(bench.asked().expires, 0);
+    assert!(bench.all.shown(bench.now, &trunk()).is_some());
+    bench.granted(10, 0);
+    assert_eq!(bench.all.shown(bench.now, &trunk()), None, "it is forgotten");
+}
+
+#[test]
 fn the_service_route_counts_while_the_registration_does() {
     let mut bench = Bench::new(1);
     bench.next();
