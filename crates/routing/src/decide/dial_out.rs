@@ -375,7 +375,7 @@ impl<'a> Search<'a> {
         if up.is_empty() {
             return refuse(
                 RefusalKind::RouteDown,
-                format!("Microsoft would carry it, but {} is down", list(&down)),
+                format!("Microsoft would carry it, but {} is down or drained", list(&down)),
             );
         }
         up.extend(down);
@@ -387,7 +387,7 @@ impl<'a> Search<'a> {
         let what = if found.down.is_empty() {
             "it has no number in service to show".to_owned()
         } else {
-            format!("{} is down", list(&found.down))
+            format!("{} is down or drained", list(&found.down))
         };
         let advice = match self.organizer.license {
             License::OperatorConnectConferencing => "no other route of the policy leads to an operator",

@@ -78,7 +78,16 @@ pub(super) fn run(question: &Question) -> ExitCode {
         remark!("{}: {problem}", question.config.display());
         return ExitCode::from(2);
     }
-    let decision = decide(&config.table, &question.leg);
+    let disabled = |trunk: &str| {
+        config.trunks.profiles().iter().any(|profile| profile.id.as_str() == trunk && !profile.enabled)
+    };
+    if let Leg::DialIn { trunk, .. } = &question.leg
+        && disabled(trunk)
+    {
+        remark!("refused with 503: the trunk {trunk} has `enabled = false` and takes no calls");
+        return ExitCode::FAILURE;
+    }
+    let decision = decide(&config.table, &question.leg, disabled);
     if question.json {
         match serde_json::to_string_pretty(&decision) {
             Ok(text) => say!("{text}"),
@@ -93,7 +102,7 @@ pub(super) fn run(question: &Question) -> ExitCode {
     }
 }
 
-fn decide(table: &routing::Table, leg: &Leg) -> Decision {
+fn decide(table: &routing::Table, leg: &Leg, disabled: impl Fn(&str) -> bool) -> Decision {
     match leg {
         Leg::DialIn { called, trunk, organizer } => {
             let (trunk, organizer) = (TrunkId::new(trunk.as_str()), OrganizerId::new(organizer.as_str()));
@@ -101,7 +110,10 @@ fn decide(table: &routing::Table, leg: &Leg) -> Decision {
         }
         Leg::DialOut { organizer, number, down } => {
             let organizer = OrganizerId::new(organizer.as_str());
-            let is_down = |trunk: &TrunkId| down.iter().any(|name| name == trunk.as_str());
+            let is_down = |trunk: &TrunkId| {
+                let named = down.iter().any(|name| name == trunk.as_str());
+                named || disabled(trunk.as_str())
+            };
             let request = LegRequest::DialOut {
                 organizer: &organizer,
                 dialed: number,
