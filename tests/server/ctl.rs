@@ -92,6 +92,15 @@ async fn what_does_not_exist_is_told_apart_from_a_bridge_that_does_not_answer() 
     let (code, _, why) = ctl(&house, "--config bare.toml status").await;
     assert_eq!(code, Some(2), "{why}");
     assert!(why.contains("`ctl.socket`: missing"), "{why}");
+    // An engineer in the middle of an edit can still ask; only what is not TOML ends it.
+    let good = std::fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
+    house.write("edited.toml", &good.replace("kind = \"operator\"", "kind = \"carrier\""));
+    let (code, _, why) = ctl(&house, "--config edited.toml status").await;
+    assert_eq!(code, Some(0), "{why}");
+    house.write("torn.toml", "[ctl");
+    let (code, _, why) = ctl(&house, "--config torn.toml status").await;
+    assert_eq!(code, Some(2), "{why}");
+    assert!(why.contains("torn.toml") && why.contains("--socket"), "{why}");
     bridge.signal(Signal::SIGTERM);
     assert_eq!(bridge.ended().await.code(), Some(0));
     assert!(!house.path("ctl.sock").exists(), "the socket goes with the bridge");

@@ -140,11 +140,39 @@ async fn an_exam_of_no_trunk_or_of_a_wrong_file_is_wrong_usage() {
             "no [[trunk]] is called \"nobody\"; there are: rhein-telecom",
         ),
         (["doctor", "rhein-telecom", "--config", "nowhere.toml"], "nowhere.toml"),
+        (
+            ["doctor", "rhein-telecom", "--call", "030 123"],
+            "expected + and digits only, such as +491701234567",
+        ),
     ] {
         let output = run(&words, &house.path("")).await;
         assert_eq!(output.status.code(), Some(2));
         let why = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(why.contains(expected), "{why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_is_explained_as_it_would_be_taken_with_a_trunk_out_of_service() {
+    let (house, _doorbell) = House::new(&[]).await;
+    let good = std::fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
+    house.write("drained.toml", &good.replace("kind = \"operator\"", "kind = \"operator\"\nenabled = false"));
+    let dial_in =
+        ["dial-in", "--called", "+496990009100", "--trunk", "rhein-telecom", "--organizer", "greta"];
+    let dial_out = ["dial-out", "--organizer", "greta", "--number", "+4930123456"];
+    // (the configuration, the leg, the exit code, what is said)
+    let table: [(&str, &[&str], i32, &str); 4] = [
+        ("partyline.toml", &dial_in, 0, "rhein-telecom"),
+        ("drained.toml", &dial_in, 1, "503: the trunk rhein-telecom has `enabled = false`"),
+        ("partyline.toml", &dial_out, 0, "rhein-telecom"),
+        ("drained.toml", &dial_out, 1, "is down or drained"),
+    ];
+    for (file, leg, code, expected) in table {
+        let output = run(&[&["explain", "--config", file], leg].concat(), &house.path("")).await;
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{file} {leg:?}: {said}");
+        assert!(said.contains(expected), "{file} {leg:?}: {said}");
     }
 }
 

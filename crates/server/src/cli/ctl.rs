@@ -7,7 +7,6 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use super::ctl_shown as shown;
-use crate::config::Document;
 use crate::ctl::{Heard, Line, Question, Reply, passages_of, sounds_of};
 use crate::trace::{Sound, ladder, pcap};
 
@@ -134,13 +133,27 @@ pub(super) fn run(options: &Options) -> ExitCode {
     }
 }
 
+/// What must be right in a configuration file to know where the socket is.
+#[derive(serde::Deserialize)]
+struct OnlyCtl {
+    #[serde(default)]
+    ctl: Socket,
+}
+
+#[derive(Default, serde::Deserialize)]
+struct Socket {
+    socket: Option<PathBuf>,
+}
+
 /// `ctl.socket` of a configuration file, which need not be right otherwise.
 fn socket_in(path: &Path) -> Result<PathBuf, String> {
     let name = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| {
         format!("{name}: cannot be read: {error}; name the configuration with --config, or the socket with --socket")
     })?;
-    let document: Document = toml::from_str(&text).map_err(|error| format!("{name}: {error}"))?;
+    let document: OnlyCtl = toml::from_str(&text).map_err(|error| {
+        format!("{name}: {error}name the socket with --socket: the bridge may run all the same")
+    })?;
     let socket = document.ctl.socket.ok_or_else(|| {
         format!("{name}: `ctl.socket`: missing; expected [ctl] socket = \"/run/partyline/ctl.sock\", then restart the bridge")
     })?;

@@ -33,10 +33,10 @@ pub struct Options {
     #[arg(long, env = "PARTYLINE_CONFIG", default_value = "partyline.toml")]
     config: PathBuf,
     /// Call this number over the trunk, play a tone and listen: best one that sends back what it hears.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number)]
     call: Option<routing::E164>,
     /// The number that calls; default: the first number of the configuration whose owner is this trunk's provider.
-    #[arg(long, value_name = "NUMBER", requires = "call")]
+    #[arg(long, value_name = "NUMBER", value_parser = number, requires = "call")]
     caller: Option<routing::E164>,
     /// How long to wait for an OPTIONS of theirs, where no running bridge can tell of one.
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
@@ -48,6 +48,11 @@ pub struct Options {
     /// How the report is printed.
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     output: Format,
+}
+
+/// As the trunk's routes write it: no numbering plan applies here.
+fn number(text: &str) -> Result<routing::E164, String> {
+    text.parse().map_err(|_| "expected + and digits only, such as +491701234567".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
