@@ -41,6 +41,7 @@ pub struct Packet<'a> {
     header: &'a [u8; HEADER],
     csrcs: &'a [u8],
     payload: &'a [u8],
+    payload_at: usize,
 }
 
 impl<'a> Packet<'a> {
@@ -59,6 +60,7 @@ impl<'a> Packet<'a> {
             let words = usize::from(u16::from_be_bytes([extension[2], extension[3]]));
             rest = after.get(words * 4..).ok_or(Malformed::Extension)?;
         }
+        let payload_at = datagram.len() - rest.len();
         if header[0] & 0x20 != 0 {
             let padding = usize::from(*rest.last().ok_or(Malformed::Padding)?);
             let payload = rest.len().checked_sub(padding).ok_or(Malformed::Padding)?;
@@ -67,7 +69,7 @@ impl<'a> Packet<'a> {
             }
             rest = &rest[..payload];
         }
-        Ok(Self { header, csrcs, payload: rest })
+        Ok(Self { header, csrcs, payload: rest, payload_at })
     }
 
     /// The marker bit: for audio the first packet after a pause (RFC 3551 section 4.1), for events the first of an event.
@@ -103,6 +105,11 @@ impl<'a> Packet<'a> {
     /// What it carries, without extension and padding.
     pub fn payload(&self) -> &'a [u8] {
         self.payload
+    }
+
+    /// The octet of the datagram at which the payload begins; the datagram's length where nothing comes after the header.
+    pub fn payload_at(&self) -> usize {
+        self.payload_at
     }
 }
 
@@ -206,7 +213,13 @@ mod tests {
         let mut bytes = vec![0xb0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
         bytes.extend([0xbe, 0xde, 0, 1, 1, 2, 3, 4]); // one word of extension
         bytes.extend([42, 43, 0, 0, 3]); // two bytes of payload, three of padding
-        assert_eq!(Packet::parse(&bytes).expect("valid").payload(), [42, 43]);
+        let view = Packet::parse(&bytes).expect("valid");
+        assert_eq!((view.payload(), view.payload_at()), (&[42, 43][..], 20));
+        let bare = Packet::parse(&bytes[..20]).map(|_| ());
+        assert_eq!(bare, Err(Malformed::Padding), "the padding bit without padding");
+        bytes[0] = 0x90;
+        let view = Packet::parse(&bytes[..20]).expect("valid");
+        assert_eq!((view.payload(), view.payload_at()), (&[][..], 20));
     }
 
     #[test]

@@ -13,6 +13,8 @@ use rtrb::{Consumer, Producer, RingBuffer};
 const RING: usize = 4096;
 /// Bytes of a packet that are kept: 60 ms of G.711 with the longest header.
 pub const KEPT: usize = 560;
+/// Octets of an event in a packet of keys; there may be several (RFC 4733 section 2.3).
+const EVENT: usize = 4;
 
 /// One packet.
 #[derive(Clone, Debug)]
@@ -76,20 +78,18 @@ pub struct About {
 }
 
 impl Capture {
-    /// Copies a packet.
+    /// Copies a packet; what is no RTP is passed over, since nobody could say what in it is a key.
     pub fn note(&mut self, about: About, packet: &[u8]) {
         let Some((local, remote)) = about.ends else { return };
+        let Ok(parsed) = mixer::rtp::Packet::parse(packet) else { return };
         let mut bytes = [0; KEPT];
         let kept = packet.len().min(KEPT);
         bytes[..kept].copy_from_slice(&packet[..kept]);
-        if let Ok(parsed) = mixer::rtp::Packet::parse(packet)
-            && Some(parsed.payload_type()) == about.keys
-        {
-            // Conference IDs and PINs are keyed. 255 is no event (RFC 4733 section 3).
-            let begin = packet.len() - parsed.payload().len();
-            if let Some(event) = bytes.get_mut(begin) {
-                *event = 0xff;
-            }
+        if Some(parsed.payload_type()) == about.keys {
+            // Conference IDs and PINs are keyed. Four octets an event, the first says which key (RFC 4733 sections 2.3 and
+            // 2.5.1.5); 255 is none (section 3).
+            let payload = bytes.iter_mut().skip(parsed.payload_at()).take(parsed.payload().len());
+            payload.step_by(EVENT).for_each(|key| *key = 0xff);
         }
         let About { leg, at, ingress, .. } = about;
         let packet = Packet { leg, at, ingress, local, remote, length: packet.len(), bytes };
@@ -140,6 +140,61 @@ mod tests {
         assert_eq!(out.poll().map(|packet| packet.bytes().to_vec()), Some(speech));
         assert_eq!(out.poll().map(|packet| packet.bytes().to_vec()), Some(rtp(101, &[0xff, 0x8a, 3, 0x20])));
         assert!(out.poll().is_none(), "there was nobody to send it to");
+    }
+
+    #[test]
+    fn which_key_was_pressed_is_left_out_wherever_the_payload_is() {
+        let (sources, extension) = ([[9; 4], [8; 4]].concat(), [0xbe, 0xde, 0, 1, 1, 2, 3, 4]);
+        let (seven, five) = ([7, 0x8a, 3, 0x20], [5, 0x8a, 3, 0x20]);
+        let (masked, padding) = ([0xff, 0x8a, 3, 0x20], [6, 6, 6, 6, 6, 6]);
+        // (the first octet of the header, what is before the payload, the payload, what is kept of it, what is behind it)
+        for (first, before, keyed, kept, behind) in [
+            (0x80, vec![], seven.to_vec(), masked.to_vec(), vec![]),
+            (0xa0, vec![], seven.to_vec(), masked.to_vec(), padding.to_vec()),
+            (0x90, extension.to_vec(), seven.to_vec(), masked.to_vec(), vec![]),
+            (0x82, sources.clone(), seven.to_vec(), masked.to_vec(), vec![]),
+            (0xa2, sources.clone(), seven.to_vec(), masked.to_vec(), padding.to_vec()),
+            (0xb2, [&sources[..], &extension].concat(), seven.to_vec(), masked.to_vec(), padding.to_vec()),
+            (0xa0, vec![], [seven, five].concat(), [masked, masked].concat(), padding.to_vec()),
+            (0x80, vec![], vec![7], vec![0xff], vec![]),
+            (0x80, vec![], vec![], vec![], vec![]),
+        ] {
+            let whole = |payload: &[u8]| {
+                let mut packet = rtp(101, &[&before, payload, &behind].concat());
+                packet[0] = first;
+                packet
+            };
+            let (mut into, mut out) = capture();
+            into.note(about(), &whole(&keyed));
+            let packet = out.poll().expect("a packet");
+            assert_eq!(packet.bytes(), whole(&kept), "{first:#x} {keyed:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_at_the_edge_of_what_is_kept_is_left_out_too() {
+        for room in 0..6 {
+            let words = (KEPT - 16 - room) / 4;
+            let mut key = rtp(101, &[0xbe, 0xde, (words >> 8) as u8, words as u8]);
+            key[0] = 0x90;
+            key.resize(16 + words * 4, 0);
+            key.extend([[7, 0x8a, 3, 0x20], [7, 0x8a, 3, 0x20]].concat());
+            let (mut into, mut out) = capture();
+            into.note(about(), &key);
+            let packet = out.poll().expect("a packet");
+            assert!(!packet.bytes()[12..].contains(&7), "{:?}", packet.bytes());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_taken_apart_is_not_kept() {
+        let (mut into, mut out) = capture();
+        let mut key = rtp(101, &[7, 0x8a, 3, 0x20]);
+        key[0] = 0xa0; // its last octet would be 32 octets of padding
+        into.note(about(), &key);
+        into.note(about(), &[0x80; 5]);
+        assert!(out.poll().is_none());
+        assert_eq!(out.dropped(), 0);
     }
 
     #[test]

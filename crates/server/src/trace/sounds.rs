@@ -116,7 +116,9 @@ mod tests {
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let ends = Some((address(20_000), address(30_000)));
         let about = About { leg: LegId(leg), at: Instant::now(), ingress: true, ends, keys: None };
-        into.note(about, &[filling; 172]);
+        let mut rtp = [filling; 172];
+        rtp[0] = 0x80;
+        into.note(about, &rtp);
         out.poll().expect("a packet")
     }
 
@@ -131,7 +133,7 @@ mod tests {
         assert_eq!(sounds.packets.len(), 10);
         assert_eq!(sounds.calls.len(), 2);
         assert!(sounds.of(b"call-0").is_empty());
-        let fillings = |call: &[u8]| sounds.of(call).iter().map(|sound| sound.bytes[0]).collect::<Vec<_>>();
+        let fillings = |call: &[u8]| sounds.of(call).iter().map(|sound| sound.bytes[171]).collect::<Vec<_>>();
         assert_eq!((fillings(b"call-1"), fillings(b"call-2")), ((15..20).collect(), (20..25).collect()));
     }
 
