@@ -79,8 +79,10 @@ impl Sounds {
         };
         self.bytes += sound.bytes.len() + OVERHEAD;
         self.packets.push_back((leg, sound));
-        while self.bytes > self.limit {
-            self.forget_one();
+        while self.bytes > self.limit
+            && let Some((leg, sound)) = self.packets.pop_front()
+        {
+            self.forget(leg, &sound);
         }
     }
 
@@ -90,11 +92,7 @@ impl Sounds {
         self.packets.iter().filter(|(leg, _)| is_its(leg)).map(|(_, sound)| sound.clone()).collect()
     }
 
-    fn forget_one(&mut self) {
-        let Some((leg, sound)) = self.packets.pop_front() else {
-            self.bytes = 0;
-            return;
-        };
+    fn forget(&mut self, leg: LegId, sound: &Sound) {
         self.bytes -= sound.bytes.len() + OVERHEAD;
         if let Some(call) = self.calls.get_mut(&leg) {
             call.packets -= 1;
