@@ -3,7 +3,7 @@
 //!
 //! The classic format (magic a1b2c3d4, microseconds) with raw IP packets (link type 101). A datagram is a UDP packet; what
 //! went over a stream, encrypted or not, is TCP segments whose sequence numbers continue in each direction. Addresses and
-//! ports are the real ones.
+//! ports are the real ones. Of an RTP packet that was cut in memory the beginning is here, with the lengths of the whole.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -53,7 +53,8 @@ pub fn write_call(messages: &[Passage], sounds: &[Sound]) -> Vec<u8> {
 
 fn datagram(out: &mut Vec<u8>, sound: &Sound) {
     let (from, to) = if sound.ingress { (sound.remote, sound.local) } else { (sound.local, sound.remote) };
-    record(out, sound.at, from, to, UDP, &udp(from, to, &sound.bytes));
+    let missing = sound.length.min(DATAGRAM).saturating_sub(sound.bytes.len());
+    record(out, sound.at, (from, to), UDP, &udp(from, to, &sound.bytes, missing), missing);
 }
 
 /// The next sequence number of each direction of a stream.
@@ -63,25 +64,32 @@ fn frames(out: &mut Vec<u8>, message: &Passage, streams: &mut Streams) {
     let (from, to) = message.ends();
     if message.flow.transport == Transport::Udp {
         let payload = &message.bytes[..message.bytes.len().min(DATAGRAM)];
-        return record(out, message.at, from, to, UDP, &udp(from, to, payload));
+        return record(out, message.at, (from, to), UDP, &udp(from, to, payload, 0), 0);
     }
     for part in message.bytes.chunks(SEGMENT) {
         let acknowledged = *streams.entry((to, from)).or_insert(1);
         let sequence = streams.entry((from, to)).or_insert(1);
         let segment = tcp(from, to, *sequence, acknowledged, part);
         *sequence = sequence.wrapping_add(part.len() as u32);
-        record(out, message.at, from, to, TCP, &segment);
+        record(out, message.at, (from, to), TCP, &segment, 0);
     }
 }
 
-fn udp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Vec<u8> {
-    let length = (payload.len() + 8) as u16;
+/// `missing` octets of the payload are not here.
+fn udp(from: SocketAddr, to: SocketAddr, payload: &[u8], missing: usize) -> Vec<u8> {
+    let length = (payload.len() + missing + 8) as u16;
     let mut packet = Vec::with_capacity(payload.len() + 8);
     for field in [from.port(), to.port(), length, 0] {
         packet.extend_from_slice(&field.to_be_bytes());
     }
     packet.extend_from_slice(payload);
-    let sum = transport_checksum(from, to, UDP, &packet);
+    if missing > 0 && from.is_ipv4() && to.is_ipv4() {
+        // RFC 768: none. What is not here cannot be summed up.
+        return packet;
+    }
+    // Over IPv6 "none" would be wrong (RFC 8200 section 8.1), so what is missing counts as zeros: of a packet that was cut
+    // nobody can check it.
+    let sum = transport_checksum(from, to, UDP, &packet, missing);
     // RFC 768: a sum of zero is sent as all ones; zero means none.
     packet[6..8].copy_from_slice(&(if sum == 0 { 0xffff } else { sum }).to_be_bytes());
     packet
@@ -96,32 +104,40 @@ fn tcp(from: SocketAddr, to: SocketAddr, sequence: u32, acknowledged: u32, paylo
     // Five words of header; PSH and ACK; a full window; no checksum yet, nothing urgent.
     packet.extend_from_slice(&[0x50, 0x18, 0xff, 0xff, 0, 0, 0, 0]);
     packet.extend_from_slice(payload);
-    let sum = transport_checksum(from, to, TCP, &packet);
+    let sum = transport_checksum(from, to, TCP, &packet, 0);
     packet[16..18].copy_from_slice(&sum.to_be_bytes());
     packet
 }
 
-fn record(out: &mut Vec<u8>, at: SystemTime, from: SocketAddr, to: SocketAddr, protocol: u8, payload: &[u8]) {
+/// From where and to where `ends`; `missing` octets are behind the payload and not here.
+fn record(
+    out: &mut Vec<u8>,
+    at: SystemTime,
+    ends: (SocketAddr, SocketAddr),
+    protocol: u8,
+    payload: &[u8],
+    missing: usize,
+) {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let packet = ip(from.ip(), to.ip(), protocol, payload);
-    let length = packet.len() as u32;
-    for word in [since.as_secs() as u32, since.subsec_micros(), length, length] {
+    let packet = ip(ends.0.ip(), ends.1.ip(), protocol, payload, missing);
+    let (kept, length) = (packet.len() as u32, (packet.len() + missing) as u32);
+    for word in [since.as_secs() as u32, since.subsec_micros(), kept, length] {
         out.extend_from_slice(&word.to_le_bytes());
     }
     out.extend_from_slice(&packet);
 }
 
-fn ip(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
+fn ip(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8], missing: usize) -> Vec<u8> {
     let mut packet = Vec::with_capacity(payload.len() + 40);
     if let (IpAddr::V4(from), IpAddr::V4(to)) = (from, to) {
-        let length = ((payload.len() + 20) as u16).to_be_bytes();
+        let length = ((payload.len() + missing + 20) as u16).to_be_bytes();
         packet.extend_from_slice(&[0x45, 0, length[0], length[1], 0, 0, 0x40, 0, 64, protocol, 0, 0]);
         packet.extend_from_slice(&from.octets());
         packet.extend_from_slice(&to.octets());
         let sum = fold(add(0, &packet));
         packet[10..12].copy_from_slice(&sum.to_be_bytes());
     } else {
-        let length = (payload.len() as u16).to_be_bytes();
+        let length = ((payload.len() + missing) as u16).to_be_bytes();
         packet.extend_from_slice(&[0x60, 0, 0, 0, length[0], length[1], protocol, 64]);
         packet.extend_from_slice(&octets(from));
         packet.extend_from_slice(&octets(to));
@@ -137,10 +153,10 @@ fn octets(ip: IpAddr) -> Vec<u8> {
     }
 }
 
-/// Over the pseudo header, the header and the payload (RFC 1071, RFC 8200 section 8.1).
-fn transport_checksum(from: SocketAddr, to: SocketAddr, protocol: u8, packet: &[u8]) -> u16 {
+/// Over the pseudo header, the header and the payload with `missing` zeros behind it (RFC 1071, RFC 8200 section 8.1).
+fn transport_checksum(from: SocketAddr, to: SocketAddr, protocol: u8, packet: &[u8], missing: usize) -> u16 {
     let sum = add(add(0, &octets(from.ip())), &octets(to.ip()));
-    fold(add(sum + u64::from(protocol) + packet.len() as u64, packet))
+    fold(add(sum + u64::from(protocol) + (packet.len() + missing) as u64, packet))
 }
 
 fn add(sum: u64, bytes: &[u8]) -> u64 {
@@ -216,6 +232,34 @@ mod tests {
         }
         let (after, end) = (SEGMENT as u32 + 1, SEGMENT as u32 + 6);
         assert_eq!(seen, [(1, 1, SEGMENT), (after, 1, 5), (1, end, 3), (end, 4, 1)]);
+    }
+
+    #[test]
+    fn a_packet_that_was_cut_says_how_long_it_was_and_has_no_checksum_that_would_be_wrong() {
+        let cut = |local: &str, remote: &str| {
+            let sound = Sound {
+                at: SystemTime::UNIX_EPOCH,
+                ingress: true,
+                local: local.parse().unwrap(),
+                remote: remote.parse().unwrap(),
+                length: 1412,
+                bytes: vec![0x80; 560].into(),
+            };
+            let file = write_call(&[], &[sound]);
+            let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
+            (word(32), word(36), file[40..].to_vec())
+        };
+        let (here, length, packet) = cut("127.0.0.1:20000", "127.0.0.2:30000");
+        assert_eq!((here, length, packet.len()), (588, 1440, 588));
+        assert_eq!(packet[2..4], 1440_u16.to_be_bytes(), "the length of IP");
+        assert_eq!(fold(add(0, &packet[..20])), 0, "the header's own sum is right");
+        assert_eq!(packet[24..26], 1420_u16.to_be_bytes(), "the length of UDP");
+        assert_eq!(packet[26..28], [0, 0], "no checksum (RFC 768)");
+        let (here, length, packet) = cut("[2001:db8::1]:20000", "[2001:db8::2]:30000");
+        assert_eq!((here, length, packet.len()), (608, 1460, 608));
+        assert_eq!(packet[4..6], 1420_u16.to_be_bytes(), "the payload of IP");
+        assert_eq!(packet[44..46], 1420_u16.to_be_bytes(), "the length of UDP");
+        assert_ne!(packet[46..48], [0, 0], "over IPv6 there is always a checksum (RFC 8200 section 8.1)");
     }
 
     #[test]
