@@ -20,6 +20,8 @@ use trunk::Trunks;
 use crate::config::Config;
 use crate::control::{Ask, Control, Input, Now, Output, Reply};
 use crate::ctl;
+use crate::log_budget::LogBudget;
+use crate::media::capture::Captured;
 use crate::media::door::SocketDoor;
 use crate::media::sockets::LegSockets;
 use crate::media::thread::ShardDoor;
@@ -63,6 +65,8 @@ struct Shell {
     waiting: HashMap<u64, oneshot::Sender<Reply>>,
     next_ask: u64,
     tap: Tap,
+    /// For what is said of holes in the captures.
+    quiet: LogBudget,
     looks: mpsc::Receiver<Look>,
     /// Open as long as we run.
     _ctl: Option<ctl::Control>,
@@ -268,6 +272,14 @@ impl Shell {
                 let call_id = || self.control.call_id(LegId(packet.leg.0));
                 self.tap.note_media(now, &packet, call_id);
             }
+        }
+        let captured = self.shards.iter().filter_map(|shard| shard.captured.as_ref());
+        let dropped = captured.map(Captured::dropped).sum();
+        let more = self.tap.note_dropped_media(dropped);
+        if more > 0
+            && let Some(unsaid) = self.quiet.take(now.0)
+        {
+            tracing::warn!(more, dropped, unsaid, "captured RTP packets were dropped: captures have holes");
         }
     }
 

@@ -197,6 +197,9 @@ impl Job {
             }
             if let Some(file) = &trace.pcap {
                 write(file, &pcap::write_call(&call.messages, &sounds_in(body)?))?;
+                for hole in holes_in(body) {
+                    remark!("{hole}");
+                }
             }
         }
         if format == Format::Json {
@@ -245,6 +248,41 @@ fn sounds_in(body: &Value) -> Result<Vec<Sound>, String> {
     sounds.ok_or_else(|| "the bridge's answer is not understood; is it of another version?".to_owned())
 }
 
+/// What is missing in the media of the bridge's answer.
+fn holes_in(body: &Value) -> Vec<String> {
+    let count = |key: &str| body[key].as_u64().filter(|count| *count > 0);
+    let left_out = count("media_left_out").map(|packets| {
+        format!("only the latest RTP packets of the call are in the capture; {packets} older ones are not")
+    });
+    let dropped = count("media_dropped").map(|packets| {
+        format!(
+            "the capture may have holes: {packets} RTP packets, of all calls since the bridge was started, were dropped \
+             because it was busy"
+        )
+    });
+    left_out.into_iter().chain(dropped).collect()
+}
+
 fn write(file: &Path, bytes: &[u8]) -> Result<(), String> {
     std::fs::write(file, bytes).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_capture_that_is_not_whole_says_what_is_missing() {
+        let whole = json!({ "media": [], "media_left_out": 0, "media_dropped": 0 });
+        assert!(holes_in(&whole).is_empty());
+        assert!(holes_in(&json!({ "messages": [] })).is_empty(), "no media was asked for");
+        let holes = holes_in(&json!({ "media_left_out": 12, "media_dropped": 34 }));
+        assert_eq!(holes.len(), 2);
+        assert!(
+            holes[0].contains("12 older ones are not") && holes[1].contains("34 RTP packets"),
+            "{holes:?}"
+        );
+    }
 }

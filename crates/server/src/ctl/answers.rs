@@ -19,7 +19,7 @@ use super::{Question, Reply};
 use crate::control::{Ask, Reply as Replied};
 use crate::trace::ladder::{harmless, label};
 use crate::trace::mask::masked;
-use crate::trace::{Look, Passage, Sound, Summary, trunk_of};
+use crate::trace::{KeptSounds, Look, Passage, Sound, Summary, trunk_of};
 
 /// RTP packets in one answer, the latest: ten minutes of a leg.
 const MOST_PACKETS: usize = 60_000;
@@ -174,7 +174,7 @@ impl Answers {
                 let messages: Vec<Line> = kept.messages.iter().map(|one| self.line(one)).collect();
                 let mut body = json!({ "call_id": call_id, "dropped": kept.dropped, "messages": messages });
                 if let Some(sounds) = sounds {
-                    body["media"] = json!(sounds);
+                    tell(&mut body, &sounds);
                 }
                 Reply { status: 200, body }
             }
@@ -187,19 +187,14 @@ impl Answers {
         }
     }
 
-    async fn sounds(&self, wanted: bool, call_id: Vec<u8>) -> Result<Option<Vec<Heard>>, Reply> {
+    async fn sounds(&self, wanted: bool, call_id: Vec<u8>) -> Result<Option<KeptSounds>, Reply> {
         if !wanted {
             return Ok(None);
         }
         let kept = self.look(|answer| Look::Media { call_id, answer }).await?;
-        let Some(kept) = kept else {
-            return Err(Reply::refusal(
-                409,
-                "no media is kept: set [trace] capture_media = true, restart the bridge and place the call again",
-            ));
-        };
-        let beyond = kept.len().saturating_sub(MOST_PACKETS);
-        Ok(Some(kept.iter().skip(beyond).map(heard).collect()))
+        let nothing =
+            "no media is kept: set [trace] capture_media = true, restart the bridge and place the call again";
+        kept.map(Some).ok_or_else(|| Reply::refusal(409, nothing))
     }
 
     fn line(&self, one: &Passage) -> Line {
@@ -217,6 +212,14 @@ impl Answers {
             bytes,
         }
     }
+}
+
+/// Adds the latest packets of a call to what is said of it, and what of its sound is missing.
+fn tell(body: &mut Value, kept: &KeptSounds) {
+    let older = kept.sounds.len().saturating_sub(MOST_PACKETS);
+    body["media"] = kept.sounds[older..].iter().map(|one| json!(heard(one))).collect();
+    body["media_left_out"] = json!(older);
+    body["media_dropped"] = json!(kept.dropped);
 }
 
 fn heard(one: &Sound) -> Heard {
@@ -297,6 +300,31 @@ pub fn sounds_of(all: &[Heard]) -> Option<Vec<Sound>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_call_the_latest_packets_are_told_and_how_many_are_not() {
+        let sound = |n: usize| Sound {
+            at: SystemTime::UNIX_EPOCH,
+            ingress: true,
+            local: ([127, 0, 0, 1], 20_000).into(),
+            remote: ([127, 0, 0, 1], 30_000).into(),
+            length: n,
+            bytes: [0x80].into(),
+        };
+        // (packets that are kept, those that are left out)
+        for (kept, left_out) in [(0, 0), (MOST_PACKETS, 0), (MOST_PACKETS + 3, 3)] {
+            let mut body = json!({});
+            tell(&mut body, &KeptSounds { sounds: (0..kept).map(sound).collect(), dropped: 7 });
+            assert_eq!(
+                (&body["media_left_out"], &body["media_dropped"]),
+                (&json!(left_out), &json!(7)),
+                "{kept}"
+            );
+            let told: Vec<Heard> = serde_json::from_value(body["media"].clone()).expect("a list");
+            assert_eq!(told.len(), kept.min(MOST_PACKETS));
+            assert!(told.first().is_none_or(|first| first.length == left_out), "the oldest are left out");
+        }
+    }
 
     #[test]
     fn bytes_that_are_no_text_come_through_unchanged() {

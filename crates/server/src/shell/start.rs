@@ -18,6 +18,7 @@ use crate::control::{Ask, Control, Parts, Reply};
 use crate::ctl;
 use crate::dns::locate;
 use crate::http::{self, Doors, Heartbeat};
+use crate::log_budget::LogBudget;
 use crate::media::door::SocketDoor;
 use crate::media::thread::{ShardDoor, ThreadOptions};
 use crate::metrics::{Metrics, Sources};
@@ -72,6 +73,7 @@ impl Shell {
             waiting: HashMap::new(),
             next_ask: 1,
             tap,
+            quiet: LogBudget::new(Instant::now()),
             looks,
             _ctl: ctl,
             spool,

@@ -22,7 +22,7 @@ pub use call_id::call_id;
 pub use export::{Collector, Export, ExportMetrics};
 pub use hep::Sender;
 pub use ladders::{Kept, Known, Ladders, Limits, Summary};
-pub use sounds::{Sound, Sounds};
+pub use sounds::{KeptSounds, Sound, Sounds};
 pub use tap::{Look, Tap, trunk_of};
 
 /// One message that passed our sockets.

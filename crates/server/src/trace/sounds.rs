@@ -30,6 +30,15 @@ pub struct Sound {
     pub bytes: Box<[u8]>,
 }
 
+/// What is kept of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptSounds {
+    /// Its packets, in the order in which they were noted.
+    pub sounds: Vec<Sound>,
+    /// Packets of all calls, since the start, that never came here because the media threads' rings were full.
+    pub dropped: u64,
+}
+
 /// Which call a leg is, and how many of its packets are kept.
 #[derive(Debug)]
 struct Call {
@@ -42,6 +51,7 @@ struct Call {
 pub struct Sounds {
     limit: usize,
     bytes: usize,
+    dropped: u64,
     packets: VecDeque<(LegId, Sound)>,
     calls: HashMap<LegId, Call>,
 }
@@ -49,7 +59,7 @@ pub struct Sounds {
 impl Sounds {
     /// An empty memory of so many bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, bytes: 0, packets: VecDeque::new(), calls: HashMap::new() }
+        Self { limit, bytes: 0, dropped: 0, packets: VecDeque::new(), calls: HashMap::new() }
     }
 
     /// Notes a packet. `call_id` is asked once for each leg; a leg that nobody knows any more is passed over. `now` is this
@@ -86,10 +96,18 @@ impl Sounds {
         }
     }
 
-    /// The packets of a call that are kept, in the order in which they were noted.
-    pub fn of(&self, call_id: &[u8]) -> Vec<Sound> {
+    /// So many packets of all calls, since the start, never came here. How many more that are than before.
+    pub fn note_dropped(&mut self, dropped: u64) -> u64 {
+        let more = dropped.saturating_sub(self.dropped);
+        self.dropped += more;
+        more
+    }
+
+    /// What is kept of a call.
+    pub fn of(&self, call_id: &[u8]) -> KeptSounds {
         let is_its = |leg: &LegId| self.calls.get(leg).is_some_and(|call| call.call_id == call_id);
-        self.packets.iter().filter(|(leg, _)| is_its(leg)).map(|(_, sound)| sound.clone()).collect()
+        let its = self.packets.iter().filter(|(leg, _)| is_its(leg));
+        KeptSounds { sounds: its.map(|(_, sound)| sound.clone()).collect(), dropped: self.dropped }
     }
 
     fn forget(&mut self, leg: LegId, sound: &Sound) {
@@ -130,9 +148,20 @@ mod tests {
         }
         assert_eq!(sounds.packets.len(), 10);
         assert_eq!(sounds.calls.len(), 2);
-        assert!(sounds.of(b"call-0").is_empty());
-        let fillings = |call: &[u8]| sounds.of(call).iter().map(|sound| sound.bytes[171]).collect::<Vec<_>>();
+        assert!(sounds.of(b"call-0").sounds.is_empty());
+        let fillings =
+            |call: &[u8]| sounds.of(call).sounds.iter().map(|sound| sound.bytes[171]).collect::<Vec<_>>();
         assert_eq!((fillings(b"call-1"), fillings(b"call-2")), ((15..20).collect(), (20..25).collect()));
+    }
+
+    #[test]
+    fn what_never_came_here_is_told_with_every_call_and_its_rise_once() {
+        let mut sounds = Sounds::new(100_000);
+        sounds.note((Instant::now(), SystemTime::now()), &packet(1, 1), || Some("call".to_owned()));
+        assert_eq!(sounds.of(b"call").dropped, 0);
+        assert_eq!([0, 3, 3, 5].map(|dropped| sounds.note_dropped(dropped)), [0, 3, 0, 2]);
+        let kept = sounds.of(b"call");
+        assert_eq!((kept.sounds.len(), kept.dropped), (1, 5));
     }
 
     #[test]

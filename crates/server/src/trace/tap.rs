@@ -10,7 +10,7 @@ use sip::Flow;
 use tokio::sync::oneshot;
 use trunk::Trunks;
 
-use super::{Export, Kept, Known, Ladders, Limits, Passage, Sound, Sounds, Summary};
+use super::{Export, Kept, KeptSounds, Known, Ladders, Limits, Passage, Sounds, Summary};
 use crate::media::capture::Packet;
 
 /// Somebody wants to see what passed.
@@ -35,7 +35,7 @@ pub enum Look {
         /// Its Call-ID.
         call_id: Vec<u8>,
         /// Where the answer goes.
-        answer: oneshot::Sender<Option<Vec<Sound>>>,
+        answer: oneshot::Sender<Option<KeptSounds>>,
     },
 }
 
@@ -69,6 +69,11 @@ impl Tap {
         if let Some(sounds) = &mut self.sounds {
             sounds.note(now, packet, call_id);
         }
+    }
+
+    /// So many RTP packets of all calls, since the start, found a ring of the media threads full. How many more than before.
+    pub fn note_dropped_media(&mut self, dropped: u64) -> u64 {
+        self.sounds.as_mut().map_or(0, |sounds| sounds.note_dropped(dropped))
     }
 
     /// A message came (`ingress`) or leaves. Costs a clone of the `Bytes` and no wait.
