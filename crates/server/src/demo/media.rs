@@ -24,8 +24,8 @@ use super::{
 const PACE: Duration = Duration::from_millis(20);
 /// How often a free pair of ports is looked for before giving up.
 const ATTEMPTS: usize = 64;
-/// Packets of events that are remembered.
-const EVENTS: usize = 1000;
+/// Packets of telephone-events whose key is remembered.
+const KEYS: usize = 1000;
 
 /// An even port for RTP and the odd one above it for RTCP (RFC 3550 section 11), not in use yet.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl MediaPorts {
             recording: Recording::default(),
             strangers: 0,
             forged: 0,
-            events: Vec::new(),
+            keys: Vec::new(),
             event_type: stream.events,
             held: false,
             secrets: keys.map(|(ours, theirs)| Box::new((Srtp::new(ours), Srtp::new(theirs)))),
@@ -90,23 +90,13 @@ struct State {
     recording: Recording,
     strangers: u64,
     forged: u64,
-    events: Vec<Event>,
+    /// See [`Tape::keys`].
+    keys: Vec<u8>,
     event_type: Option<u8>,
     /// Nothing is sent; time goes on.
     held: bool,
     /// What seals and what opens.
     secrets: Option<Box<(Srtp, Srtp)>>,
-}
-
-/// One packet of a telephone-event that came (RFC 4733).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// Which key.
-    pub code: u8,
-    /// Which press of it.
-    pub timestamp: u32,
-    /// Whether the packet has the marker bit.
-    pub marker: bool,
 }
 
 impl State {
@@ -124,9 +114,9 @@ impl State {
         if let Some(packet) = Packet::parse(plain)
             && Some(packet.payload_type) == self.event_type
             && let Some(&code) = packet.payload.first()
-            && self.events.len() < EVENTS
+            && self.keys.len() < KEYS
         {
-            self.events.push(Event { code, timestamp: packet.timestamp, marker: packet.marker });
+            self.keys.push(code);
         }
         self.recording.arrive(now, plain);
     }
@@ -172,8 +162,9 @@ pub struct Tape {
     pub strangers: u64,
     /// Datagrams that the keys do not open; they are not recorded.
     pub forged: u64,
-    /// The packets of telephone-events, in the order in which they came; the first thousand.
-    pub events: Vec<Event>,
+    /// Which key each packet of a telephone-event was of (RFC 4733 section 2.3.1), in the order in which they came; the first
+    /// thousand.
+    pub keys: Vec<u8>,
 }
 
 impl Media {
@@ -190,12 +181,7 @@ impl Media {
 
     /// Presses a key, with or without the marker bit that begins its event, and returns at once.
     pub fn begin_to_key(&self, keys: &str, marked: bool) {
-        let mut state = self.lock();
-        if marked {
-            state.speaker.key(keys)
-        } else {
-            state.speaker.key_unmarked(keys)
-        };
+        self.lock().speaker.press(keys, marked);
     }
 
     /// Presses these keys after everything that is already queued, and returns when the last is released.
@@ -248,7 +234,7 @@ impl Media {
             heard: state.recording.clone(),
             strangers: state.strangers,
             forged: state.forged,
-            events: state.events.clone(),
+            keys: state.keys.clone(),
         }
     }
 

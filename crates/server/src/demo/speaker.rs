@@ -68,12 +68,8 @@ impl Speaker {
         self.press(keys, true)
     }
 
-    /// The same without the marker bit that begins an event (RFC 4733 section 2.5.1.2), as some gateways send them.
-    pub fn key_unmarked(&mut self, keys: &str) -> u64 {
-        self.press(keys, false)
-    }
-
-    fn press(&mut self, keys: &str, marked: bool) -> u64 {
+    /// The same with or without the marker bit that begins an event (RFC 4733 section 2.5.1.2): some gateways leave it out.
+    pub fn press(&mut self, keys: &str, marked: bool) -> u64 {
         self.tickets += 1;
         let ticket = self.tickets;
         let keys = keys.chars().filter(|key| telephone_event(*key, false, 0).is_some());
@@ -240,7 +236,7 @@ mod tests {
     fn a_key_without_a_marker_is_the_same_event_but_for_the_bit() {
         let keyed = |marked: bool| {
             let mut speaker = speaker();
-            let ticket = if marked { speaker.key("5") } else { speaker.key_unmarked("5") };
+            let ticket = speaker.press("5", marked);
             let mut sent = Vec::new();
             while speaker.finished() < ticket {
                 sent.extend(speaker.tick());

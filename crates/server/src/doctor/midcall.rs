@@ -54,7 +54,7 @@ async fn keys(exam: &mut Exam<'_>, call: &mut TestCall) {
         let until = Instant::now() + KEYED;
         while !*came && Instant::now() < until && call.over.is_none() {
             call.wait(exam, LOOK).await;
-            *came = call.media.tape().events.iter().any(|event| event.code == code);
+            *came = call.media.tape().keys.contains(&code);
         }
     }
     let change =
