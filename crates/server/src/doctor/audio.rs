@@ -1,11 +1,13 @@
 //! A tone goes out, what comes back is judged.
 
 use std::f32::consts::TAU;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::TestCall;
 use super::exam::Exam;
+use super::report::Judged;
 
 /// What is played, in Hz: away from dial tones and their harmonics.
 const TONE: f32 = 1004.0;
@@ -34,18 +36,7 @@ fn judge(exam: &mut Exam<'_>, call: &TestCall) {
     let tape = call.media.tape();
     let (from_them, to_them) = ("audio from them", "audio to them");
     if meter.packets == 0 {
-        let strange = tape.strangers;
-        let (why, change) = if tape.forged > 0 {
-            let why = format!("{} packets came that the key of their SDP does not open", tape.forged);
-            (why, "their SBC: it encrypts with another key or suite than its a=crypto says")
-        } else if strange > 0 {
-            let why =
-                format!("{strange} packets came to {own}, none of them from {remote} as their SDP says");
-            (why, "media_source = \"same-ip\" or \"symmetric\", or their SBC's media address")
-        } else {
-            (format!("no RTP came to {own} from {remote}"), "a firewall, media.advertise, or the route back")
-        };
-        exam.report.fail(from_them, why, change);
+        exam.report.note(from_them, judge_silence(own, remote, tape.forged, tape.strangers));
         return exam.report.skip(to_them, "nothing comes back that could prove it");
     }
     let sounding = meter.sounding;
@@ -66,6 +57,21 @@ fn judge(exam: &mut Exam<'_>, call: &TestCall) {
             .report
             .skip(to_them, "the far end has a sound of its own: ask there, or call a number with an echo"),
     }
+}
+
+/// Why nothing could be heard at `own` from `remote`: so many packets were not opened by the key, and so many came from
+/// elsewhere.
+fn judge_silence(own: SocketAddr, remote: SocketAddr, forged: u64, strangers: u64) -> Judged {
+    let (why, change) = if forged > 0 {
+        let why = format!("{forged} packets came that the key of their SDP does not open");
+        (why, "their SBC: it encrypts with another key or suite than its a=crypto says")
+    } else if strangers > 0 {
+        let why = format!("{strangers} packets came to {own}, none of them from {remote} as their SDP says");
+        (why, "media_source = \"same-ip\" or \"symmetric\", or their SBC's media address")
+    } else {
+        (format!("no RTP came to {own} from {remote}"), "a firewall, media.advertise, or the route back")
+    };
+    Judged::fail(why, change)
 }
 
 fn tone(length: Duration) -> Arc<[i16]> {
@@ -95,7 +101,29 @@ fn echo(heard: &[f32]) -> Option<f32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::report::Verdict;
     use super::*;
+
+    #[test]
+    fn silence_has_a_reason_and_a_wrong_key_explains_more_than_a_wrong_address() {
+        let at = |text: &str| text.parse().expect("an address");
+        // (packets that the key does not open, packets from elsewhere, why, what to change)
+        for (forged, strangers, why, change) in [
+            (3, 0, "3 packets came that the key of their SDP does not open", "a=crypto"),
+            (3, 9, "3 packets came that the key of their SDP does not open", "a=crypto"),
+            (
+                0,
+                9,
+                "9 packets came to 192.0.2.1:4000, none of them from 192.0.2.2:5000 as their SDP says",
+                "media_source",
+            ),
+            (0, 0, "no RTP came to 192.0.2.1:4000 from 192.0.2.2:5000", "a firewall"),
+        ] {
+            let judged = judge_silence(at("192.0.2.1:4000"), at("192.0.2.2:5000"), forged, strangers);
+            assert_eq!((judged.verdict, judged.why.as_str()), (Verdict::Fail, why));
+            assert!(judged.change.as_ref().is_some_and(|text| text.contains(change)), "{judged:?}");
+        }
+    }
 
     #[test]
     fn our_tone_is_told_from_other_sound_and_from_silence() {

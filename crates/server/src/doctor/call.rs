@@ -14,6 +14,7 @@ use sip::{Body, End, Event, InviteId, Message, OutgoingInvite};
 use trunk::Peer;
 
 use super::exam::Exam;
+use super::report::Judged;
 use super::{answer, audio, midcall, pace};
 use crate::config::sip_transport;
 use crate::control::srtp_keys;
@@ -23,12 +24,7 @@ use crate::demo::speaker::Stream;
 
 /// A call that is up.
 pub(super) struct TestCall {
-    pub(super) id: InviteId,
-    pub(super) call_id: String,
-    /// When the INVITE was sent.
-    pub(super) dialed: Instant,
-    /// Their 200.
-    pub(super) answer: Arc<Message>,
+    pub(super) dialed: Dialed,
     /// Our offer, and what it says of us.
     pub(super) offered: Bytes,
     pub(super) local: LocalMedia,
@@ -77,25 +73,13 @@ pub(super) async fn place(exam: &mut Exam<'_>, peer: &Peer, number: &E164) {
     };
     let offered = offer(&local, &capabilities);
     let Some(dialed) = dial(exam, peer, number, caller, &offered).await else { return };
-    let Dialed { id, call_id, began, body, answer } = dialed;
-    match negotiated(exam, &offered, body.as_deref(), &capabilities) {
+    let id = dialed.id;
+    match negotiated(exam, &offered, dialed.body.as_deref(), &capabilities) {
         Ok(agreed) => {
             let own = ports.address();
             let media = start(ports, &agreed);
             let over = None;
-            let mut call = TestCall {
-                id,
-                call_id,
-                dialed: began,
-                answer,
-                offered,
-                local,
-                capabilities,
-                agreed,
-                own,
-                media,
-                over,
-            };
+            let mut call = TestCall { dialed, offered, local, capabilities, agreed, own, media, over };
             audio::examine(exam, &mut call).await;
             pace::examine(exam, &call);
             midcall::examine(exam, &mut call).await;
@@ -134,14 +118,19 @@ fn negotiated(
         exam.report.judge("codecs of the test call", judged);
     }
     let agreed = accept_answer(offered, body, capabilities).map_err(|why| why.to_string())?;
-    match (&agreed.crypto, exam.profile.srtp) {
-        (Some(crypto), _) => {
-            exam.report.pass("encryption", format!("{} by their line {}", crypto.suite(), crypto.tag));
-        }
-        (None, Srtp::Off) => {}
-        (None, _) => exam.report.skip("encryption", "offered, and they chose plain RTP: srtp = \"optional\""),
+    if let Some(judged) = judge_encryption(&agreed, exam.profile.srtp) {
+        exam.report.note("encryption", judged);
     }
     Ok(agreed)
+}
+
+/// What became of the encryption that we offered; nothing where we offered none.
+fn judge_encryption(agreed: &Negotiated, offered: Srtp) -> Option<Judged> {
+    match (&agreed.crypto, offered) {
+        (Some(crypto), _) => Some(Judged::pass(format!("{} by their line {}", crypto.suite(), crypto.tag))),
+        (None, Srtp::Off) => None,
+        (None, _) => Some(Judged::skip("offered, and they chose plain RTP: srtp = \"optional\"")),
+    }
 }
 
 fn start(ports: MediaPorts, agreed: &Negotiated) -> Media {
@@ -170,7 +159,7 @@ impl TestCall {
                 Event::ReinviteReceived { id, .. } => {
                     let _ = exam.line.endpoint().reject_reinvite(Instant::now(), *id, 488, &[]);
                 }
-                Event::Ended { id, end } if *id == self.id => {
+                Event::Ended { id, end } if *id == self.dialed.id => {
                     self.over = Some(match end {
                         End::Bye { reason: Some(reason) } => format!("they hung up: {reason}"),
                         End::Bye { reason: None } => "they hung up".to_owned(),
@@ -194,12 +183,15 @@ impl TestCall {
 }
 
 /// An INVITE that was answered.
-struct Dialed {
-    id: InviteId,
-    call_id: String,
-    began: Instant,
+pub(super) struct Dialed {
+    pub(super) id: InviteId,
+    pub(super) call_id: String,
+    /// When the INVITE was sent.
+    pub(super) began: Instant,
+    /// The SDP of their 200.
     body: Option<Bytes>,
-    answer: Arc<Message>,
+    /// Their 200.
+    pub(super) answer: Arc<Message>,
 }
 
 /// The first number of the configuration that this trunk's provider owns.
@@ -280,6 +272,53 @@ async fn dial(
                 exam.report.fail(check, format!("not answered, Call-ID {call_id}"), "another number");
                 return None;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sip::sdp::{self, Suite};
+
+    use super::*;
+
+    #[test]
+    fn who_takes_plain_rtp_although_encryption_was_offered_is_told_from_who_encrypts() {
+        let suite = Suite::AesCm128HmacSha1_80;
+        let side = |srtp, key: u8| {
+            let capabilities = Capabilities {
+                codecs: vec![Codec::Pcma],
+                srtp,
+                suites: vec![suite],
+                ..Capabilities::default()
+            };
+            let encrypts = srtp != Srtp::Off;
+            let local = LocalMedia {
+                address: [192, 0, 2, key].into(),
+                port: 4000,
+                rtcp_port: 4001,
+                session_id: 1,
+                session_version: 1,
+                direction: Direction::SendRecv,
+                keys: encrypts
+                    .then(|| MasterKey::generate(suite, |octets| octets.fill(key)))
+                    .into_iter()
+                    .collect(),
+            };
+            (local, capabilities)
+        };
+        let (off, optional) = (Srtp::Off, Srtp::Optional);
+        // (what we offer, what they take, how it came out, and why)
+        for (ours, theirs, expected) in [
+            (optional, optional, Some(Judged::pass("AES_CM_128_HMAC_SHA1_80 by their line 1"))),
+            (optional, off, Some(Judged::skip("offered, and they chose plain RTP: srtp = \"optional\""))),
+            (off, off, None),
+        ] {
+            let ((local, capabilities), (their_local, their_capabilities)) = (side(ours, 1), side(theirs, 2));
+            let offered = offer(&local, &capabilities);
+            let (body, _) = sdp::answer(&offered, &their_local, &their_capabilities).expect("an answer");
+            let agreed = accept_answer(&offered, &body, &capabilities).expect("an agreement");
+            assert_eq!(judge_encryption(&agreed, ours), expected);
         }
     }
 }

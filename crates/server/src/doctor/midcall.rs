@@ -10,6 +10,7 @@ use trunk::Kind;
 
 use super::call::TestCall;
 use super::exam::Exam;
+use super::report::Judged;
 use crate::control::srtp_keys;
 
 /// A re-INVITE or UPDATE is answered within this time, or the trunk has a problem.
@@ -57,31 +58,24 @@ async fn keys(exam: &mut Exam<'_>, call: &mut TestCall) {
             *came = call.media.tape().keys.contains(&code);
         }
     }
+    exam.report.note(check, judge_keys(came, payload_type));
+}
+
+/// What came of the key with the marker bit, and of the one without.
+fn judge_keys(came: [bool; 2], payload_type: u8) -> Judged {
     let change =
         "their SBC, or what stands behind it: an event is known by its timestamp, not by the marker bit";
     match came {
-        [true, true] => {
-            let why = format!(
-                "a key with and one without the marker bit came back, as payload type {payload_type}"
-            );
-            exam.report.pass(check, why);
-        }
+        [true, true] => Judged::pass(format!(
+            "a key with and one without the marker bit came back, as payload type {payload_type}"
+        )),
         [true, false] => {
-            exam.report.fail(
-                check,
-                "the key without the marker bit did not come back, the other did",
-                change,
-            );
+            Judged::fail("the key without the marker bit did not come back, the other did", change)
         }
-        [false, true] => {
-            exam.report.fail(check, "the key with the marker bit did not come back, the other did", change);
-        }
-        [false, false] => exam.report.skip(
-            check,
-            format!(
-                "agreed as payload type {payload_type}; the far end sends no keys back that could prove more"
-            ),
-        ),
+        [false, true] => Judged::fail("the key with the marker bit did not come back, the other did", change),
+        [false, false] => Judged::skip(format!(
+            "agreed as payload type {payload_type}; the far end sends no keys back that could prove more"
+        )),
     }
 }
 
@@ -92,7 +86,7 @@ async fn refresh(exam: &mut Exam<'_>, call: &mut TestCall) {
         return;
     }
     let began = Instant::now();
-    if exam.line.endpoint().refresh_dialog(began, call.id).is_err() {
+    if exam.line.endpoint().refresh_dialog(began, call.dialed.id).is_err() {
         return exam.report.skip(check, "the call is not up any more");
     }
     let answer = loop {
@@ -111,7 +105,7 @@ async fn refresh(exam: &mut Exam<'_>, call: &mut TestCall) {
     let status = answer.status().map_or(0, sip::StatusCode::code);
     let method = answer.cseq().map_or_else(String::new, |cseq| cseq.method.to_string());
     let timer = |message: &Message| message.headers().get(HeaderName::SessionExpires).map(str::to_owned);
-    let why = match (timer(&answer).or_else(|| timer(&call.answer)), status) {
+    let why = match (timer(&answer).or_else(|| timer(&call.dialed.answer)), status) {
         (Some(timer), 200..=299) => format!("{method} answered {status}; Session-Expires: {timer}"),
         (None, 200..=299) => format!("{method} answered {status}; they want no session timer"),
         _ => {
@@ -131,7 +125,7 @@ fn refreshed<'a>(exam: &'a Exam<'_>, call: &TestCall, since: Instant) -> Option<
     };
     let found = later.find(|heard| {
         let message = &heard.message;
-        message.call_id() == Some(&*call.call_id) && is_final(message) && is_refresh(message)
+        message.call_id() == Some(&*call.dialed.call_id) && is_final(message) && is_refresh(message)
     });
     found.map(|heard| &heard.message)
 }
@@ -199,7 +193,7 @@ async fn reinvite(exam: &mut Exam<'_>, call: &mut TestCall, wanted: &LocalMedia)
     let began = Instant::now();
     // A refresh that is still under way goes first.
     loop {
-        match exam.line.endpoint().reinvite(Instant::now(), call.id, Body::sdp(sdp.clone())) {
+        match exam.line.endpoint().reinvite(Instant::now(), call.dialed.id, Body::sdp(sdp.clone())) {
             Err(CommandError::OfferPending) if began.elapsed() < ANSWER_WITHIN => call.wait(exam, LOOK).await,
             Err(why) => return Err(fail(call.over.clone().unwrap_or_else(|| why.to_string()))),
             Ok(()) => break,
@@ -251,7 +245,28 @@ fn direction_of(description: &[u8]) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::report::Verdict;
     use super::*;
+
+    #[test]
+    fn a_key_that_does_not_come_back_fails_only_when_the_other_does() {
+        let lost = |which: &str| format!("the key {which} the marker bit did not come back, the other did");
+        let both = "a key with and one without the marker bit came back, as payload type 101".to_owned();
+        let none =
+            "agreed as payload type 101; the far end sends no keys back that could prove more".to_owned();
+        // (with the marker, without it, how it came out, and why)
+        for (marked, unmarked, verdict, why) in [
+            (true, true, Verdict::Pass, both),
+            (true, false, Verdict::Fail, lost("without")),
+            (false, true, Verdict::Fail, lost("with")),
+            (false, false, Verdict::Skip, none),
+        ] {
+            let judged = judge_keys([marked, unmarked], 101);
+            assert_eq!((judged.verdict, judged.why), (verdict, why));
+            let advises = judged.change.is_some_and(|change| change.contains("by its timestamp"));
+            assert_eq!(advises, verdict == Verdict::Fail, "what to change, where something is to be changed");
+        }
+    }
 
     #[test]
     fn a_hold_is_answered_by_a_direction_that_goes_with_it() {

@@ -8,8 +8,8 @@ use super::exam::Exam;
 /// Reports on the first answer and on the first sign of ringing.
 pub(super) fn examine(exam: &mut Exam<'_>, call: &TestCall) {
     let mut answers = exam.line.heard().filter(|heard| {
-        heard.at >= call.dialed
-            && heard.message.call_id() == Some(&*call.call_id)
+        heard.at >= call.dialed.began
+            && heard.message.call_id() == Some(&*call.dialed.call_id)
             && heard.message.cseq().is_some_and(|cseq| cseq.method.as_str() == "INVITE")
     });
     let first = answers.next().map(|heard| (heard.at, status(&heard.message)));
@@ -21,7 +21,7 @@ pub(super) fn examine(exam: &mut Exam<'_>, call: &TestCall) {
     } else {
         answers.find(|heard| status(&heard.message) > 100).map(|heard| (heard.at, status(&heard.message)))
     };
-    let after = |(at, status): (Instant, u16)| (at.saturating_duration_since(call.dialed), status);
+    let after = |(at, status): (Instant, u16)| (at.saturating_duration_since(call.dialed.began), status);
     let profile = exam.profile;
     let limits = Limits { silent: profile.first_response_within, unrung: profile.failover_time };
     let judged = judge(limits, after(first), rings.map(after), profile.peers.len());

@@ -14,6 +14,28 @@ pub(super) enum Verdict {
     Skip,
 }
 
+/// How a question came out, and why; where it failed, what to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    pub(super) why: String,
+    pub(super) change: Option<String>,
+}
+
+impl Judged {
+    pub(super) fn pass(why: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Pass, why: why.into(), change: None }
+    }
+
+    pub(super) fn fail(why: impl Into<String>, change: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Fail, why: why.into(), change: Some(change.into()) }
+    }
+
+    pub(super) fn skip(why: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Skip, why: why.into(), change: None }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     pub(super) check: String,
@@ -36,15 +58,15 @@ impl Report {
     }
 
     pub(super) fn pass(&mut self, check: &str, why: impl Into<String>) {
-        self.note(check, Verdict::Pass, &why.into(), None);
+        self.note(check, Judged::pass(why));
     }
 
     pub(super) fn fail(&mut self, check: &str, why: impl Into<String>, change: impl Into<String>) {
-        self.note(check, Verdict::Fail, &why.into(), Some(change.into()));
+        self.note(check, Judged::fail(why, change));
     }
 
     pub(super) fn skip(&mut self, check: &str, why: impl Into<String>) {
-        self.note(check, Verdict::Skip, &why.into(), None);
+        self.note(check, Judged::skip(why));
     }
 
     /// Passed, or failed for a reason with a remedy.
@@ -60,8 +82,9 @@ impl Report {
         self.findings.iter().all(|finding| finding.verdict != Verdict::Fail)
     }
 
-    fn note(&mut self, check: &str, verdict: Verdict, why: &str, change: Option<String>) {
-        let why = harmless(why);
+    pub(super) fn note(&mut self, check: &str, judged: Judged) {
+        let Judged { verdict, why, change } = judged;
+        let why = harmless(&why);
         self.findings.push(Finding { check: check.to_owned(), verdict, why, change });
     }
 
