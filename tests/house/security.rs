@@ -1,4 +1,4 @@
-//! The table of attacks and faults names tests and mutants that exist, and every mutant can be directed.
+//! The table of attacks and faults names tests and mutants that exist, each mutant beside a test that must notice it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,26 +20,129 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The names of all functions that are tests.
-fn tests() -> BTreeSet<String> {
+/// A test as `cargo test` knows it.
+#[derive(Debug)]
+struct Known {
+    package: String,
+    /// `lib`, or the name of an integration test.
+    target: String,
+    /// The modules, as the file and its inner modules are called, and the function.
+    path: String,
+    name: String,
+}
+
+/// Package, target and modules of a source file, by where it is.
+fn place(file: &Path) -> (String, String, Vec<String>) {
+    let file = file.strip_prefix(root()).expect("below the root").with_extension("");
+    let mut parts: Vec<String> = file.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    if parts[0] == "crates" {
+        parts.remove(0);
+    }
+    let package = parts.remove(0);
+    let target = match parts.remove(0).as_str() {
+        "src" => "lib".to_owned(),
+        // `tests/x.rs` of a package is a target, and so is `x/main.rs` of the package `tests`.
+        "tests" => parts.remove(0),
+        folder => folder.to_owned(),
+    };
+    let files = ["mod", "lib", "main"];
+    if parts.last().is_some_and(|last| files.contains(&last.as_str())) {
+        parts.pop();
+    }
+    (package, target, parts)
+}
+
+/// All functions that are tests.
+fn tests() -> Vec<Known> {
     let mut files = Vec::new();
     for folder in ["crates", "tests", "benches"] {
         sources(&root().join(folder), &mut files);
     }
-    let mut names = BTreeSet::new();
+    let mut found = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).expect("a source file");
-        let mut test = false;
-        for line in text.lines().map(str::trim) {
+        let (package, target, modules) = place(&file);
+        let (mut inner, mut test) = (None, false);
+        for line in text.lines() {
+            let inside = line.starts_with(' ');
+            let opened = line.strip_suffix(" {").and_then(|line| line.split("mod ").nth(1));
+            if !inside && !line.is_empty() {
+                inner = opened.map(str::to_owned);
+            }
+            let line = line.trim();
             if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
                 test = true;
             } else if let Some((_, rest)) = line.split_once("fn ").filter(|_| test) {
-                names.extend(rest.split('(').next().map(str::to_owned));
+                let name = rest.split('(').next().unwrap_or_default().to_owned();
+                let path = modules.iter().chain(&inner).chain([&name]).map(String::as_str);
+                let path = path.collect::<Vec<_>>().join("::");
+                found.push(Known { package: package.clone(), target: target.clone(), path, name });
                 test = false;
             }
         }
     }
-    names
+    found
+}
+
+/// One `cargo test` of a mutant's command: which tests it runs.
+#[derive(Debug, Default)]
+struct Chosen<'a> {
+    package: &'a str,
+    target: Option<&'a str>,
+    filter: Option<&'a str>,
+}
+
+impl<'a> Chosen<'a> {
+    fn read(arguments: &'a str) -> Self {
+        let (mut chosen, mut words) = (Self::default(), arguments.split(' '));
+        while let Some(word) = words.next() {
+            match word {
+                "-p" => chosen.package = words.next().unwrap_or_default(),
+                "--test" => chosen.target = words.next(),
+                "--lib" => chosen.target = Some("lib"),
+                filter => {
+                    let before = chosen.filter.replace(filter);
+                    assert_eq!(before, None, "{arguments}: cargo takes one filter");
+                }
+            }
+        }
+        chosen
+    }
+
+    fn runs(&self, test: &Known) -> bool {
+        test.package == self.package
+            && self.target.is_none_or(|target| target == test.target)
+            && self.filter.is_none_or(|filter| test.path.contains(filter))
+    }
+}
+
+/// What stands against something, as `tests/mutants/NAME.patch` takes it away.
+struct Mutant {
+    name: String,
+    what: String,
+    command: String,
+}
+
+impl Mutant {
+    fn chosen(&self) -> Vec<Chosen<'_>> {
+        self.command.split(" && ").filter_map(|part| part.strip_prefix("cargo test ")).map(Chosen::read).collect()
+    }
+}
+
+fn mutants() -> Vec<Mutant> {
+    let folder = fs::read_dir(root().join("tests/mutants")).expect("tests/mutants");
+    let patch = |entry: std::io::Result<fs::DirEntry>| {
+        let path = entry.expect("an entry").path();
+        let text = fs::read_to_string(&path).expect("a patch");
+        let mut lines = text.lines().map(|line| line.strip_prefix("# ").unwrap_or_default());
+        let (what, command) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        Mutant {
+            name: path.file_stem().expect("a name").to_string_lossy().into_owned(),
+            what: what.to_owned(),
+            command: command.strip_prefix("test: ").unwrap_or_default().to_owned(),
+        }
+    };
+    folder.map(patch).collect()
 }
 
 /// What stands between backticks in a cell.
@@ -47,39 +150,79 @@ fn quoted(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
-#[test]
-fn every_test_and_every_mutant_of_the_table_exists() {
+/// Attack or fault, what shows what stands against it, and what takes that away.
+struct Row {
+    what: String,
+    shown_by: Vec<String>,
+    without: Vec<String>,
+}
+
+fn rows() -> Vec<Row> {
     let text = fs::read_to_string(root().join("docs/security.md")).expect("docs/security.md");
-    let (tests, mut rows) = (tests(), 0);
-    assert!(tests.contains("every_test_and_every_mutant_of_the_table_exists"), "this one is found too");
-    for line in text.lines().filter(|line| line.starts_with("| ") && !line.contains("| shown by |")) {
+    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.contains("| shown by |"));
+    rows.map(|line| {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").collect();
         let [what, _, shown_by, without] = cells[..] else { panic!("not four cells: {line}") };
-        rows += 1;
-        let mut shown = 0;
-        for name in quoted(shown_by) {
+        let names = |cell| quoted(cell).map(str::to_owned).collect();
+        Row { what: what.to_owned(), shown_by: names(shown_by), without: names(without) }
+    })
+    .collect()
+}
+
+#[test]
+fn every_test_of_the_table_exists_and_every_row_has_one() {
+    let (tests, rows) = (tests(), rows());
+    let tests: BTreeSet<&str> = tests.iter().map(|test| test.name.as_str()).collect();
+    assert!(tests.contains("every_test_of_the_table_exists_and_every_row_has_one"), "this one is found too");
+    for Row { what, shown_by, .. } in &rows {
+        for name in shown_by {
             let fuzzed = root().join(format!("fuzz/fuzz_targets/{name}.rs")).exists();
             let file = name.contains('/') && root().join(name).exists();
-            assert!(tests.contains(name) || fuzzed || file, "{what}: there is no test {name}");
-            shown += usize::from(tests.contains(name));
+            assert!(tests.contains(name.as_str()) || fuzzed || file, "{what}: there is no test {name}");
         }
-        assert!(shown > 0, "{what}: no test shows it");
-        for name in quoted(without) {
-            let patch = root().join(format!("tests/mutants/{name}.patch"));
-            assert!(patch.exists(), "{what}: there is no mutant {name}");
-        }
+        assert!(shown_by.iter().any(|name| tests.contains(name.as_str())), "{what}: no test shows it");
     }
-    assert!(rows > 40, "{rows} rows were found");
+    assert!(rows.len() > 40, "{} rows were found", rows.len());
+}
+
+#[test]
+fn the_mutants_of_the_table_are_those_that_there_are() {
+    let (rows, mutants) = (rows(), mutants());
+    let named: BTreeSet<&str> = rows.iter().flat_map(|row| &row.without).map(String::as_str).collect();
+    let there: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.name.as_str()).collect();
+    let only_named: Vec<_> = named.difference(&there).collect();
+    let only_there: Vec<_> = there.difference(&named).collect();
+    assert!(only_named.is_empty(), "in docs/security.md, but not in tests/mutants: {only_named:?}");
+    assert!(only_there.is_empty(), "in tests/mutants, but not in docs/security.md: {only_there:?}");
 }
 
 #[test]
 fn every_mutant_says_what_it_takes_away_and_which_test_must_notice() {
-    for entry in fs::read_dir(root().join("tests/mutants")).expect("tests/mutants") {
-        let path = entry.expect("an entry").path();
-        let text = fs::read_to_string(&path).expect("a patch");
-        let mut lines = text.lines();
-        let (what, test) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-        assert!(what.starts_with("# ") && what.len() > 10, "{}: what is taken away?", path.display());
-        assert!(test.starts_with("# test: cargo "), "{}: which test must notice?", path.display());
+    let tests = tests();
+    for mutant in mutants() {
+        let Mutant { name, what, command } = &mutant;
+        assert!(what.len() > 8, "{name}: what is taken away?");
+        let chosen = mutant.chosen();
+        assert!(!chosen.is_empty(), "{name}: which test must notice? {command}");
+        for part in chosen {
+            assert!(part.filter.is_some(), "{name}: {command} runs everything");
+            assert!(tests.iter().any(|test| part.runs(test)), "{name}: {command} runs nothing");
+        }
     }
+}
+
+#[test]
+fn a_test_that_shows_a_row_is_among_those_that_must_notice_its_mutants() {
+    let (tests, mutants) = (tests(), mutants());
+    let mut alone = Vec::new();
+    for row in rows() {
+        for mutant in mutants.iter().filter(|mutant| row.without.contains(&mutant.name)) {
+            let chosen = mutant.chosen();
+            let runs = |test: &Known| chosen.iter().any(|part| part.runs(test));
+            if !tests.iter().any(|test| row.shown_by.contains(&test.name) && runs(test)) {
+                alone.push(format!("{}: none of its tests is run by {}: {}", row.what, mutant.name, mutant.command));
+            }
+        }
+    }
+    assert!(alone.is_empty(), "{}", alone.join("\n"));
 }

@@ -90,7 +90,8 @@ impl Endpoint {
             if MergeKey::of(request).is_some_and(|key| self.merge_keys.contains_key(&key)) {
                 return Err(Refusal::new(482, "the same request arrived by another path"));
             }
-            // A bridge ends a call and begins others, so it counts hops as a proxy does (RFC 7332).
+            // Who has used up its hops goes in a circle (RFC 7332). Nothing is passed on here: the calls that we make are new ones,
+            // with all of their hops.
             if *method == Method::INVITE && request.max_forwards() == Some(0) {
                 return Err(Refusal::new(483, "Max-Forwards is used up"));
             }
