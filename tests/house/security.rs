@@ -125,7 +125,11 @@ struct Mutant {
 
 impl Mutant {
     fn chosen(&self) -> Vec<Chosen<'_>> {
-        self.command.split(" && ").filter_map(|part| part.strip_prefix("cargo test ")).map(Chosen::read).collect()
+        self.command
+            .split(" && ")
+            .filter_map(|part| part.strip_prefix("cargo test "))
+            .map(Chosen::read)
+            .collect()
     }
 }
 
@@ -220,7 +224,10 @@ fn a_test_that_shows_a_row_is_among_those_that_must_notice_its_mutants() {
             let chosen = mutant.chosen();
             let runs = |test: &Known| chosen.iter().any(|part| part.runs(test));
             if !tests.iter().any(|test| row.shown_by.contains(&test.name) && runs(test)) {
-                alone.push(format!("{}: none of its tests is run by {}: {}", row.what, mutant.name, mutant.command));
+                alone.push(format!(
+                    "{}: none of its tests is run by {}: {}",
+                    row.what, mutant.name, mutant.command
+                ));
             }
         }
     }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use server::demo::child::Ports;
+use tests::ports::Ports;
 use tokio::net::UdpSocket;
 
 use super::{
@@ -22,21 +22,23 @@ use super::{
 /// The number that the meeting dials.
 const CALLEE: &str = "+493023125043";
 /// What the scenarios add to SIPp's media port.
-const MEDIA_OFFSET: u16 = 1000;
+const MEDIA_OFFSET: u16 = 8;
 
 /// SIPp with one scenario, and what arrives at its second media port.
 struct Carrier {
     program: Program,
     heard: Arc<AtomicUsize>,
     sip: u16,
+    _ports: Ports,
 }
 
 impl Carrier {
     /// Starts SIPp; with `bridge` it calls, otherwise it waits to be called.
     async fn start(folder: &Path, scenario: &str, bridge: Option<SocketAddr>) -> Self {
-        let ports = Ports::find().expect("free ports");
+        let mut ports = Ports::take(20);
+        let (sip, media) = (ports.one(), ports.media(16));
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let rtp = UdpSocket::bind(at(ports.media + MEDIA_OFFSET)).await.expect("the RTP port");
+        let rtp = UdpSocket::bind(at(media + MEDIA_OFFSET)).await.expect("the RTP port");
         let heard = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&heard);
         tokio::spawn(async move {
@@ -45,8 +47,7 @@ impl Carrier {
             }
         });
         let file = root().join("tests/interop/peers").join(scenario).display().to_string();
-        let (own, media, target) =
-            (ports.sip.to_string(), ports.media.to_string(), bridge.map(|to| to.to_string()));
+        let (own, media, target) = (sip.to_string(), media.to_string(), bridge.map(|to| to.to_string()));
         let mut command = vec!["sipp", "-sf", &file, "-i", "127.0.0.1", "-p", &own, "-mp", &media, "-m", "1"];
         command.extend(["-timeout", "60", "-nostdin", "-trace_err", "-error_file", "errors.log"]);
         command.extend(["-trace_msg", "-message_file", "messages.log", "-s", NUMBER]);
@@ -54,11 +55,11 @@ impl Carrier {
         let program = Program::start(&command, folder, "sipp.log");
         if bridge.is_none() {
             // It has its port when nobody else gets it.
-            while UdpSocket::bind(at(ports.sip)).await.is_ok() {
+            while UdpSocket::bind(at(sip)).await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
-        Self { program, heard, sip: ports.sip }
+        Self { program, heard, sip, _ports: ports }
     }
 
     /// Waits until the scenario is over; everything must have gone as it says.

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use nix::sys::signal::Signal;
-use server::demo::child::Ports;
+use tests::ports::free_port;
 
 use super::{
     bridge::{House, NUMBER, root},
@@ -47,7 +47,7 @@ async fn sipp_is_challenged_and_its_credentials_are_taken() {
         let (house, _doorbell) = House::new(&[("send_sip_options = false", &lines)]).await;
         let bridge = house.start().await;
         let bridge_at = house.sip.to_string();
-        let port = Ports::find().expect("free ports").sip;
+        let port = free_port();
         let until = (!taken).then_some("<recv response=\"200\" rrs");
         let mut caller =
             sipp(&folder, "dial_in_with_credentials.xml", until, port, &["-s", NUMBER, &bridge_at]);
@@ -67,7 +67,7 @@ async fn sipp_checks_our_answer_to_its_challenge_among_two() {
         return;
     }
     let folder = super::folder("sipp-challenges");
-    let port = Ports::find().expect("free ports").sip;
+    let port = free_port();
     let peer = format!(
         "peers = [{{ address = \"127.0.0.1:{port}\", transport = \"udp\" }}]\n\
          credentials = {{ username = \"partyline\", password = \"secret\", realm = \"operator.example\" }} # ["

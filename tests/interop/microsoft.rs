@@ -4,8 +4,9 @@ use std::fs;
 use std::time::Duration;
 
 use tests::pki::Authority;
+use tests::ports::free_port;
 
-use super::bridge::{CONFERENCE, NUMBER, free_port};
+use super::bridge::{CONFERENCE, NUMBER};
 use super::conference::{judge, voice};
 use super::peers::{Phone, Sbc};
 use super::secured::{OUR_NAME, paired_house, write_pair};

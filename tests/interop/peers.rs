@@ -8,9 +8,12 @@ use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
-use tests::programs::have;
+use tests::{
+    ports::{Ports, free_port},
+    programs::have,
+};
 
-use server::demo::{child::Ports, g711::Law, listening::RATE, recording::Recording};
+use server::demo::{g711::Law, listening::RATE, recording::Recording};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, UdpSocket},
@@ -24,7 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Debian's recordings of keys and of speech, part of the package sip-tester.
 const RECORDINGS: &str = "/usr/share/sip-tester";
 /// What dial_in.xml adds to SIPp's own media port.
-const MEDIA_OFFSET: u16 = 1000;
+const MEDIA_OFFSET: u16 = 8;
+/// How many media ports a telephone has.
+const PHONE_MEDIA: u16 = 20;
 
 /// A caller played by SIPp with `dial_in.xml`. It ends itself after it has spoken.
 pub(crate) struct Sipp {
@@ -32,6 +37,7 @@ pub(crate) struct Sipp {
     heard: Arc<Mutex<Recording>>,
     listening: JoinHandle<()>,
     began: Instant,
+    _ports: Ports,
 }
 
 impl Sipp {
@@ -67,12 +73,14 @@ impl Sipp {
             .replace("@STAYS@", "8500")
             .replace("@PCAP@", RECORDINGS);
         fs::write(folder.join("dial_in.xml"), scenario).expect("the scenario");
-        let (rtp, rtcp) = neighbors().await;
-        let port = rtp.local_addr().expect("an address").port();
+        let mut ports = Ports::take(20);
+        let (own, media) = (ports.one().to_string(), ports.media(16));
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let rtp = UdpSocket::bind(at(media + MEDIA_OFFSET)).await.expect("the RTP port");
+        let rtcp = UdpSocket::bind(at(media + MEDIA_OFFSET + 1)).await.expect("the RTCP port");
         let heard = Arc::new(Mutex::new(Recording::default()));
         let listening = tokio::spawn(listen(rtp, rtcp, Arc::clone(&heard)));
-        let own = Ports::find().expect("free ports").sip.to_string();
-        let media = (port - MEDIA_OFFSET).to_string();
+        let media = media.to_string();
         let bridge = bridge.to_string();
         let command = [
             "sipp",
@@ -97,7 +105,7 @@ impl Sipp {
             &bridge,
         ];
         let program = Program::start(&command, folder, "sipp.log");
-        Self { program, heard, listening, began: Instant::now() }
+        Self { program, heard, listening, began: Instant::now(), _ports: ports }
     }
 
     /// Waits until the scenario is over; everything must have gone as it says. Returns what was heard.
@@ -131,14 +139,6 @@ impl Sipp {
     }
 }
 
-/// Two free ports, the lower even.
-async fn neighbors() -> (UdpSocket, UdpSocket) {
-    let from = Ports::find().expect("free ports").media + MEDIA_OFFSET % 2;
-    let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-    let rtp = UdpSocket::bind(at(from)).await.expect("the RTP port");
-    (rtp, UdpSocket::bind(at(from + 1)).await.expect("the RTCP port"))
-}
-
 async fn listen(rtp: UdpSocket, rtcp: UdpSocket, heard: Arc<Mutex<Recording>>) {
     let (mut datagram, mut report) = (vec![0; 2048], vec![0; 2048]);
     loop {
@@ -157,6 +157,7 @@ pub(crate) struct Phone {
     program: Program,
     control: TcpStream,
     folder: PathBuf,
+    _ports: Ports,
     /// Where it is called.
     pub(crate) uri: String,
 }
@@ -177,10 +178,13 @@ impl Phone {
         fs::create_dir_all(folder).expect("a folder for the telephone");
         let says = folder.join("says.wav");
         write_for_a_minute(&says, voice);
-        let ports = Ports::find().expect("free ports");
+        let mut ports = Ports::take(3 + PHONE_MEDIA);
+        // It takes the port above that of SIP for SIP over TLS.
+        let (sip_port, _, control_port) = (ports.one(), ports.one(), ports.one());
+        let media = ports.media(PHONE_MEDIA);
         let script = root().join("tests/interop/peers/phone.sh").display().to_string();
-        let (sip, control) = (format!("127.0.0.1:{}", ports.sip), ports.http.to_string());
-        let rtp = format!("{}-{}", ports.media, ports.media + 19);
+        let (sip, control) = (format!("127.0.0.1:{sip_port}"), control_port.to_string());
+        let rtp = format!("{media}-{}", media + PHONE_MEDIA - 1);
         let mut command = vec![
             script.as_str(),
             "--dir",
@@ -199,9 +203,9 @@ impl Phone {
         command.extend(options);
         let program = Program::start(&command, folder, "baresip.log");
         let uri = format!("sip:{user}@{sip}");
-        until_it_answers(&uri, ports.sip, &program).await;
-        let control = TcpStream::connect(("127.0.0.1", ports.http)).await.expect("baresip's control port");
-        Self { program, control, folder: folder.to_owned(), uri }
+        until_it_answers(&uri, sip_port, &program).await;
+        let control = TcpStream::connect(("127.0.0.1", control_port)).await.expect("baresip's control port");
+        Self { program, control, folder: folder.to_owned(), _ports: ports, uri }
     }
 
     /// Calls, and returns when it is answered.
@@ -300,8 +304,7 @@ impl Sbc {
 
     /// The same with further options of `sbc.sh`.
     pub(crate) async fn start_with(folder: &Path, far_end: &str, number: &str, options: &[&str]) -> Self {
-        let (carrier, bridge) =
-            (Ports::find().expect("free ports").sip, Ports::find().expect("free ports").sip);
+        let (carrier, bridge) = (free_port(), free_port());
         let script = root().join("tests/interop/peers/sbc.sh").display().to_string();
         let (carrier_port, bridge_port) = (carrier.to_string(), bridge.to_string());
         let mut command = vec![

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tests::pki::Authority;
+use tests::ports::free_port;
 
-use super::bridge::{CONFERENCE, NUMBER, free_port};
+use super::bridge::{CONFERENCE, NUMBER};
 use super::conference::{judge, pcm, voice};
 use super::peers::{Phone, Sbc, Sipp};
 use super::secured::{SBC, house, house_with, write_pair};

@@ -2,10 +2,9 @@
 
 use std::{
     fs::{self, File},
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -16,11 +15,11 @@ use nix::{
 use serde_json::Value;
 use server::demo::{
     caller::{Call, Doorbell, Exchange, ExchangeConfig},
-    child::Ports,
     g711::Law,
     http::{self, Response},
 };
 use tempfile::TempDir;
+use tests::ports::Ports;
 use tokio::{
     process::{Child, Command},
     time::{sleep, timeout},
@@ -35,9 +34,13 @@ pub(crate) const TOKEN: &str = "end-to-end-end-to-end";
 /// How long anything may take on a busy machine before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How many media ports a bridge has.
+const MEDIA_PORTS: u16 = 64;
+
 /// A place for one bridge: folder, ports, configuration, and the operator's exchange that calls it.
 pub(crate) struct House {
     folder: TempDir,
+    _ports: Ports,
     /// The bridge's SIP address, UDP and TCP.
     pub(crate) sip: SocketAddr,
     /// Its address for SIP over TLS, where the configuration has `@TLS@`.
@@ -54,23 +57,23 @@ impl House {
     /// Finds ports, opens the exchange, writes the configuration with `changes` (text to text) made to the template.
     pub(crate) async fn new(changes: &[(&str, &str)]) -> (Self, Doorbell) {
         let folder = tempfile::tempdir().expect("a folder");
-        let ports = Ports { sip: free_port(), http: free_port(), ..Ports::find().expect("free ports") };
+        let mut ports = Ports::take(MEDIA_PORTS + 3);
+        let (sip, tls, http, media) = (ports.one(), ports.one(), ports.one(), ports.media(MEDIA_PORTS));
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let config = ExchangeConfig {
             name: "operator".to_owned(),
             bind: at(0),
-            bridge: at(ports.sip),
+            bridge: at(sip),
             laws: vec![Law::A],
             trace: true,
-            seed: u64::from(ports.sip),
+            seed: u64::from(sip),
         };
         let (exchange, doorbell) = Exchange::open(config).await.expect("the exchange");
-        let tls = free_port();
         let words = [
             ("@TLS@", tls.to_string()),
-            ("@SIP@", ports.sip.to_string()),
-            ("@HTTP@", ports.http.to_string()),
-            ("@MEDIA@", format!("{}-{}", ports.media, ports.media + 63)),
+            ("@SIP@", sip.to_string()),
+            ("@HTTP@", http.to_string()),
+            ("@MEDIA@", format!("{media}-{}", media + MEDIA_PORTS - 1)),
             ("@PROMPTS@", root().join("config/prompts/en-US").display().to_string()),
             ("@PEER@", exchange.address().port().to_string()),
         ];
@@ -80,14 +83,8 @@ impl House {
             text.replace(from, to)
         });
         let text = words.iter().fold(text, |text, (word, value)| text.replace(word, value));
-        let house = Self {
-            folder,
-            sip: at(ports.sip),
-            tls: at(tls),
-            http: at(ports.http),
-            media: ports.media,
-            exchange,
-        };
+        let house =
+            Self { folder, _ports: ports, sip: at(sip), tls: at(tls), http: at(http), media, exchange };
         house.write("token", TOKEN);
         house.write("partyline.toml", &text);
         (house, doorbell)
@@ -245,6 +242,15 @@ impl House {
     }
 }
 
+impl Drop for House {
+    /// A test that fails says what the bridge said.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the log of the bridge at {}:\n{}", self.sip, self.log());
+        }
+    }
+}
+
 /// A running bridge; dropping it kills it.
 pub(crate) struct Bridge {
     child: Child,
@@ -294,19 +300,6 @@ pub(crate) async fn run(arguments: &[&str], folder: &Path) -> Output {
 pub(crate) fn sample(page: &str, series: &str) -> f64 {
     let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.map_or(0.0, |value| value.parse().expect("a number"))
-}
-
-/// A port that is free over UDP and TCP, below those that sockets without a wish get, and no other test's.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 61;
-        let port = 10_000 + (step % 6_000) as u16;
-        let address = ("127.0.0.1", port);
-        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// The repository.

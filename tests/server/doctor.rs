@@ -1,13 +1,14 @@
 //! The exam of a trunk: a good peer passes, each thing that is wrong fails with its reason and what to change.
 
 use std::f32::consts::TAU;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use tests::programs::have;
 
 use serde_json::Value;
 use tests::pki::{Authority, Wish};
+use tests::ports::free_port;
 use tokio::net::UdpSocket;
 use tokio::process::{Child, Command};
 
@@ -213,10 +214,8 @@ async fn sipp_sends_back_the_tone_and_audio_is_proven_both_ways() {
         return;
     }
     let (house, _doorbell) = House::new(&[]).await;
-    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
-    let at = socket.local_addr().expect("its address");
+    let at = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let (port, media) = (at.port().to_string(), (house.media + 40).to_string());
-    drop(socket);
     let own = house.exchange.address().port().to_string();
     let text = std::fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
     house.write("partyline.toml", &text.replace(&format!("127.0.0.1:{own}"), &format!("127.0.0.1:{port}")));
@@ -271,7 +270,7 @@ async fn the_certificates_of_a_peer_by_openssl_are_shown_and_judged() {
     ] {
         house.write(name, text);
     }
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    let free = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let accept = free.to_string();
     let identity = ["-cert", "peer.pem", "-key", "peer.key", "-CAfile", "roots.pem", "-Verify", "2"];
     let arguments = [&["s_server", "-accept", &accept][..], &identity, &["-quiet"]].concat();

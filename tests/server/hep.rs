@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::UdpSocket;
 use std::process::Stdio;
+use tests::ports::free_port;
 use tests::programs::have;
 
 use nix::sys::signal::{Signal, kill};
@@ -16,7 +17,7 @@ async fn sngrep_receives_the_calls_of_a_bridge_that_exports_them() {
     if !have("sngrep", "sngrep") {
         return;
     }
-    let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let port = free_port();
     let hep =
         format!("[hep]\nto = \"udp://127.0.0.1:{port}\"\ncapture_id = 2001\npassword = \"pw\"\n\n[usage]");
     let (house, _doorbell) = House::new(&[("[usage]", &hep)]).await;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tests::ports::free_port;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::timeout;
@@ -29,7 +30,7 @@ fn busy(invite: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_invite_reaches_the_peer_over_tcp_at_the_port_of_its_udp() {
-    let udp = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let udp = UdpSocket::bind(("127.0.0.1", free_port())).await.expect("a socket");
     let tcp = TcpListener::bind(udp.local_addr().expect("its address")).await.expect("the same port");
     let house = house(tcp.local_addr().expect("its address").port()).await;
     let _bridge = house.start().await;
@@ -52,7 +53,7 @@ async fn a_large_invite_reaches_the_peer_over_tcp_at_the_port_of_its_udp() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_tcp_is_refused_it_reaches_the_peer_as_a_datagram_at_once() {
-    let udp = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let udp = UdpSocket::bind(("127.0.0.1", free_port())).await.expect("a socket");
     let house = house(udp.local_addr().expect("its address").port()).await;
     let _bridge = house.start().await;
     let began = Instant::now();

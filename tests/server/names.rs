@@ -5,12 +5,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tests::pki::Authority;
+use tests::ports::free_port;
 use tests::programs::have;
 use tokio::net::UdpSocket;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use super::bridge::{House, PATIENCE, free_port};
+use super::bridge::{House, PATIENCE};
 use super::raw::{Request, offer, status};
 use super::secured::{SBC, house_of};
 use super::tls_line::{Line, client};

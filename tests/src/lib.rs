@@ -16,6 +16,7 @@ pub mod mouth;
 pub mod network;
 pub mod people;
 pub mod pki;
+pub mod ports;
 pub mod programs;
 pub mod prompts;
 pub mod raw;
