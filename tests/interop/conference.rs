@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     bridge::{CONFERENCE, House, NUMBER, root},
-    ear::{read_wav, share_heard},
+    ear::{HEARD, read_wav, share_heard},
     peers::{Phone, Sipp},
 };
 
@@ -23,7 +23,7 @@ pub(crate) fn judge(listener: &str, recording: &[f32], voices: &[(&str, &[f32], 
     for (name, voice, hears) in voices {
         let share = share_heard(voice, recording);
         println!("{listener} heard {:3.0} % of {name}", share * 100.0);
-        let right = if *hears { share >= 0.7 } else { share <= 0.1 };
+        let right = if *hears { share >= HEARD } else { share <= 0.1 };
         assert!(
             right,
             "{listener} heard {share} of {name} and should hear {}",

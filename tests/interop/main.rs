@@ -2,6 +2,7 @@
 //!
 //! `./x setup` installs them. Where one is missing its tests say so and skip; with `CI` set they fail.
 
+mod both_ways;
 #[path = "../server/bridge.rs"]
 #[expect(dead_code, reason = "the server's own tests use more of it")]
 mod bridge;

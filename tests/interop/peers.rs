@@ -21,9 +21,15 @@ use tokio::{
     time::timeout,
 };
 
-use super::{bridge::root, program::Program};
+use super::{
+    bridge::root,
+    ear::{HEARD, read_wav, share_heard},
+    program::Program,
+};
 
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a telephone may take to hear what is said to it over and over; what it says itself lasts for a minute.
+const LISTENS: Duration = Duration::from_secs(40);
 /// Debian's recordings of keys and of speech, part of the package sip-tester.
 const RECORDINGS: &str = "/usr/share/sip-tester";
 /// What dial_in.xml adds to SIPp's own media port.
@@ -158,6 +164,8 @@ pub(crate) struct Phone {
     control: TcpStream,
     folder: PathBuf,
     _ports: Ports,
+    /// What it says over and over.
+    pub(crate) says: Vec<f32>,
     /// Where it is called.
     pub(crate) uri: String,
 }
@@ -205,7 +213,7 @@ impl Phone {
         let uri = format!("sip:{user}@{sip}");
         until_it_answers(&uri, sip_port, &program).await;
         let control = TcpStream::connect(("127.0.0.1", control_port)).await.expect("baresip's control port");
-        Self { program, control, folder: folder.to_owned(), _ports: ports, uri }
+        Self { program, control, folder: folder.to_owned(), _ports: ports, says: voice.to_vec(), uri }
     }
 
     /// Calls, and returns when it is answered.
@@ -242,6 +250,21 @@ impl Phone {
         assert!(came, "no {event} from baresip, but:\n{seen}\n{}", self.program.log());
     }
 
+    /// Returns when it has heard this voice, which somebody says over and over. On a busy machine that takes longer: some of it is
+    /// lost each time.
+    pub(crate) async fn until_it_hears(&self, voice: &[f32]) {
+        let began = Instant::now();
+        loop {
+            let heard = recording(&self.folder).map(|path| read_wav(&path)).unwrap_or_default();
+            let share = share_heard(voice, &heard);
+            if share >= HEARD {
+                return;
+            }
+            assert!(began.elapsed() < LISTENS, "{} has heard {share} of a voice:\n{}", self.uri, self.log());
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// What it has printed.
     pub(crate) fn log(&self) -> String {
         self.program.log()
@@ -251,13 +274,7 @@ impl Phone {
     pub(crate) async fn finished(self) -> Vec<f32> {
         let Self { program, folder, .. } = self;
         program.stop().await;
-        let files = fs::read_dir(folder.join("heard")).expect("baresip's recordings");
-        let mut heard: Vec<_> = files
-            .filter_map(|file| Some(file.ok()?.path()))
-            .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
-            .collect();
-        heard.sort();
-        super::ear::read_wav(heard.last().expect("a recording of what baresip heard"))
+        read_wav(&recording(&folder).expect("a recording of what baresip heard"))
     }
 
     /// A netstring of JSON, baresip's ctrl_tcp protocol.
@@ -265,6 +282,13 @@ impl Phone {
         let netstring = format!("{}:{json},", json.len());
         self.control.write_all(netstring.as_bytes()).await.expect("baresip's control port");
     }
+}
+
+/// What the telephone of this folder recorded of its last call.
+fn recording(folder: &Path) -> Option<PathBuf> {
+    let files = fs::read_dir(folder.join("heard")).expect("baresip's recordings");
+    let heard = files.filter_map(|file| Some(file.ok()?.path()));
+    heard.filter(|path| path.to_string_lossy().ends_with("-dec.wav")).max()
 }
 
 /// baresip hangs up when its file has ended, so the file is longer than any call here.
@@ -300,6 +324,32 @@ impl Sbc {
     /// Starts an SBC that lets calls to `number` through to `far_end`.
     pub(crate) async fn start(folder: &Path, far_end: &str, number: &str) -> Self {
         Self::start_with(folder, far_end, number, &[]).await
+    }
+
+    /// The same in front of this bridge, over TLS at `port` with the certificate that `write_pair` has written as `folder/NAME.pem`
+    /// for it, and the roots in `folder/roots.pem`.
+    pub(crate) async fn over_tls(
+        folder: &Path,
+        (name, port): (&str, u16),
+        bridge: SocketAddr,
+        (far_end, number): (&str, &str),
+        more: &[&str],
+    ) -> Self {
+        let file = |name: String| folder.join(name).display().to_string();
+        let options = [
+            "--bridge".to_owned(),
+            format!("sip:{bridge};transport=tls"),
+            "--tls-port".to_owned(),
+            port.to_string(),
+            "--certificate".to_owned(),
+            file(format!("{name}.pem")),
+            "--key".to_owned(),
+            file(format!("{name}.key")),
+            "--roots".to_owned(),
+            file("roots.pem".to_owned()),
+        ];
+        let options: Vec<&str> = options.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        Self::start_with(&folder.join("kamailio"), far_end, number, &options).await
     }
 
     /// The same with further options of `sbc.sh`.

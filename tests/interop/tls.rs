@@ -7,6 +7,7 @@ use std::time::Duration;
 use tests::pki::Authority;
 use tests::ports::free_port;
 
+use super::both_ways::{CALLEE, call_both_ways};
 use super::bridge::{CONFERENCE, NUMBER};
 use super::conference::{judge, pcm, voice};
 use super::peers::{Phone, Sbc, Sipp};
@@ -67,9 +68,6 @@ async fn a_baresip_telephone_over_tls_with_mandatory_srtp_meets_a_sipp_caller_an
     judge("SIPp", &heard_by_sipp, &all("SIPp"));
 }
 
-/// The number that the meeting dials.
-const CALLEE: &str = "+493023125042";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn kamailio_over_tls_with_certificates_both_ways_brings_a_call_and_takes_one() {
     if !(Phone::is_here() && Sbc::is_here() && Sbc::has_tls()) {
@@ -79,57 +77,20 @@ async fn kamailio_over_tls_with_certificates_both_ways_brings_a_call_and_takes_o
     let authority = Authority::new("tests");
     write_pair(&folder, "sbc", &authority.issue_for(SBC));
     fs::write(folder.join("roots.pem"), &authority.root).expect("a file");
-    let tls_port = free_port();
+    let port = free_port();
     let credentials =
         "credentials = { username = \"partyline\", password = \"secret\", realm = \"operator.example\" }";
-    let house = house(&authority, SocketAddr::from(([127, 0, 0, 1], tls_port)), credentials).await;
-    let bridge = house.start().await;
-    let (alice, bob) = (voice("alice"), voice("bob"));
-    let mut callee = Phone::start(&folder.join("callee"), "callee", &bob).await;
-    let mut caller = Phone::start(&folder.join("caller"), "+493023125001", &alice).await;
-    let bridge_uri = format!("sip:{};transport=tls", house.tls);
-    let file = |name: &str| folder.join(name).display().to_string();
-    let (port, certificate, key, roots) =
-        (tls_port.to_string(), file("sbc.pem"), file("sbc.key"), file("roots.pem"));
-    let options = [
-        "--bridge",
-        &bridge_uri,
-        "--tls-port",
-        &port,
-        "--certificate",
-        &certificate,
-        "--key",
-        &key,
-        "--roots",
-        &roots,
-    ];
-    let sbc = Sbc::start_with(&folder.join("kamailio"), &callee.uri, CALLEE, &options).await;
+    let house = house(&authority, SocketAddr::from(([127, 0, 0, 1], port)), credentials).await;
+    let _bridge = house.start().await;
+    let callee = Phone::start(&folder.join("callee"), "callee", &voice("bob")).await;
+    let caller = Phone::start(&folder.join("caller"), "+493023125001", &voice("alice")).await;
+    let sbc = Sbc::over_tls(&folder, ("sbc", port), house.tls, (&callee.uri, CALLEE), &[]).await;
 
-    // In: telephone -> UDP -> Kamailio -> TLS -> bridge.
-    caller.dial(&format!("sip:{NUMBER}@127.0.0.1:{}", sbc.carrier_side)).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    caller.key(&format!("{CONFERENCE}#")).await;
-    house.until_seated(1).await;
-    // Out: bridge -> TLS, digest -> Kamailio -> UDP -> telephone.
-    let (status, answer) = house.dial_out(CALLEE).await;
-    assert_eq!(status, 202, "{answer}\n{}", house.log());
-    callee.until_event("CALL_ESTABLISHED").await;
-    house.until_seated(2).await;
-    tokio::time::sleep(Duration::from_secs(8)).await;
-    callee.hang_up().await;
-    callee.until_event("CALL_CLOSED").await;
-    house.until_seated(1).await;
-    caller.hang_up().await;
-    caller.until_event("CALL_CLOSED").await;
-    house.until("each leg has one final usage record", async || house.records("final").len() == 2).await;
-    drop(bridge);
-
-    let (heard_by_caller, heard_by_callee) = (caller.finished().await, callee.finished().await);
-    judge("the caller", &heard_by_caller, &[("the callee", &bob, true), ("the caller", &alice, false)]);
-    judge("the callee", &heard_by_callee, &[("the caller", &alice, true), ("the callee", &bob, false)]);
+    // In: telephone -> UDP -> Kamailio -> TLS -> bridge. Out: bridge -> TLS, digest -> Kamailio -> UDP -> telephone.
+    call_both_ways(&house, &sbc, caller, callee).await;
     let passed = sbc.log();
     let authenticated = format!("INVITE tls dial-out to {CALLEE} as {NUMBER} authenticated as partyline");
     assert!(passed.contains(&authenticated), "{passed}");
     assert!(passed.contains("ACK tls within a dialog"), "{passed}");
-    assert!(!house.log().contains("TLS connection"), "a handshake failed:\n{}", house.log());
+    assert!(!house.log().contains("TLS connection"), "a handshake failed");
 }
