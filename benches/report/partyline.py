@@ -122,6 +122,8 @@ id = "greta"
 tenant = "contoso"
 license = "operator-connect-conferencing"
 service_number = "{NUMBER}"
+allow_pstn_users_to_bypass_lobby = true
+allow_anonymous_users_to_start_meeting = true
 [[policy]]
 name = "everywhere"
 pstn_usages = ["germany"]

@@ -52,7 +52,8 @@ pub(crate) async fn paired_house(authority: &Authority, peers: &str, lines: &str
     let text = fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
     let greta = "license = \"operator-connect-conferencing\"\npolicy = \"germany-by-operator\"";
     let sam = "[[organizer]]\nid = \"sam\"\ntenant = \"contoso\"\nlicense = \"audio-conferencing-standard\"\n\
-               service_number = \"+14255550100\"\n[[meeting]]\nconference_id = \"205117394\"\norganizer = \"sam\"\n";
+               service_number = \"+14255550100\"\nallow_pstn_users_to_bypass_lobby = true\n\
+               allow_anonymous_users_to_start_meeting = true\n[[meeting]]\nconference_id = \"205117394\"\norganizer = \"sam\"\n";
     let changes = [
         ("kind = \"operator\"", "kind = \"microsoft\"".to_owned()),
         ("provider = \"operator:rhein-telecom\"\n", String::new()),

@@ -197,12 +197,16 @@ tenant = "contoso"
 license = "operator-connect-conferencing"
 policy = "by-operator"
 service_number = "{OPERATOR_NUMBER}"
+allow_pstn_users_to_bypass_lobby = true
+allow_anonymous_users_to_start_meeting = true
 [[organizer]]
 id = "sam"
 tenant = "contoso"
 license = "audio-conferencing-standard"
 policy = "by-operator"
 service_number = "{MICROSOFT_NUMBER}"
+allow_pstn_users_to_bypass_lobby = true
+allow_anonymous_users_to_start_meeting = true
 
 [[policy]]
 name = "by-operator"

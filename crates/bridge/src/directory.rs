@@ -1,9 +1,10 @@
 //! Meetings from the configuration, held in memory.
 
 use crate::meeting::{ConferenceCode, Directory, Lookup, MAX_ID_LENGTH, MIN_ID_LENGTH, Meeting};
+use crate::policy::{Announcements, MeetingPolicy, PinHash};
 use crate::stamp::moment;
 use crate::text::{SHORT, clean};
-use routing::{OrganizerId, Table, TableError};
+use routing::{OrganizerId, OrganizerSource, Table, TableError};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,6 +38,15 @@ pub struct MeetingSource {
     /// Nobody may join. Default: false.
     #[serde(default)]
     pub locked: bool,
+    /// Default: what the organizer's key of this name says.
+    #[serde(default)]
+    pub allow_pstn_users_to_bypass_lobby: Option<bool>,
+    /// Default: what the organizer's key of this name says.
+    #[serde(default)]
+    pub allow_anonymous_users_to_start_meeting: Option<bool>,
+    /// The meeting ends when its last organizer has left. Default: false.
+    #[serde(default)]
+    pub end_when_organizer_leaves: bool,
 }
 
 /// What all meetings of a deployment have in common.
@@ -65,14 +75,17 @@ pub struct MemoryDirectory {
 }
 
 impl MemoryDirectory {
-    /// Checks the meetings against the rules and the table's organizers. All mistakes are returned at once, in the
-    /// order of the document.
+    /// Checks the meetings against the rules and the table's organizers, whose own policies are read from `organizers`. All
+    /// mistakes are returned at once, the organizers' first, each in the order of the document.
     pub fn build(
         sources: &[MeetingSource],
+        organizers: &[OrganizerSource],
         rules: &MeetingRules,
         table: &Table,
     ) -> Result<Self, Vec<TableError>> {
         let mut errors = Vec::new();
+        let hosts = organizers.iter().map(|source| (source.id.get_ref().as_str(), host(source, &mut errors)));
+        let hosts: HashMap<&str, Host> = hosts.collect();
         let mut meetings = HashMap::with_capacity(sources.len());
         if !(MIN_ID_LENGTH..=MAX_ID_LENGTH).contains(&rules.id_length) {
             errors.push(TableError {
@@ -83,7 +96,8 @@ impl MemoryDirectory {
             });
         }
         for source in sources {
-            let Some(meeting) = read(source, rules, table, &mut errors) else { continue };
+            let of = hosts.get(source.organizer.get_ref().as_str()).cloned().unwrap_or_default();
+            let Some(meeting) = read(source, of, rules, table, &mut errors) else { continue };
             let code = meeting.conference_id.clone();
             if meetings.insert(code, Arc::new(meeting)).is_some() {
                 errors.push(mistake(
@@ -126,9 +140,44 @@ impl Directory for MemoryDirectory {
     }
 }
 
+/// What all meetings of an organizer have in common.
+#[derive(Clone, Default)]
+struct Host {
+    policy: MeetingPolicy,
+    pin: Option<PinHash>,
+}
+
+/// The form of a PIN's hash is the server's to check: it knows the algorithm.
+fn host(source: &OrganizerSource, errors: &mut Vec<TableError>) -> Host {
+    let word = source.entry_exit_announcements.as_ref();
+    let announcements = match word.map(|word| word.get_ref().as_str()) {
+        None | Some("tones") => Announcements::Tones,
+        Some("off") => Announcements::Off,
+        Some(other) => {
+            errors.push(TableError {
+                span: word.map(Spanned::span),
+                key: format!("organizer {:?}.entry_exit_announcements", source.id.get_ref()),
+                found: clean(other, SHORT),
+                expected: "\"tones\" or \"off\" (names are not recorded yet)".into(),
+            });
+            Announcements::default()
+        }
+    };
+    Host {
+        policy: MeetingPolicy {
+            bypass_lobby: source.allow_pstn_users_to_bypass_lobby,
+            anonymous_start: source.allow_anonymous_users_to_start_meeting,
+            announcements,
+            end_when_organizer_leaves: false,
+        },
+        pin: source.pin_hash.as_ref().map(|hash| PinHash::new(hash.get_ref())),
+    }
+}
+
 /// One meeting; `None` and at least one mistake, when it cannot be read.
 fn read(
     source: &MeetingSource,
+    of: Host,
     rules: &MeetingRules,
     table: &Table,
     errors: &mut Vec<TableError>,
@@ -171,6 +220,15 @@ fn read(
         expires,
         capacity: capacity as usize,
         locked: source.locked,
+        policy: MeetingPolicy {
+            bypass_lobby: source.allow_pstn_users_to_bypass_lobby.unwrap_or(of.policy.bypass_lobby),
+            anonymous_start: source
+                .allow_anonymous_users_to_start_meeting
+                .unwrap_or(of.policy.anonymous_start),
+            end_when_organizer_leaves: source.end_when_organizer_leaves,
+            ..of.policy
+        },
+        pin: of.pin,
     })
 }
 
@@ -276,6 +334,26 @@ meeting = [
                 ("expires", "2026-11-23T09:00:00Z"),
                 ("conference_id", "\"523456789\""),
             ]
+        );
+    }
+
+    #[test]
+    fn a_meeting_has_its_organizer_s_rules_where_it_has_none_of_its_own() {
+        let document = r#"
+meeting = [
+  { conference_id = "123456789", organizer = "megan" },
+  { conference_id = "223456789", organizer = "megan", allow_pstn_users_to_bypass_lobby = false },
+  { conference_id = "323456789", organizer = "petra", allow_anonymous_users_to_start_meeting = true },
+]
+"#;
+        let directory = meetings(document).unwrap();
+        let policy = |digits: &str| directory.meetings[digits].policy;
+        assert!(policy("123456789").anyone_starts());
+        assert!(!policy("223456789").bypass_lobby && !policy("223456789").anyone_starts());
+        let own = policy("323456789");
+        assert!(own.anonymous_start && !own.bypass_lobby && !own.anyone_starts());
+        assert!(
+            directory.meetings["123456789"].pin.is_none() && directory.meetings["323456789"].pin.is_some()
         );
     }
 

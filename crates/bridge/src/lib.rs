@@ -17,6 +17,7 @@ mod event;
 mod id;
 mod keypad;
 mod meeting;
+mod policy;
 mod prompt;
 mod roster;
 mod stamp;
@@ -34,6 +35,7 @@ pub use id::{ConferenceId, LegId, RequestId};
 pub use meeting::{
     ConferenceCode, Directory, Lookup, MAX_ID_LENGTH, MIN_ID_LENGTH, Meeting, NotAConferenceCode,
 };
+pub use policy::{Announcements, MAX_PIN_LENGTH, MIN_PIN_LENGTH, MeetingPolicy, PinHash};
 pub use prompt::PromptId;
 pub use roster::{Callee, ConferenceSnapshot, Participant};
 pub use stamp::Stamp;

@@ -1,5 +1,6 @@
 //! Meetings and the conference IDs that lead to them.
 
+use crate::policy::{MeetingPolicy, PinHash};
 use routing::OrganizerId;
 use serde::{Serialize, Serializer};
 use std::borrow::Borrow;
@@ -77,6 +78,10 @@ pub struct Meeting {
     pub capacity: usize,
     /// Nobody may join any more.
     pub locked: bool,
+    /// Its rules.
+    pub policy: MeetingPolicy,
+    /// What proves on the telephone that a caller is its organizer; `None`: nothing does.
+    pub pin: Option<PinHash>,
 }
 
 /// What a directory knows about some digits.

@@ -103,6 +103,7 @@ pub struct NumberSource {
 /// `[[organizer]]`: a user who may hold meetings.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the configuration")]
 pub struct OrganizerSource {
     /// Unique in the deployment.
     pub id: Spanned<String>,
@@ -128,6 +129,19 @@ pub struct OrganizerSource {
     /// `AllowAnonymousUsersToDialOut`. Default: false.
     #[serde(default)]
     pub allow_anonymous_users_to_dial_out: bool,
+    /// The organizer's PIN, hashed (a PHC string of argon2id). Decides no route: the directory of meetings reads it, and the
+    /// keys below.
+    #[serde(default)]
+    pub pin_hash: Option<Spanned<String>>,
+    /// `AllowPSTNUsersToBypassLobby`. Default: false.
+    #[serde(default)]
+    pub allow_pstn_users_to_bypass_lobby: bool,
+    /// `AllowAnonymousUsersToStartMeeting`. Default: false.
+    #[serde(default)]
+    pub allow_anonymous_users_to_start_meeting: bool,
+    /// `EntryExitAnnouncementsType`, or `off`. Default: `tones`.
+    #[serde(default)]
+    pub entry_exit_announcements: Option<Spanned<String>>,
 }
 
 /// `[[group_policy]]`: `Grant-CsOnlineAudioConferencingRoutingPolicy -Group -Rank`.

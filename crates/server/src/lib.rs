@@ -23,6 +23,7 @@ pub mod load;
 mod log_budget;
 pub mod media;
 pub mod metrics;
+pub mod pin;
 pub mod plot;
 pub mod prompts;
 pub mod recording;

@@ -53,21 +53,36 @@ tenant = "contoso"
 
 [[organizer]]
 id = "megan"
+allow_pstn_users_to_bypass_lobby = true
+allow_anonymous_users_to_start_meeting = true
 tenant = "contoso"
 license = "audio-conferencing-standard"
 [[organizer]]
 id = "adele"
+allow_pstn_users_to_bypass_lobby = true
+allow_anonymous_users_to_start_meeting = true
 tenant = "contoso"
 license = "operator-connect-conferencing"
 policy = "germany"
 [[organizer]]
 id = "nestor"
+allow_pstn_users_to_bypass_lobby = true
+allow_anonymous_users_to_start_meeting = true
 tenant = "contoso"
 license = "none"
 [[organizer]]
 id = "frida"
+allow_pstn_users_to_bypass_lobby = true
+allow_anonymous_users_to_start_meeting = true
 tenant = "fabrikam"
 license = "audio-conferencing-standard"
+
+# Nothing but the defaults: her callers wait in the lobby.
+[[organizer]]
+id = "petra"
+tenant = "contoso"
+license = "audio-conferencing-standard"
+pin_hash = "the hash of 2718"
 
 [[policy]]
 name = "germany"
@@ -115,7 +130,8 @@ pub(crate) fn table() -> Arc<Table> {
 
 pub(crate) fn meetings(document: &str) -> Result<MemoryDirectory, Vec<routing::TableError>> {
     let source: Meetings = toml::from_str(document).expect("a document");
-    MemoryDirectory::build(&source.meeting, &MeetingRules::default(), &table())
+    let organizers = TableSource::from_toml(ROUTING).expect("a document").organizers;
+    MemoryDirectory::build(&source.meeting, &organizers, &MeetingRules::default(), &table())
 }
 
 /// 2026-11-23, 12:00 UTC.

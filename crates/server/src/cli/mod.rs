@@ -5,6 +5,7 @@ mod ctl;
 mod ctl_shown;
 mod explain;
 mod log;
+mod pin;
 mod table;
 
 use std::path::PathBuf;
@@ -56,6 +57,11 @@ enum Job {
     Ctl(ctl::Options),
     /// Run the bridge and simulated callers, and prove who heard whom.
     Demo(crate::demo::Options),
+    /// Make what proves that a caller is the organizer.
+    Pin {
+        #[command(subcommand)]
+        job: pin::Job,
+    },
     /// Call a bridge with many legs, judge what they hear and measure what it costs.
     Load(Box<crate::load::Options>),
 }
@@ -71,6 +77,7 @@ pub fn main() -> ExitCode {
         Job::Explain(question) => explain::run(&question),
         Job::Ctl(options) => ctl::run(&options),
         Job::Demo(options) => crate::demo::run(&options),
+        Job::Pin { job } => pin::run(&job),
         Job::Load(options) => crate::load::run(&options),
     }
 }

@@ -13,6 +13,7 @@ use super::document::{self, Document};
 use super::{Config, Media, Problem, Problems, sip_transport};
 use crate::control::LoadLimits;
 use crate::media::realtime::Scheduling;
+use crate::pin;
 use crate::sip_io::Listener;
 use crate::spool::SpoolOptions;
 
@@ -384,7 +385,9 @@ impl<'a> Check<'a> {
         let Some(built) = &table else { return (None, None) };
         let rules =
             bridge::MeetingRules { id_length: bridge.attendant.id_length, ..bridge::MeetingRules::default() };
-        let directory = match bridge::MemoryDirectory::build(&meetings, &rules, built) {
+        self.pin_hashes(&source.organizers);
+        let organizers = &source.organizers;
+        let directory = match bridge::MemoryDirectory::build(&meetings, organizers, &rules, built) {
             Ok(directory) => Some(directory),
             Err(errors) => {
                 for error in errors {
@@ -394,6 +397,17 @@ impl<'a> Check<'a> {
             }
         };
         (table, directory)
+    }
+
+    fn pin_hashes(&mut self, organizers: &[routing::OrganizerSource]) {
+        for organizer in organizers {
+            let Some(hash) = &organizer.pin_hash else { continue };
+            if !pin::has_form(hash.get_ref()) {
+                let key = format!("organizer {:?}.pin_hash", organizer.id.get_ref());
+                // What stands there may be the PIN itself.
+                self.problem(hash.span(), &key, "not a hash of a PIN".to_owned(), pin::EXPECTED);
+            }
+        }
     }
 
     fn engine_problem(

@@ -396,6 +396,24 @@ mod tests {
     }
 
     #[test]
+    fn a_pin_stands_in_no_file_and_neither_in_what_is_said_about_it() {
+        let organizer = |line: &str| {
+            let bridge = "[[bridge]]\ntenant = \"t\"\n";
+            format!("{bridge}[[organizer]]\nid = \"o\"\ntenant = \"t\"\nlicense = \"none\"\n{line}\n")
+        };
+        let hashed = organizer(&format!("pin_hash = \"{}\"", crate::pin::cheap_hash("27182")));
+        assert_eq!(problems(&hashed), Vec::<String>::new());
+        let found = problems(&organizer("pin_hash = \"27182\""));
+        let begin = "p.toml:7:12: `organizer \"o\".pin_hash`: not a hash of a PIN; expected what `partyline pin hash`";
+        assert!(found.len() == 1 && found[0].starts_with(begin) && !found[0].contains("27182"), "{found:?}");
+        let found = problems(&organizer("entry_exit_announcements = \"names\""));
+        assert!(
+            found[0].ends_with("expected \"tones\" or \"off\" (names are not recorded yet)"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
     fn a_meeting_of_an_unknown_organizer_does_not_load() {
         let found = problems("[[meeting]]\nconference_id = \"314159265\"\norganizer = \"nobody\"\n");
         assert_eq!(found.len(), 1, "{found:?}");

@@ -127,6 +127,8 @@ tenant = "load"
 id = "load"
 tenant = "load"
 license = "operator-connect-conferencing"
+allow_pstn_users_to_bypass_lobby = true
+allow_anonymous_users_to_start_meeting = true
 "#
     );
     for id in ids(wanted.conferences) {
