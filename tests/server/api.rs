@@ -5,7 +5,7 @@ use server::demo::http;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::bridge::{CONFERENCE, House, TOKEN};
+use super::bridge::{CONFERENCE, House, TOKEN, root};
 use super::raw::RawCall;
 
 /// One request by hand: head and body of the answer, with its head in lower case.
@@ -31,6 +31,8 @@ fn is_problem((head, body): &(String, Value), status: u16) {
     assert_eq!(body["status"], status, "{body}");
     assert!(body["title"].is_string(), "{body}");
     assert!(body["detail"].as_str().is_some_and(|detail| detail.len() > 10), "{body}");
+    assert!(body["next"].as_str().is_some_and(|next| next.len() > 10), "{body}");
+    assert!(body["type"].as_str().is_some_and(|kind| kind.starts_with("urn:partyline:problem:")), "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,6 +59,18 @@ async fn nothing_of_v1_is_to_be_had_without_the_token() {
     let listed =
         http::request(house.http, "GET", "/v1/conferences", Some(TOKEN), None).await.expect("an answer");
     assert_eq!(listed.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_of_the_api_is_served_without_a_token_and_is_the_committed_one() {
+    let (house, _doorbell) = House::new(&[]).await;
+    let _bridge = house.start().await;
+    let served = house.get("/v1/openapi.json").await.expect("an answer");
+    assert_eq!(served.status, 200);
+    let committed = std::fs::read_to_string(root().join("docs/openapi.json")).expect("docs/openapi.json");
+    assert!(served.body == committed, "cargo run --bin partyline -- openapi > docs/openapi.json");
+    let (head, _) = ask(&house, "PUT", "/v1/conferences", Some(TOKEN), "").await;
+    assert!(head.contains("allow: get,head"), "{head}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,6 +51,8 @@ enum Job {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+    /// Print the description of the API, OpenAPI 3.1.
+    Openapi,
     /// Say which trunk would carry a leg, and why.
     Explain(explain::Question),
     /// Ask the running bridge: how it is, its trunks, its meetings, the messages of a call; drain a trunk.
@@ -74,6 +76,10 @@ pub fn main() -> ExitCode {
         Job::Lint { file } => check::run(&file, true),
         Job::Doctor(options) => crate::doctor::run(&options),
         Job::Completions { shell } => completions(shell),
+        Job::Openapi => {
+            say!("{}", crate::http::description().trim_end());
+            ExitCode::SUCCESS
+        }
         Job::Explain(question) => explain::run(&question),
         Job::Ctl(options) => ctl::run(&options),
         Job::Demo(options) => crate::demo::run(&options),

@@ -1,35 +1,41 @@
 //! HTTP: metrics and health for everyone who can reach the port, `/v1` for those with the token.
 
+mod asked;
+mod document;
 mod guarded;
+mod health;
+mod meetings;
+mod problem;
+mod shown;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use crossbeam_utils::CachePadded;
 use dashmap::DashMap;
-use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::{Ask, Reply};
 use crate::media::gauges::ShardGauges;
 use crate::metrics::Metrics;
+pub use document::description;
 use guarded::Guarded;
+use problem::{complete, problem};
 
 /// Control must answer a request within this time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Media type of a good answer.
 const JSON: &str = "application/json";
-/// Media type of a refusal (RFC 9457).
-const PROBLEM: &str = "application/problem+json";
+/// The longest body of a request, in bytes.
+const LONGEST_BODY: usize = 16 * 1024;
 /// A media thread that has not ticked for so long is dead.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -47,6 +53,8 @@ pub struct Doors {
     pub ready: Arc<AtomicBool>,
     /// What the media threads publish.
     pub shards: Vec<Arc<CachePadded<ShardGauges>>>,
+    /// What `/v1/openapi.json` says.
+    pub description: String,
     /// The last sighting of each shard's tick counter.
     pub heartbeat: Heartbeat,
 }
@@ -92,43 +100,13 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<tokio::net::TcpListene
 }
 
 fn router(doors: Arc<Doors>) -> Router {
-    let guarded = Router::new()
-        .route("/conferences", get(conferences))
-        .route("/conferences/{id}", get(conference))
-        .route("/conferences/{id}/dial-out", post(dial_out))
-        .route("/conferences/{id}/recording", post(start_recording).delete(stop_recording))
+    let (open, guarded, _) = document::parts();
+    let guarded = guarded
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&doors), require_token))
-        .layer(DefaultBodyLimit::max(16 * 1024));
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
-        .nest("/v1", guarded)
-        .with_state(doors)
-}
-
-async fn metrics(State(doors): State<Arc<Doors>>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], doors.metrics.page()).into_response()
-}
-
-async fn livez(State(doors): State<Arc<Doors>>) -> Response {
-    match doors.heartbeat.stopped(&doors.shards) {
-        None => (StatusCode::OK, "live\n").into_response(),
-        Some(shard) => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("media thread {shard} has not ticked for a second\n"))
-                .into_response()
-        }
-    }
-}
-
-async fn readyz(State(doors): State<Arc<Doors>>) -> Response {
-    if doors.ready.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ready\n").into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining: no new calls\n").into_response()
-    }
+        .layer(DefaultBodyLimit::max(LONGEST_BODY));
+    open.nest("/v1", guarded).with_state(doors)
 }
 
 async fn require_token(State(doors): State<Arc<Doors>>, request: Request, next: Next) -> Response {
@@ -157,73 +135,9 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
 }
 
-async fn conferences(State(doors): State<Arc<Doors>>) -> Response {
-    let mut all: Vec<_> =
-        doors.conferences.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    doors.count("ok");
-    let all: Vec<_> = all.iter().map(|(_, snapshot)| &**snapshot).collect();
-    json(format!("{{\"conferences\":[{}]}}", all.join(",")))
-}
-
 /// An answer that is JSON already.
 fn json(text: String) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
-}
-
-async fn conference(State(doors): State<Arc<Doors>>, Path(id): Path<String>) -> Response {
-    match doors.conferences.get(&id) {
-        Some(snapshot) => {
-            doors.count("ok");
-            json(snapshot.to_string())
-        }
-        None => doors.refuse(StatusCode::NOT_FOUND, "no such conference is running"),
-    }
-}
-
-/// The body of a dial-out request.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DialOutBody {
-    number: String,
-    /// Whether the callee must press 1 to join; default: as configured.
-    #[serde(default)]
-    confirm: Option<bool>,
-}
-
-/// An error as RFC 9457 writes it.
-#[derive(Serialize)]
-struct Problem<'a> {
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-}
-
-async fn dial_out(
-    State(doors): State<Arc<Doors>>,
-    Path(conference_id): Path<String>,
-    body: Result<Json<DialOutBody>, axum::extract::rejection::JsonRejection>,
-) -> Response {
-    let Json(body) = match body {
-        Ok(body) => body,
-        Err(rejection) => {
-            // Wrong JSON and JSON that says something else are the same mistake to whoever made it.
-            let status = match rejection.status() {
-                StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
-                other => other,
-            };
-            return doors.refuse(status, &rejection.body_text());
-        }
-    };
-    doors.ask(Ask::DialOut { conference_id, number: body.number, confirm: body.confirm }).await
-}
-
-async fn start_recording(State(doors): State<Arc<Doors>>, Path(conference_id): Path<String>) -> Response {
-    doors.ask(Ask::StartRecording { conference_id }).await
-}
-
-async fn stop_recording(State(doors): State<Arc<Doors>>, Path(conference_id): Path<String>) -> Response {
-    doors.ask(Ask::StopRecording { conference_id }).await
+    ([(header::CONTENT_TYPE, JSON)], text).into_response()
 }
 
 impl Doors {
@@ -239,7 +153,7 @@ impl Doors {
                 .refuse(StatusCode::SERVICE_UNAVAILABLE, "the bridge is too busy; try again in a second");
         }
         match tokio::time::timeout(ANSWER_WITHIN, answered).await {
-            Ok(Ok(reply)) => self.pass_on(&reply),
+            Ok(Ok(reply)) => self.pass_on(reply),
             _ => self.refuse(StatusCode::SERVICE_UNAVAILABLE, "the bridge did not answer in time"),
         }
     }
@@ -250,31 +164,24 @@ impl Doors {
     }
 
     /// The answer of control: what was done, or a problem with its own members (RFC 9457 section 3.2).
-    fn pass_on(&self, reply: &Reply) -> Response {
+    fn pass_on(&self, reply: Reply) -> Response {
         let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let (result, kind) = if status.is_success() { ("ok", JSON) } else { ("refused", PROBLEM) };
-        self.count(result);
-        (status, [(header::CONTENT_TYPE, kind)], reply.body.to_string()).into_response()
+        if !status.is_success() {
+            self.count("refused");
+            return complete(status, reply.body);
+        }
+        self.count("ok");
+        (status, [(header::CONTENT_TYPE, JSON)], reply.body.to_string()).into_response()
     }
 }
 
 async fn unknown_path(State(doors): State<Arc<Doors>>) -> Response {
-    doors.refuse(
-        StatusCode::NOT_FOUND,
-        "there is GET /v1/conferences, GET /v1/conferences/{id}, POST /v1/conferences/{id}/dial-out, and POST and DELETE \
-         /v1/conferences/{id}/recording",
-    )
+    doors.refuse(StatusCode::NOT_FOUND, "there is no such path: GET /v1/openapi.json describes all there are")
 }
 
 async fn wrong_method(State(doors): State<Arc<Doors>>) -> Response {
     doors.refuse(
         StatusCode::METHOD_NOT_ALLOWED,
-        "conferences are read with GET; dial-out is asked for with POST; a recording begins with POST and ends with DELETE",
+        "this path does not know this method: GET /v1/openapi.json describes those it knows",
     )
-}
-
-fn problem(status: StatusCode, detail: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or("error");
-    let body = serde_json::to_vec(&Problem { title, status: status.as_u16(), detail }).unwrap_or_default();
-    (status, [(header::CONTENT_TYPE, PROBLEM)], body).into_response()
 }

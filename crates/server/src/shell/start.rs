@@ -162,6 +162,7 @@ fn doors(
         conferences: Arc::new(DashMap::new()),
         ready: Arc::new(AtomicBool::new(true)),
         shards: shards.iter().map(|shard| Arc::clone(&shard.gauges)).collect(),
+        description: http::description(),
         heartbeat: Heartbeat::new(shards.len()),
     }
 }

@@ -1,0 +1,105 @@
+//! Meetings: who is there, calling somebody, recording.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::asked::{Body, Id};
+use super::shown::{Conference, Conferences, Dialing, RecordingFile};
+use super::{Doors, json};
+use crate::control::Ask;
+
+/// Every meeting with somebody in it.
+#[utoipa::path(
+    get,
+    path = "/conferences",
+    tag = "conferences",
+    responses((status = 200, description = "The meetings that are running, by conference ID.", body = Conferences))
+)]
+pub(super) async fn conferences(State(doors): State<Arc<Doors>>) -> Response {
+    let mut all: Vec<_> =
+        doors.conferences.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    doors.count("ok");
+    let all: Vec<_> = all.iter().map(|(_, snapshot)| &**snapshot).collect();
+    json(format!("{{\"conferences\":[{}]}}", all.join(",")))
+}
+
+/// One meeting: who is in it, and who is being called for it.
+///
+/// A caller who asked for privacy is shown without number and name.
+#[utoipa::path(
+    get,
+    path = "/conferences/{id}",
+    tag = "conferences",
+    params(("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576")),
+    responses((status = 200, description = "The meeting.", body = Conference))
+)]
+pub(super) async fn conference(State(doors): State<Arc<Doors>>, Id(id): Id) -> Response {
+    match doors.conferences.get(&id) {
+        Some(snapshot) => {
+            doors.count("ok");
+            json(snapshot.to_string())
+        }
+        None => doors.refuse(StatusCode::NOT_FOUND, "no such conference is running"),
+    }
+}
+
+/// Whom to call.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DialOut {
+    /// The number, as a person would write it.
+    #[schema(example = "+49 30 901820", max_length = 64)]
+    number: String,
+    /// Whether the callee must press 1 to join, so that a voicemail never ends up in a meeting; default: as configured.
+    #[serde(default)]
+    confirm: Option<bool>,
+}
+
+/// Call a number and bring whoever answers into the meeting.
+///
+/// The meeting need not be running yet. This costs money: the `decision` says by which trunk and who bills it.
+#[utoipa::path(
+    post,
+    path = "/conferences/{id}/dial-out",
+    tag = "conferences",
+    params(("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576")),
+    request_body = DialOut,
+    responses((status = 202, description = "The call is on its way.", body = Dialing))
+)]
+pub(super) async fn dial_out(
+    State(doors): State<Arc<Doors>>,
+    Id(conference_id): Id,
+    Body(body): Body<DialOut>,
+) -> Response {
+    doors.ask(Ask::DialOut { conference_id, number: body.number, confirm: body.confirm }).await
+}
+
+/// Record what is said from now on: mono WAV at 16 kHz, in the folder of `recording.folder`.
+#[utoipa::path(
+    post,
+    path = "/conferences/{id}/recording",
+    tag = "conferences",
+    params(("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576")),
+    responses((status = 201, description = "The recording has begun.", body = RecordingFile))
+)]
+pub(super) async fn start_recording(State(doors): State<Arc<Doors>>, Id(conference_id): Id) -> Response {
+    doors.ask(Ask::StartRecording { conference_id }).await
+}
+
+/// End the recording.
+#[utoipa::path(
+    delete,
+    path = "/conferences/{id}/recording",
+    tag = "conferences",
+    params(("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576")),
+    responses((status = 200, description = "The recording is over.", body = RecordingFile))
+)]
+pub(super) async fn stop_recording(State(doors): State<Arc<Doors>>, Id(conference_id): Id) -> Response {
+    doors.ask(Ask::StopRecording { conference_id }).await
+}

@@ -1,0 +1,228 @@
+//! What the API answers, described for `/v1/openapi.json`.
+//!
+//! The engines' own types are written as JSON by control; these say the same to whoever reads the description. They are
+//! strict: a member that is not named here makes the test fail that reads real answers with them.
+
+#![expect(dead_code, reason = "they describe answers that control writes")]
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// Every meeting with somebody in it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Conferences {
+    conferences: Vec<Conference>,
+}
+
+/// One meeting that is running.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "they are the names in the answer")]
+pub(super) struct Conference {
+    /// The number of the mixing conference, for log and usage records.
+    conference: u64,
+    /// What callers key.
+    #[schema(example = "912308576")]
+    conference_id: String,
+    /// Whose meeting it is.
+    organizer: String,
+    /// Its subject.
+    subject: String,
+    /// Since when, RFC 3339.
+    #[schema(format = DateTime)]
+    opened: String,
+    /// How many may be in it.
+    capacity: u32,
+    /// Who is in it.
+    participants: Vec<Participant>,
+    /// Who is being called for it.
+    callees: Vec<Callee>,
+    /// The file that it is being recorded into; absent while it is not.
+    #[serde(default)]
+    recording: Option<String>,
+}
+
+/// Somebody in a meeting.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Participant {
+    /// The leg: the name of this participant in every other path.
+    leg: u64,
+    /// Dialed in, or called by the meeting.
+    direction: Direction,
+    /// The number; null where the caller asked for privacy.
+    #[schema(required)]
+    number: Option<String>,
+    /// The name that came with the call; null where there was none or the caller asked for privacy.
+    #[schema(required)]
+    display: Option<String>,
+    /// Since when, RFC 3339.
+    #[schema(format = DateTime)]
+    joined: String,
+    /// Not heard by the others.
+    muted: bool,
+    /// How the audio is coded.
+    #[schema(required)]
+    codec: Option<String>,
+    /// The far end sends back what it is sent.
+    echo: bool,
+    /// The suite that encrypts the audio; null where it is not encrypted.
+    #[schema(required)]
+    srtp: Option<String>,
+}
+
+/// Who called whom.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Direction {
+    /// The participant dialed.
+    DialIn,
+    /// The bridge dialed.
+    DialOut,
+}
+
+/// Somebody who is being called.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Callee {
+    /// The leg.
+    leg: u64,
+    /// The number that is called.
+    destination: String,
+    /// The attempt under way; 0 before the first.
+    attempt: u32,
+    /// The telephone rings.
+    ringing: bool,
+    /// Answered, and asked to press 1.
+    confirming: bool,
+}
+
+/// A dial-out that has begun.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Dialing {
+    /// The leg that is being called: it appears among the `callees`, then among the `participants`.
+    leg: u64,
+    /// Which trunks are tried, in order, and why.
+    #[schema(required)]
+    decision: Option<Decision>,
+}
+
+/// A recording.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RecordingFile {
+    /// Its name in `recording.folder`.
+    file: String,
+}
+
+/// A routing decision.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Decision {
+    /// What is done with the leg.
+    outcome: Outcome,
+    /// Why, step by step; the last one decided.
+    because: Vec<Because>,
+}
+
+/// What is done with a leg.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) enum Outcome {
+    /// Dial-in: the number may serve this organizer's meeting.
+    Admit {
+        /// The number that was dialed.
+        number: ServiceNumber,
+        /// Who bills the leg: `microsoft` or `operator:<name>`.
+        biller: String,
+    },
+    /// Dial-out: these are tried in order.
+    Candidates(Vec<Candidate>),
+    /// Neither.
+    Refuse(Refusal),
+}
+
+/// A step of a decision.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Because {
+    /// The row of the decision table: D1 to D11 for dial-in, O1 to O8 for dial-out.
+    rule: String,
+    /// What it said.
+    text: String,
+}
+
+/// A number of a bridge.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServiceNumber {
+    /// E.164.
+    number: String,
+    /// `microsoft` or `operator:<name>`.
+    owner: String,
+    /// Who pays for the call.
+    kind: NumberKind,
+    /// Whose meetings it reaches.
+    tenancy: Tenancy,
+    /// The owner suspended it.
+    suspended: bool,
+}
+
+/// Who pays for a call to a number.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum NumberKind {
+    /// The caller.
+    Toll,
+    /// The organization.
+    TollFree,
+}
+
+/// Whose meetings a number reaches.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Tenancy {
+    /// This tenant's.
+    Dedicated(String),
+    /// Every tenant's.
+    Shared,
+}
+
+/// A trunk that may carry a dial-out.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Candidate {
+    /// Its name.
+    trunk: String,
+    /// The number to dial, E.164.
+    dialed: String,
+    /// The number to show, E.164.
+    caller_id: String,
+    /// Who bills the leg: `microsoft` or `operator:<name>`.
+    biller: String,
+    /// The voice route; null where none matched.
+    #[schema(required)]
+    route: Option<String>,
+    /// The row that put it on the list.
+    rule: String,
+    /// It was Down when the decision was made.
+    down: bool,
+    /// Why this trunk and this number.
+    because: String,
+}
+
+/// A leg that is not carried.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Refusal {
+    /// The row that refused.
+    rule: String,
+    /// What kind of no.
+    kind: String,
+    /// The SIP status that tells a peer the same.
+    status: u16,
+    /// Why, and what would change it.
+    because: String,
+}
