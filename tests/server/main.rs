@@ -18,6 +18,7 @@ mod load;
 mod media_address;
 mod metrics;
 mod microsoft;
+mod money;
 mod names;
 mod overload;
 mod pipes;

@@ -401,6 +401,62 @@ fn emergency_and_short_numbers_are_never_dialed() {
     world.close();
 }
 
+/// Three organizers who may dial at home, into Zone A, and nowhere.
+const RESTRICTED: &str = r#"
+[dial_out]
+blocked_prefixes = ["+4940"]
+[[organizer]]
+id = "hugo"
+tenant = "contoso"
+license = "audio-conferencing-standard"
+dial_out_policy = "DialoutCPCDomesticPSTNInternational"
+usage_location = "DE"
+[[organizer]]
+id = "zoe"
+tenant = "contoso"
+license = "audio-conferencing-standard"
+dial_out_policy = "DialoutCPCZoneAPSTNInternational"
+[[organizer]]
+id = "nora"
+tenant = "contoso"
+license = "audio-conferencing-standard"
+dial_out_policy = "DialoutCPCandPSTNDisabled"
+[[meeting]]
+conference_id = "400000001"
+organizer = "hugo"
+[[meeting]]
+conference_id = "400000002"
+organizer = "zoe"
+[[meeting]]
+conference_id = "400000003"
+organizer = "nora"
+"#;
+
+#[test]
+fn a_meeting_dials_only_where_its_organizer_s_policy_allows() {
+    for (id, dialed, refused) in [
+        ("400000001", GERMAN, ""),
+        ("400000001", BRITISH, "is in GB, and DialoutCPCDomesticPSTNInternational"),
+        ("400000001", "+494012345678", "which [dial_out] blocked_prefixes lists"),
+        ("400000001", "+499001234567", "premium rate"),
+        ("400000002", BRITISH, ""),
+        ("400000002", "+18765551234", "is in JM, and DialoutCPCZoneAPSTNInternational"),
+        ("400000003", GERMAN, "can call +496990009100"),
+    ] {
+        let (mut world, host) = meeting(Setup { tables: RESTRICTED, ..Setup::default() }, id);
+        let reply = dial(&mut world, id, dialed);
+        let detail = reply.body["detail"].as_str().unwrap_or_default();
+        assert_eq!(reply.status, if refused.is_empty() { 202 } else { 403 }, "{dialed}: {reply:?}");
+        assert!(detail.contains(refused), "{dialed}: {detail}");
+        world.seconds(1);
+        let calls = called(&world, MICROSOFT).len() + called(&world, OPERATOR).len();
+        assert_eq!(calls, usize::from(refused.is_empty()), "{dialed}: nothing leaves that is refused");
+        world.hang_up(host);
+        world.seconds(1);
+        world.close();
+    }
+}
+
 #[test]
 fn the_same_number_is_not_called_twice_at_once() {
     let (mut world, _) = meeting(Setup::default(), SAM);

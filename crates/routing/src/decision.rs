@@ -90,7 +90,9 @@ impl Rule {
             Self::D9 => "minutes that are charged to credits need credits",
             Self::D10 => "a locked or full meeting takes nobody",
             Self::D11 => "otherwise the caller is let in",
-            Self::O1 => "some destinations are never dialed",
+            Self::O1 => {
+                "some destinations are never dialed, others only as the organizer's dial-out policy allows"
+            }
             Self::O2 => "somebody of the organizer's organization must be there, and strangers need leave",
             Self::O3 => "without a conferencing license the bridge does not dial",
             Self::O4 => "a route with a bridge source number goes through the operator who provides it",
@@ -219,6 +221,10 @@ pub enum RefusalKind {
     BadNumber,
     /// Emergency and short numbers are never dialed (O1).
     NeverDialed,
+    /// A premium rate or a blocked prefix (O1).
+    Blocked,
+    /// The organizer's dial-out policy does not reach there (O1).
+    DialOutPolicy,
     /// This initiator may not dial out now (O2).
     Initiator,
     /// No route leads there (O6, O7).
@@ -240,6 +246,8 @@ impl RefusalKind {
             | Self::TollFree
             | Self::Credits
             | Self::NeverDialed
+            | Self::Blocked
+            | Self::DialOutPolicy
             | Self::Initiator => 403,
         }
     }
@@ -255,6 +263,8 @@ impl RefusalKind {
             Self::Credits => "credits",
             Self::BadNumber => "bad-number",
             Self::NeverDialed => "never-dialed",
+            Self::Blocked => "blocked",
+            Self::DialOutPolicy => "dial-out-policy",
             Self::Initiator => "initiator",
             Self::NoRoute => "no-route",
             Self::RouteDown => "route-down",

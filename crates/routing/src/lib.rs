@@ -52,8 +52,10 @@
 //! ```
 
 mod automaton;
+mod country;
 mod decide;
 mod decision;
+mod dial_out_policy;
 #[doc(hidden)]
 pub mod fuzzing;
 mod ids;
@@ -62,21 +64,26 @@ mod lint;
 mod number;
 mod owner;
 mod pattern;
+mod premium;
 mod service_number;
 mod source;
 mod table;
 
+pub use country::{Country, UnknownCountry};
 pub use decide::{admit, decide, explain};
 pub use decision::{
     Because, Candidate, Decision, Initiator, LegRequest, Outcome, Refusal, RefusalKind, Rule,
 };
+pub use dial_out_policy::{DialOutPolicy, Reach, UnknownDialOutPolicy, Zone};
 pub use ids::{OperatorId, OrganizerId, TenantId, TrunkId};
 pub use license::{LegDirection, License, UnknownLicense};
 pub use lint::{Lint, LintKind, lint};
 pub use number::{DialPlan, E164, MAX_DIGITS, MAX_KEYED, NumberError};
 pub use owner::{Biller, Owner, Provider, UnknownParty};
+pub use premium::is_premium;
 pub use service_number::{NumberKind, ServiceNumber, Tenancy};
 pub use source::{
-    BridgeSource, GroupPolicySource, NumberSource, OrganizerSource, PolicySource, RouteSource, TableSource,
+    BridgeSource, DialOutSource, GroupPolicySource, NumberSource, OrganizerSource, PolicySource, RouteSource,
+    TableSource,
 };
 pub use table::{Bridge, Organizer, Table, TableError, TrunkRef};

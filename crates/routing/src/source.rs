@@ -8,7 +8,7 @@ use crate::table::TableError;
 use serde::Deserialize;
 use toml::Spanned;
 
-/// Every routing section of a configuration: `[[bridge]]`, `[[number]]`, `[[organizer]]`, `[[group_policy]]`,
+/// Every routing section of a configuration: `[dial_out]`, `[[bridge]]`, `[[number]]`, `[[organizer]]`, `[[group_policy]]`,
 /// `[[policy]]`, `[[route]]` and the key `global_policy`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +16,9 @@ pub struct TableSource {
     /// The policy of every organizer who has none of his own, by grant or by group. It catches every licensed user.
     #[serde(default)]
     pub global_policy: Option<Spanned<String>>,
+    /// `[dial_out]`: what no meeting dials, whoever its organizer is.
+    #[serde(default)]
+    pub dial_out: DialOutSource,
     /// `[[bridge]]`: one per tenant.
     #[serde(default, rename = "bridge")]
     pub bridges: Vec<BridgeSource>,
@@ -52,6 +55,16 @@ impl TableSource {
     }
 }
 
+/// `[dial_out]`: limits of all dial-out.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DialOutSource {
+    /// Numbers that begin so are never dialed: `+`, country code and as many further digits as wanted.
+    pub blocked_prefixes: Vec<Spanned<String>>,
+    /// Premium-rate numbers may be dialed. Default: false.
+    pub allow_premium: bool,
+}
+
 /// `[[bridge]]`: an organization's conferencing bridge.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,6 +92,12 @@ pub struct BridgeSource {
     /// Takes the place of the table's `global_policy` for this tenant.
     #[serde(default)]
     pub global_policy: Option<Spanned<String>>,
+    /// `OnlineDialOutPolicy` of organizers who have none of their own. Default: `DialoutCPCandPSTNInternational`.
+    #[serde(default)]
+    pub dial_out_policy: Option<Spanned<String>>,
+    /// The country of organizers who name none, as ISO 3166-1 alpha-2: what *domestic* means.
+    #[serde(default)]
+    pub usage_location: Option<Spanned<String>>,
 }
 
 /// `[[number]]`: a service number.
@@ -142,6 +161,12 @@ pub struct OrganizerSource {
     /// `EntryExitAnnouncementsType`, or `off`. Default: `tones`.
     #[serde(default)]
     pub entry_exit_announcements: Option<Spanned<String>>,
+    /// `OnlineDialOutPolicy`: where this organizer's meetings may dial. Default: the bridge's.
+    #[serde(default)]
+    pub dial_out_policy: Option<Spanned<String>>,
+    /// The organizer's country, as ISO 3166-1 alpha-2. Default: the bridge's.
+    #[serde(default)]
+    pub usage_location: Option<Spanned<String>>,
 }
 
 /// `[[group_policy]]`: `Grant-CsOnlineAudioConferencingRoutingPolicy -Group -Rank`.

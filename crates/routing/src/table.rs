@@ -5,6 +5,8 @@
 
 mod check;
 
+use crate::country::Country;
+use crate::dial_out_policy::{DialOutPolicy, Zone};
 use crate::ids::{OperatorId, OrganizerId, TenantId, TrunkId};
 use crate::license::License;
 use crate::number::{DialPlan, E164};
@@ -60,6 +62,10 @@ pub struct Table {
     pub(crate) shared: Vec<u32>,
     /// Each operator's trunks, as listed.
     pub(crate) operators: HashMap<OperatorId, Vec<u32>>,
+    /// Numbers that begin so are never dialed, each with its `+`.
+    pub(crate) blocked: Vec<E164>,
+    /// Premium-rate numbers may be dialed.
+    pub(crate) allow_premium: bool,
 }
 
 /// An organization's bridge.
@@ -75,6 +81,10 @@ pub struct Bridge {
     pub dial_plan: DialPlan,
     /// Whether the balance of Communications Credits is positive.
     pub communications_credits: bool,
+    /// Where meetings of organizers may dial who have no policy of their own.
+    pub dial_out_policy: DialOutPolicy,
+    /// The country of organizers who name none.
+    pub usage_location: Option<Country>,
     /// Where it is written.
     pub(crate) place: Range<usize>,
 }
@@ -96,6 +106,10 @@ pub struct Organizer {
     pub allow_toll_free_dial_in: bool,
     /// Whether participants nobody can name may dial out.
     pub allow_anonymous_users_to_dial_out: bool,
+    /// Where this organizer's meetings may dial, the bridge's default applied.
+    pub dial_out_policy: DialOutPolicy,
+    /// The organizer's country, the bridge's default applied; always there where the policy says *domestic*.
+    pub usage_location: Option<Country>,
     /// The policy in force and by which grant, resolved once.
     pub(crate) policy: Option<(u32, Grant)>,
     /// Where this organizer is written.
@@ -175,9 +189,20 @@ impl Table {
         self.organizers.get(id)
     }
 
+    /// The routing policy in force for an organizer: his own, or his groups', or the global one.
+    pub fn routing_policy(&self, id: &OrganizerId) -> Option<&str> {
+        let (policy, _) = self.organizer(id)?.policy.as_ref()?;
+        Some(&self.policies[*policy as usize].name)
+    }
+
     /// A tenant's bridge.
     pub fn bridge(&self, tenant: &TenantId) -> Option<&Bridge> {
         self.bridges.get(tenant)
+    }
+
+    /// How far a number is from this organizer. Without an organizer nothing is domestic.
+    pub fn zone(&self, organizer: &OrganizerId, number: &E164) -> Zone {
+        Zone::of(number, self.organizer(organizer).and_then(|organizer| organizer.usage_location))
     }
 
     /// A trunk by name.

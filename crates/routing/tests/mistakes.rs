@@ -244,6 +244,62 @@ fn what_is_named_must_exist_and_be_spelled_right() {
 }
 
 #[test]
+fn where_meetings_may_dial_is_spelled_right_and_domestic_has_a_home() {
+    let organizer =
+        |more: &str| format!("[[organizer]]\nid = \"a\"\ntenant = \"contoso\"\nlicense = \"none\"\n{more}\n");
+    let domestic = "dial_out_policy = \"DialoutCPCandPSTNDomestic\"";
+    for (addition, line, key, expected) in [
+        (
+            organizer("dial_out_policy = \"Domestic\""),
+            5,
+            "organizer \"a\".dial_out_policy",
+            "DialoutCPCandPSTNDomestic",
+        ),
+        (organizer(domestic), 5, "organizer \"a\".dial_out_policy", "a usage_location"),
+        (
+            organizer("usage_location = \"Germany\""),
+            5,
+            "organizer \"a\".usage_location",
+            "two capital letters",
+        ),
+        (
+            organizer(&format!("{domestic}\nusage_location = \"de\"")),
+            6,
+            "organizer \"a\".usage_location",
+            "two capital letters",
+        ),
+        (
+            format!("[[bridge]]\ntenant = \"x\"\n{domestic}\n") + &organizer("").replace("contoso", "x"),
+            5,
+            "organizer \"a\".usage_location",
+            "a usage_location",
+        ),
+        (
+            "[[bridge]]\ntenant = \"x\"\ndial_out_policy = \"y\"\n".into(),
+            3,
+            "bridge \"x\".dial_out_policy",
+            "one of Dialout",
+        ),
+        (
+            "[[bridge]]\ntenant = \"x\"\nusage_location = \"49\"\n".into(),
+            3,
+            "bridge \"x\".usage_location",
+            "two capital letters",
+        ),
+        (
+            "[dial_out]\nblocked_prefixes = [\"+44\", \"0900\"]\n".into(),
+            2,
+            "dial_out.blocked_prefixes",
+            "such as \"+4487\"",
+        ),
+        ("[dial_out]\nallow_premiums = true\n".into(), 2, "routing", "unknown field `allow_premiums`"),
+    ] {
+        refused(&addition, line, key, expected);
+    }
+    build(&organizer(&format!("{domestic}\nusage_location = \"DE\""))).expect("a home of his own");
+}
+
+#[test]
 fn a_fallback_to_microsoft_needs_a_microsoft_trunk() {
     let document = SOUND.replace("priority = 1", "priority = 1\nfallback = \"microsoft\"");
     let source = TableSource::from_toml(&document).expect("TOML");

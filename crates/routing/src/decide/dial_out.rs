@@ -8,6 +8,8 @@
 //! the license has Microsoft at all. Microsoft never carries a call because an operator is down without having been
 //! named: it costs other money and shows another number.
 
+mod destinations;
+
 use super::{Trace, refusal};
 use crate::decision::{Candidate, Initiator, Outcome, Refusal, RefusalKind, Rule};
 use crate::ids::{OrganizerId, TrunkId};
@@ -37,6 +39,7 @@ pub(super) fn decide(table: &Table, ask: &Ask<'_>, trace: &mut Trace) -> Result<
     let organizer = table.organizer(ask.organizer).ok_or_else(unknown)?;
     let bridge = table.bridge(&organizer.tenant).ok_or_else(unknown)?;
     let dialed = destination(table, bridge, ask.dialed)?;
+    destinations::allow(table, organizer, &dialed)?;
     trace.detail(Rule::O1, || format!("{:?} is {dialed}, which may be dialed", ask.dialed));
     may_initiate(organizer, ask.initiator)?;
     trace.detail(Rule::O2, || format!("{} may dial out of {}'s meeting", named(ask.initiator), organizer.id));

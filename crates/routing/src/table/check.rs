@@ -4,6 +4,7 @@
 //! A part that is wrong is reported and left out; what refers to it is not reported a second time unless it is wrong
 //! by itself, so that one mistake is one message.
 
+mod destinations;
 mod grants;
 mod routes;
 
@@ -22,6 +23,7 @@ use toml::Spanned;
 pub(super) fn build(source: &TableSource, trunks: &[TrunkRef]) -> Result<Table, Vec<TableError>> {
     let mut check = Check::new(source, trunks);
     check.trunks();
+    check.blocked_prefixes();
     check.tenants();
     check.numbers();
     check.bridges();
@@ -81,6 +83,8 @@ impl<'a> Check<'a> {
             dedicated: HashMap::new(),
             shared: Vec::new(),
             operators: HashMap::new(),
+            blocked: Vec::new(),
+            allow_premium: source.dial_out.allow_premium,
         };
         Self {
             source,
@@ -229,6 +233,8 @@ impl<'a> Check<'a> {
                 default_number,
                 dial_plan,
                 communications_credits: source.communications_credits,
+                dial_out_policy: self.bridge_dial_out_policy(source),
+                usage_location: self.bridge_usage_location(source),
                 place: source.tenant.span(),
             };
             self.table.bridges.insert(tenant, bridge);

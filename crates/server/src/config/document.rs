@@ -40,6 +40,8 @@ pub struct Document {
     pub trunk: Vec<Spanned<trunk::ProfileSource>>,
     /// `global_policy`: the routing policy of organizers that name none.
     pub global_policy: Option<Spanned<String>>,
+    /// `[dial_out]`
+    pub dial_out: routing::DialOutSource,
     /// `[[bridge]]`
     pub bridge: Vec<routing::BridgeSource>,
     /// `[[number]]`
@@ -61,6 +63,7 @@ impl Document {
     pub fn take_tables(&mut self) -> (routing::TableSource, Vec<bridge::MeetingSource>) {
         let source = routing::TableSource {
             global_policy: self.global_policy.take(),
+            dial_out: std::mem::take(&mut self.dial_out),
             bridges: std::mem::take(&mut self.bridge),
             numbers: std::mem::take(&mut self.number),
             organizers: std::mem::take(&mut self.organizer),

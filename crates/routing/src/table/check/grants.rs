@@ -76,6 +76,7 @@ impl Check<'_> {
         let toll = self.invite_number(source, source.service_number.as_ref(), NumberKind::Toll);
         let toll_free =
             self.invite_number(source, source.toll_free_service_number.as_ref(), NumberKind::TollFree);
+        let (dial_out_policy, usage_location) = self.reach(source);
         Some(Organizer {
             id: OrganizerId::new(source.id.get_ref().as_str()),
             tenant: tenant?,
@@ -84,6 +85,8 @@ impl Check<'_> {
             toll_free_service_number: toll_free,
             allow_toll_free_dial_in: source.allow_toll_free_dial_in,
             allow_anonymous_users_to_dial_out: source.allow_anonymous_users_to_dial_out,
+            dial_out_policy,
+            usage_location,
             policy,
             place: source.id.span(),
         })
