@@ -7,6 +7,8 @@ mod bridge;
 mod capture;
 mod crash;
 mod ctl;
+mod database;
+mod directory;
 mod disk;
 mod doctor;
 mod drain;

@@ -31,5 +31,6 @@ mod reload;
 pub mod shell;
 pub mod sip_io;
 pub mod spool;
+pub mod store;
 pub mod tls;
 pub mod trace;

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::sleep_until;
 use trunk::Trunks;
 
-use crate::config::Config;
+use crate::config::{Built, Config};
 use crate::control::{Ask, Control, Input, Now, Output, Reply};
 use crate::ctl;
 use crate::log_budget::LogBudget;
@@ -91,6 +91,8 @@ struct Shell {
     path: PathBuf,
     reloading: mpsc::Sender<Result<Reloaded, Vec<String>>>,
     reloaded: mpsc::Receiver<Result<Reloaded, Vec<String>>>,
+    /// Directories that the database has in place of ours.
+    directories: mpsc::Receiver<Built>,
     signals: Signals,
 }
 
@@ -139,6 +141,7 @@ impl Shell {
                 Some(look) = self.looks.recv() => self.tap.show(look),
                 Some(trunks) = self.located.recv() => self.take_trunks(trunks),
                 Some(outcome) = self.reloaded.recv() => self.take_reloaded(outcome),
+                Some(built) = self.directories.recv() => self.take_directory(built),
                 () = sleep_until(timer.into()) => {}
             }
             self.take_others();
@@ -175,6 +178,10 @@ impl Shell {
     fn take_trunks(&mut self, trunks: Arc<Trunks>) {
         self.current.store(Arc::clone(&trunks));
         self.feed(Input::Trunks(trunks));
+    }
+
+    fn take_directory(&mut self, built: Built) {
+        self.feed(Input::Directory { table: built.table, meetings: built.meetings });
     }
 
     /// SIGTERM or SIGINT: the first drains, the second ends everything now.

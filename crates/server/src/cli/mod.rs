@@ -96,7 +96,7 @@ fn completions(shell: clap_complete::Shell) -> ExitCode {
 }
 
 fn serve(path: &std::path::Path) -> ExitCode {
-    let config = match Config::load(path) {
+    let config = match Config::load_and_prepare(path) {
         Ok(config) => config,
         Err(problems) => {
             remark!("{problems}");

@@ -10,12 +10,12 @@ use sip::Advertised;
 use toml::Spanned;
 
 use super::document::{self, Document};
-use super::{Config, Media, Problem, Problems, sip_transport};
+use super::{Built, Config, Media, Problem, Problems, Sources, sip_transport};
 use crate::control::LoadLimits;
 use crate::media::realtime::Scheduling;
-use crate::pin;
 use crate::sip_io::Listener;
 use crate::spool::SpoolOptions;
+use crate::store::{Rows, StoreError, StoreOptions, StoreUrl};
 
 /// The check of one document, gathering problems.
 pub(super) struct Check<'a> {
@@ -31,7 +31,7 @@ impl<'a> Check<'a> {
     }
 
     /// The configuration, or everything that is wrong with it.
-    pub(super) fn config(mut self, mut document: Document) -> Result<Config, Problems> {
+    pub(super) fn config(mut self, mut document: Document, rows: &Rows) -> Result<Config, Problems> {
         self.log_filter(&document.log.filter);
         let (listeners, advertised) = self.listeners(&document.sip.listen);
         let advertise = self.advertise(document.sip.advertise.as_ref(), &listeners, &advertised);
@@ -41,8 +41,9 @@ impl<'a> Check<'a> {
         let trunks = self.trunks(&document.trunk, &listeners);
         let trunks = trunks.map(Arc::new);
         let tls = self.tls(&document, &listeners, trunks.as_ref());
+        let store = document.store.as_ref().map(|store| self.store(store));
         let tables = document.take_tables();
-        let (table, directory) = self.tables(tables, trunks.as_deref(), bridge.as_ref());
+        let built = self.tables(tables, rows, trunks.as_deref(), bridge.as_ref());
         let usage = &document.usage;
         let group = self.within("usage.group_milliseconds", &usage.group_milliseconds, 0..=1000);
         let megabytes = self.within("usage.file_megabytes", &usage.file_megabytes, 0..=1_000_000);
@@ -63,8 +64,8 @@ impl<'a> Check<'a> {
         let dns = self.name_servers(&document.sip.dns);
         let hep = self.hep(&document.hep);
         self.problems.sort_by_key(|problem| problem.at);
-        let (Some(media), Some(bridge), Some(trunks), Some(table), Some(directory), true) =
-            (media, bridge, trunks, table, directory, self.problems.is_empty())
+        let (Some(media), Some(bridge), Some(trunks), Some((sources, built)), true) =
+            (media, bridge, trunks, built, self.problems.is_empty())
         else {
             return Err(Problems(self.problems));
         };
@@ -96,8 +97,11 @@ impl<'a> Check<'a> {
             drain_deadline: (drain > 0).then(|| Duration::from_secs(drain)),
             tls,
             trunks,
-            table: Arc::new(table),
-            directory: Arc::new(directory),
+            table: built.table,
+            directory: built.meetings,
+            store: store.flatten(),
+            sources: Arc::new(sources),
+            directory_version: rows.version(),
         })
     }
 
@@ -368,46 +372,44 @@ impl<'a> Check<'a> {
     /// The routing table and the meetings, each against what it refers to.
     fn tables(
         &mut self,
-        (source, meetings): (routing::TableSource, Vec<bridge::MeetingSource>),
+        tables: (routing::TableSource, Vec<bridge::MeetingSource>),
+        rows: &Rows,
         trunks: Option<&trunk::Trunks>,
         bridge: Option<&bridge::BridgeConfig>,
-    ) -> (Option<routing::Table>, Option<bridge::MemoryDirectory>) {
-        let (Some(trunks), Some(bridge)) = (trunks, bridge) else { return (None, None) };
-        let table = match routing::Table::build(&source, &trunks.refs()) {
-            Ok(table) => Some(table),
-            Err(errors) => {
-                for error in errors {
-                    self.engine_problem(error.span, error.key, error.found, error.expected);
-                }
-                None
-            }
-        };
-        let Some(built) = &table else { return (None, None) };
+    ) -> Option<(Sources, Built)> {
+        let (trunks, bridge) = (trunks?, bridge?);
         let rules =
             bridge::MeetingRules { id_length: bridge.attendant.id_length, ..bridge::MeetingRules::default() };
-        self.pin_hashes(&source.organizers);
-        let organizers = &source.organizers;
-        let directory = match bridge::MemoryDirectory::build(&meetings, organizers, &rules, built) {
-            Ok(directory) => Some(directory),
-            Err(errors) => {
-                for error in errors {
-                    self.engine_problem(error.span, error.key, error.found, error.expected);
-                }
+        let sources = Sources::new((self.path, self.text), tables, trunks.refs(), rules);
+        match sources.build(rows) {
+            Ok(built) => Some((sources, built)),
+            Err(problems) => {
+                self.problems.extend(problems.0);
                 None
             }
-        };
-        (table, directory)
+        }
     }
 
-    fn pin_hashes(&mut self, organizers: &[routing::OrganizerSource]) {
-        for organizer in organizers {
-            let Some(hash) = &organizer.pin_hash else { continue };
-            if !pin::has_form(hash.get_ref()) {
-                let key = format!("organizer {:?}.pin_hash", organizer.id.get_ref());
-                // What stands there may be the PIN itself.
-                self.problem(hash.span(), &key, "not a hash of a PIN".to_owned(), pin::EXPECTED);
+    /// `[store]`, or `None` with a problem noted.
+    pub(super) fn store(&mut self, store: &document::Store) -> Option<StoreOptions> {
+        let poll = self.within("store.poll_seconds", &store.poll_seconds, 1..=3600);
+        match StoreUrl::parse(store.url.get_ref(), self.folder()) {
+            Ok(url) => Some(StoreOptions { url, poll: Duration::from_secs(poll) }),
+            Err(wrong) => {
+                // What stands there may be a password.
+                let expected = "sqlite:FILE or postgres://USER@HOST/DATABASE";
+                self.problem(store.url.span(), "store.url", wrong.to_string(), expected);
+                None
             }
         }
+    }
+
+    /// The database of `[store]` cannot be read.
+    pub(super) fn store_problem(&self, document: &Document, error: &StoreError) -> Problems {
+        let span = document.store.as_ref().map(|store| store.url.span());
+        let expected = "a database that this machine and user can reach";
+        let found = error.to_string();
+        Problems(vec![Problem::at_span(self.path, self.text, span, "store.url", found, expected)])
     }
 
     fn engine_problem(

@@ -32,6 +32,8 @@ pub struct Document {
     pub recording: Recording,
     /// `[usage]`
     pub usage: Usage,
+    /// `[store]`
+    pub store: Option<Store>,
     /// `[attendant]`
     pub attendant: Attendant,
     /// `[drain]`
@@ -327,6 +329,21 @@ impl Default for Usage {
             file_megabytes: Spanned::new(0..0, 64),
         }
     }
+}
+
+/// `[store]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// `sqlite:FILE` or `postgres://USER@HOST/DATABASE`.
+    pub url: Spanned<String>,
+    /// How often the database is asked whether the directory has changed, in seconds.
+    #[serde(default = "five")]
+    pub poll_seconds: Spanned<u64>,
+}
+
+fn five() -> Spanned<u64> {
+    Spanned::new(0..0, 5)
 }
 
 /// `[attendant]`

@@ -3,6 +3,7 @@
 mod check;
 mod document;
 mod problem;
+mod sources;
 mod tls;
 
 use std::net::{IpAddr, SocketAddr};
@@ -13,11 +14,13 @@ use std::time::Duration;
 use check::Check;
 pub use document::{Document, Log, LogFormat};
 pub use problem::{Problem, Problems};
+pub use sources::{Built, Sources};
 
 use crate::control::{LoadLimits, Strangers};
 use crate::media::realtime::Scheduling;
 use crate::sip_io::Listener;
 use crate::spool::SpoolOptions;
+use crate::store::{Rows, Store, StoreError, StoreOptions};
 use crate::tls::Tls;
 
 /// A configuration that cannot be wrong.
@@ -74,6 +77,12 @@ pub struct Config {
     pub table: Arc<routing::Table>,
     /// The meetings.
     pub directory: Arc<bridge::MemoryDirectory>,
+    /// The database, where there is one.
+    pub store: Option<StoreOptions>,
+    /// What `table` and `directory` were made of, besides the rows of the database.
+    pub sources: Arc<Sources>,
+    /// The change of the database that they are the result of; 0 without one.
+    pub directory_version: i64,
 }
 
 /// `[media]`, checked.
@@ -99,8 +108,27 @@ pub struct Media {
 }
 
 impl Config {
-    /// Reads and checks a file. All problems are found, not only the first.
+    /// Reads and checks a file, with the rows of its database. All problems are found, not only the first. Nothing is made
+    /// or changed: a database that nobody has used yet is as good as an empty one.
     pub fn load(path: &Path) -> Result<Self, Problems> {
+        Self::read(path, |store| async move { Store::look(&store.url).await })
+    }
+
+    /// The same for whoever is going to use the database: it is made where there is none, and its tables are brought up to
+    /// date first.
+    pub fn load_and_prepare(path: &Path) -> Result<Self, Problems> {
+        Self::read(path, |store| async move {
+            let open = Store::open(&store.url).await?;
+            let rows = open.rows().await;
+            open.close().await;
+            rows
+        })
+    }
+
+    fn read<F>(path: &Path, rows: impl FnOnce(StoreOptions) -> F + Send) -> Result<Self, Problems>
+    where
+        F: Future<Output = Result<Rows, StoreError>>,
+    {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Problems(vec![Problem::at_span(
                 path,
@@ -111,12 +139,27 @@ impl Config {
                 "a readable TOML file",
             )])
         })?;
-        Self::parse(path, &text)
+        let document = Self::document(path, &text)?;
+        let mut check = Check::new(path, &text);
+        let options = document.store.as_ref().and_then(|store| check.store(store));
+        let rows = match options {
+            Some(options) => {
+                apart(|| rows(options)).map_err(|error| check.store_problem(&document, &error))?
+            }
+            None => Rows::default(),
+        };
+        Check::new(path, &text).config(document, &rows)
     }
 
-    /// Checks `text` as the contents of `path`; relative paths in it are relative to the folder of `path`.
+    /// Checks `text` as the contents of `path`, without asking any database; relative paths in it are relative to the
+    /// folder of `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Problems> {
-        let document: Document = toml::from_str(text).map_err(|error| {
+        let document = Self::document(path, text)?;
+        Check::new(path, text).config(document, &Rows::default())
+    }
+
+    fn document(path: &Path, text: &str) -> Result<Document, Problems> {
+        toml::from_str(text).map_err(|error| {
             let message = error.message().trim().to_owned();
             let (found, expected) = message.split_once(", expected ").unwrap_or((&message, ""));
             let (found, expected) = in_words(found, expected);
@@ -125,8 +168,7 @@ impl Config {
             let span = error.span().filter(|_| is_value);
             let key = span.and_then(|span| problem::key_at(text, span.start)).unwrap_or_default();
             Problems(vec![Problem::at_span(path, text, error.span(), key, found, expected)])
-        })?;
-        Check::new(path, text).config(document)
+        })
     }
 
     /// Where we listen over TCP.
@@ -134,6 +176,20 @@ impl Config {
         let tcp = self.listeners.iter().filter(|own| own.transport == sip::Transport::Tcp);
         tcp.map(|own| own.address).collect()
     }
+}
+
+/// Waits for the database on a thread of its own: whoever loads a configuration may have a runtime already, or none.
+fn apart<F, T>(work: impl FnOnce() -> F + Send) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+    T: Send,
+{
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|error| StoreError::Database(error.into()))?.block_on(work())
+    };
+    // A panic in there is our own bug and goes on here.
+    std::thread::scope(|scope| scope.spawn(run).join().unwrap_or_else(|why| std::panic::resume_unwind(why)))
 }
 
 /// What was found and what serde expects, without the names of Rust's types.

@@ -160,6 +160,13 @@ pub enum Input<Io> {
     },
     /// The names of some peers lead elsewhere, or the file says something else of the trunks. There are no others than before.
     Trunks(Arc<Trunks>),
+    /// The directory has changed: both at once, since meetings have organizers.
+    Directory {
+        /// Which trunk may carry which leg.
+        table: Arc<routing::Table>,
+        /// The meetings.
+        meetings: Arc<dyn bridge::Directory>,
+    },
     /// Stop taking work, let what runs end well.
     Drain,
     /// End everything now.
@@ -446,6 +453,12 @@ impl<D: Door> Control<D> {
             Input::Ask { number, ask } => self.handle_ask(now, number, ask),
             Input::RecordingEnded { number } => self.recording_ended(number),
             Input::Trunks(trunks) => self.take_trunks(now, trunks),
+            Input::Directory { table, meetings } => {
+                self.table = Arc::clone(&table);
+                self.directory = Arc::clone(&meetings);
+                self.tell_bridge(now, bridge::Event::TableChanged(table));
+                self.tell_bridge(now, bridge::Event::DirectoryChanged(meetings));
+            }
             Input::Drain => self.drain(now),
             Input::DrainNow => {
                 self.drain(now);

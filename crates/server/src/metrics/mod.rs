@@ -112,6 +112,12 @@ pub struct Metrics {
     pub spool_delivered: IntCounter,
     /// `partyline_cdr_dropped_total`
     pub spool_dropped: IntCounter,
+    /// `partyline_directory_up`
+    pub directory_up: IntGauge,
+    /// `partyline_directory_version`
+    pub directory_version: IntGauge,
+    /// `partyline_directory_reloads_total{result}`
+    pub directory_reloads: IntCounterVec,
     /// `partyline_api_requests_total{result}`
     pub api_requests: IntCounterVec,
 }
@@ -323,6 +329,18 @@ impl Metrics {
             spool_waiting: gauge(r, "cdr_spool_records", "Usage records waiting for the disk."),
             spool_delivered: counter(r, "cdr_delivered_total", "Usage records written and synced."),
             spool_dropped: counter(r, "cdr_dropped_total", "Usage records given up because too many waited."),
+            directory_up: gauge(r, "directory_up", "1 while the database of [store] answers; 0 without one."),
+            directory_version: gauge(
+                r,
+                "directory_version",
+                "The change of the database's directory that is in force.",
+            ),
+            directory_reloads: counters(
+                r,
+                "directory_reloads_total",
+                "Changes of the database's directory by result: taken, or refused because it was wrong.",
+                &["result"],
+            ),
             api_requests: counters(
                 r,
                 "api_requests_total",

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use trunk::{MediaAddress, Trunks};
 
 use super::{ARRIVALS, ASKS, Shell, Signals, now, processor_time};
-use crate::config::Config;
+use crate::config::{Built, Config};
 use crate::control::{Ask, Control, Parts, Reply};
 use crate::ctl;
 use crate::dns::locate;
@@ -26,6 +26,7 @@ use crate::prompts::Prompts;
 use crate::recording::{Ended, Recorder, RecordingMetrics};
 use crate::sip_io::{Arrival, Limits, Setup, SipIo};
 use crate::spool::{Spool, SpoolMetrics};
+use crate::store::{self, DirectoryMetrics, Store};
 use crate::tls::{self, TlsMetrics};
 use crate::trace::{Export, ExportMetrics, Look, Tap};
 
@@ -54,6 +55,7 @@ impl Shell {
         let (looks_in, looks) = mpsc::channel(ASKS);
         let doors = doors(&config, &metrics, &shards, asks_in);
         let (conferences, ready) = (Arc::clone(&doors.conferences), Arc::clone(&doors.ready));
+        let directories = start_directory(&config, &metrics).await?;
         let ctl = start_ctl(&config, &current, &doors, looks_in).await?;
         tokio::spawn(http::serve(listener, Arc::new(doors)));
         let export = start_export(&config, &metrics).await?;
@@ -92,6 +94,7 @@ impl Shell {
             path: config.path,
             reloading,
             reloaded,
+            directories,
             signals,
         })
     }
@@ -120,6 +123,22 @@ async fn start_sip(
     let setup = Setup { limits, trunks: Arc::clone(current), tls: config.tls.clone() };
     let sip = SipIo::bind(&config.listeners, setup, arrivals_in).await.context("sip.listen")?;
     Ok((Arc::new(sip), arrivals))
+}
+
+/// Changes of the directory in the database, from now on; none without one.
+async fn start_directory(config: &Config, metrics: &Metrics) -> anyhow::Result<mpsc::Receiver<Built>> {
+    let (taker, directories) = mpsc::channel(1);
+    if let Some(options) = &config.store {
+        let store = Store::open(&options.url).await.context("store.url")?;
+        let shown = DirectoryMetrics {
+            up: metrics.directory_up.clone(),
+            version: metrics.directory_version.clone(),
+            reloads: metrics.directory_reloads.clone(),
+        };
+        let (sources, read) = (Arc::clone(&config.sources), config.directory_version);
+        tokio::spawn(store::watch(store, options.poll, sources, read, shown, taker));
+    }
+    Ok(directories)
 }
 
 fn watch_certificates(config: &Config, metrics: &Metrics) -> anyhow::Result<()> {

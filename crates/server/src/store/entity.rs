@@ -1,0 +1,164 @@
+//! What the directory is made of: four tables whose rows are sections of a configuration.
+
+use sqlx::any::AnyRow;
+use sqlx::{Error, Row as _};
+
+/// One kind of row: its table, its section in a configuration, and the statement, which is never put together.
+#[derive(Debug)]
+pub(crate) struct Entity {
+    /// The table, and what people call it.
+    pub(crate) name: &'static str,
+    /// The section, `organizer` for `[[organizer]]`.
+    pub(crate) section: &'static str,
+    /// The columns in the order of the statements; the first one is the key.
+    pub(crate) columns: &'static [Column],
+    pub(crate) select: &'static str,
+}
+
+/// One column.
+#[derive(Debug)]
+pub(crate) struct Column {
+    /// The key in the section, and in files that are imported.
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// Whether it is a key of the section; the others are for the commands.
+    pub(crate) configured: bool,
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    /// Several texts, separated by semicolons.
+    List,
+    /// Text as in RFC 3339.
+    Moment,
+    /// 0 or 1.
+    Switch,
+    Whole,
+}
+
+/// One value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cell {
+    Nothing(Kind),
+    Text(String),
+    Whole(i64),
+}
+
+impl Cell {
+    /// As people read it.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Nothing(_) => String::new(),
+            Self::Text(text) => text.clone(),
+            Self::Whole(number) => number.to_string(),
+        }
+    }
+}
+
+const fn column(name: &'static str, kind: Kind) -> Column {
+    Column { name, kind, configured: true }
+}
+
+pub(crate) const BRIDGES: Entity = Entity {
+    name: "bridges",
+    section: "bridge",
+    columns: &[
+        column("tenant", Kind::Text),
+        column("name", Kind::Text),
+        column("default_service_number", Kind::Text),
+        column("country_code", Kind::Text),
+        column("international_prefix", Kind::Text),
+        column("national_prefix", Kind::Text),
+        column("communications_credits", Kind::Switch),
+        column("global_policy", Kind::Text),
+        column("dial_out_policy", Kind::Text),
+        column("usage_location", Kind::Text),
+    ],
+    select: "SELECT tenant, name, default_service_number, country_code, international_prefix, national_prefix, \
+             communications_credits, global_policy, dial_out_policy, usage_location FROM bridges ORDER BY tenant",
+};
+
+pub(crate) const NUMBERS: Entity = Entity {
+    name: "numbers",
+    section: "number",
+    columns: &[
+        column("number", Kind::Text),
+        column("owner", Kind::Text),
+        column("kind", Kind::Text),
+        column("tenant", Kind::Text),
+        column("suspended", Kind::Switch),
+    ],
+    select: "SELECT number, owner, kind, tenant, suspended FROM numbers ORDER BY number",
+};
+
+pub(crate) const ORGANIZERS: Entity = Entity {
+    name: "organizers",
+    section: "organizer",
+    columns: &[
+        column("id", Kind::Text),
+        column("tenant", Kind::Text),
+        column("license", Kind::Text),
+        column("policy", Kind::Text),
+        column("groups", Kind::List),
+        column("service_number", Kind::Text),
+        column("toll_free_service_number", Kind::Text),
+        column("allow_toll_free_dial_in", Kind::Switch),
+        column("allow_anonymous_users_to_dial_out", Kind::Switch),
+        column("pin_hash", Kind::Text),
+        column("allow_pstn_users_to_bypass_lobby", Kind::Switch),
+        column("allow_anonymous_users_to_start_meeting", Kind::Switch),
+        column("entry_exit_announcements", Kind::Text),
+        column("dial_out_policy", Kind::Text),
+        column("usage_location", Kind::Text),
+    ],
+    select: "SELECT id, tenant, license, policy, groups_of, service_number, toll_free_service_number, \
+             allow_toll_free_dial_in, allow_anonymous_users_to_dial_out, pin_hash, \
+             allow_pstn_users_to_bypass_lobby, allow_anonymous_users_to_start_meeting, entry_exit_announcements, \
+             dial_out_policy, usage_location FROM organizers ORDER BY id",
+};
+
+pub(crate) const MEETINGS: Entity = Entity {
+    name: "meetings",
+    section: "meeting",
+    columns: &[
+        column("conference_id", Kind::Text),
+        column("organizer", Kind::Text),
+        column("subject", Kind::Text),
+        column("starts", Kind::Moment),
+        Column { name: "ends", kind: Kind::Moment, configured: false },
+        column("expires", Kind::Moment),
+        column("capacity", Kind::Whole),
+        column("locked", Kind::Switch),
+        column("allow_pstn_users_to_bypass_lobby", Kind::Switch),
+        column("allow_anonymous_users_to_start_meeting", Kind::Switch),
+        column("end_when_organizer_leaves", Kind::Switch),
+    ],
+    select: "SELECT conference_id, organizer, subject, starts, ends, expires, capacity, locked, \
+             allow_pstn_users_to_bypass_lobby, allow_anonymous_users_to_start_meeting, end_when_organizer_leaves \
+             FROM meetings \
+             ORDER BY conference_id",
+};
+
+/// All of them: what others refer to first.
+pub(crate) static ENTITIES: [&Entity; 4] = [&BRIDGES, &NUMBERS, &ORGANIZERS, &MEETINGS];
+
+impl Entity {
+    /// A row of `select`.
+    pub(super) fn read(&self, row: &AnyRow) -> Result<Vec<Cell>, Error> {
+        self.columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| {
+                let cell = match column.kind {
+                    Kind::Switch | Kind::Whole => row.try_get::<Option<i64>, _>(at)?.map(Cell::Whole),
+                    Kind::Text | Kind::List | Kind::Moment => {
+                        row.try_get::<Option<String>, _>(at)?.map(Cell::Text)
+                    }
+                };
+                Ok(cell.unwrap_or(Cell::Nothing(column.kind)))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,98 @@
+//! Looks every few seconds whether somebody has changed the directory, and hands a new one over when it is good.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prometheus::{IntCounterVec, IntGauge};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::{Rows, Store, StoreError};
+use crate::config::{Built, Sources};
+
+/// A database that does not answer for so long is taken as gone.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How often the log says that it is.
+const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
+
+/// What is counted.
+#[derive(Clone)]
+pub(crate) struct DirectoryMetrics {
+    /// 1 while the database answers.
+    pub(crate) up: IntGauge,
+    /// The change that is in force.
+    pub(crate) version: IntGauge,
+    /// Changes taken and refused.
+    pub(crate) reloads: IntCounterVec,
+}
+
+/// Runs until nobody takes the directories any more. `read` is the change that is in force.
+pub(crate) async fn watch(
+    store: Store,
+    poll: Duration,
+    sources: Arc<Sources>,
+    mut read: i64,
+    metrics: DirectoryMetrics,
+    taker: mpsc::Sender<Built>,
+) {
+    metrics.version.set(read);
+    let mut complained: Option<Instant> = None;
+    loop {
+        match timeout(SILENCE, changed(&store, read)).await.unwrap_or(Err(StoreError::Silent)) {
+            Ok(rows) => {
+                metrics.up.set(1);
+                if complained.take().is_some() {
+                    tracing::info!("the directory's database answers again");
+                }
+                if let Some(rows) = rows {
+                    // One that is wrong is not read again before somebody has changed it.
+                    read = rows.version();
+                    if !take(rows, &sources, &metrics, &taker).await {
+                        return;
+                    }
+                }
+            }
+            Err(error) => {
+                metrics.up.set(0);
+                if complained.is_none_or(|said| said.elapsed() >= COMPLAIN_EVERY) {
+                    complained = Some(Instant::now());
+                    tracing::error!(%error, "the directory cannot be read; it stays as it is, and calls go on");
+                }
+            }
+        }
+        tokio::time::sleep(poll).await;
+    }
+}
+
+async fn changed(store: &Store, read: i64) -> Result<Option<Rows>, StoreError> {
+    if store.version().await? == read {
+        return Ok(None);
+    }
+    store.rows().await.map(Some)
+}
+
+/// Builds the directory beside the runtime's threads; `false` when nobody wants it any more.
+async fn take(
+    rows: Rows,
+    sources: &Arc<Sources>,
+    metrics: &DirectoryMetrics,
+    taker: &mpsc::Sender<Built>,
+) -> bool {
+    let (version, count, sources) = (rows.version(), rows.len(), Arc::clone(sources));
+    let built = tokio::task::spawn_blocking(move || sources.build(&rows)).await;
+    let problems = match built {
+        Ok(Ok(built)) => {
+            metrics.version.set(version);
+            metrics.reloads.with_label_values(&["taken"]).inc();
+            tracing::info!(version, rows = count, "the directory has changed");
+            return taker.send(built).await.is_ok();
+        }
+        Ok(Err(problems)) => problems.0.iter().map(ToString::to_string).collect(),
+        Err(error) => vec![error.to_string()],
+    };
+    metrics.reloads.with_label_values(&["refused"]).inc();
+    for problem in problems {
+        tracing::error!(version, problem, "the directory stays as it was");
+    }
+    true
+}

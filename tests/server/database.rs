@@ -1,0 +1,31 @@
+//! The database of a bridge under test, looked into and changed as somebody else would.
+
+use std::path::Path;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::{AnyPool, AssertSqlSafe};
+
+/// An open database.
+pub(crate) struct Database {
+    pool: AnyPool,
+}
+
+impl Database {
+    /// SQLite's, in a file.
+    pub(crate) async fn file(file: &Path) -> Self {
+        Self::open(&format!("sqlite://{}", file.display())).await
+    }
+
+    /// Any.
+    pub(crate) async fn open(url: &str) -> Self {
+        sqlx::any::install_default_drivers();
+        let pool = AnyPoolOptions::new().max_connections(1).connect(url).await;
+        Self { pool: pool.expect("the database") }
+    }
+
+    /// Runs statements that the test wrote itself.
+    pub(crate) async fn run(&self, statements: &str) {
+        let done = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&self.pool).await;
+        done.unwrap_or_else(|error| panic!("{statements}: {error}"));
+    }
+}
