@@ -165,6 +165,10 @@ async fn a_call_that_is_over_is_shown_as_a_ladder_a_picture_and_a_capture() {
         assert!(!String::from_utf8_lossy(&bytes).contains(secret));
     }
     assert!(fs::read_to_string(house.path("look.svg")).expect("the picture").contains("200 OK (INVITE)"));
+    for file in ["look.svg", "look.pcap"] {
+        let mode = fs::metadata(house.path(file)).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file} is for nobody else");
+    }
     assert_eq!(json(&house, "trace look@me").await["messages"].as_array().map(Vec::len), Some(6));
     judge(&house.path(""), "look.pcap", &house.sip.to_string()).await;
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
-use super::ctl_shown as shown;
+use super::{ctl_shown as shown, private_file};
 use crate::ctl::{Heard, Line, Question, Reply, passages_of, sounds_of};
 use crate::trace::{Sound, ladder, pcap};
 
@@ -193,10 +193,10 @@ impl Job {
         };
         if let Some((trace, call)) = &call {
             if let Some(file) = &trace.svg {
-                write(file, call.to_picture().to_svg().as_bytes())?;
+                private_file::write(file, call.to_picture().to_svg().as_bytes())?;
             }
             if let Some(file) = &trace.pcap {
-                write(file, &pcap::write_call(&call.messages, &sounds_in(body)?))?;
+                private_file::write(file, &pcap::write_call(&call.messages, &sounds_in(body)?))?;
                 for hole in holes_in(body) {
                     remark!("{hole}");
                 }
@@ -261,10 +261,6 @@ fn holes_in(body: &Value) -> Vec<String> {
         )
     });
     left_out.into_iter().chain(dropped).collect()
-}
-
-fn write(file: &Path, bytes: &[u8]) -> Result<(), String> {
-    std::fs::write(file, bytes).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod ctl_shown;
 mod explain;
 mod log;
 mod pin;
+mod private_file;
 mod table;
 
 use std::path::PathBuf;
