@@ -1,5 +1,6 @@
 //! A meeting is recorded: the file says what was said, when it was said; and on a full disk the meeting goes on without it.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ async fn a_recording_holds_what_all_of_them_say_in_its_time() {
         !house.recording(&begun).display().to_string().contains(CONFERENCE),
         "no digits that callers key"
     );
+    let mode = std::fs::metadata(house.recording(&begun)).expect("the file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "for nobody else on the machine");
     let (status, ended) = house.record("DELETE").await;
     assert_eq!((status, &ended), (200, &begun));
     let lasted = began.elapsed();

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use hound::{SampleFormat, WavSpec, WavWriter};
@@ -28,9 +29,9 @@ pub(super) struct RecordingFile {
 }
 
 impl RecordingFile {
-    /// A new file; one of this name must not be there.
+    /// A new file, which only we may read (mode 0600); one of this name must not be there.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let file = File::options().write(true).create_new(true).open(path)?;
+        let file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
         let spec = WavSpec {
             channels: 1,
             sample_rate: RATE.hz(),
@@ -99,12 +100,22 @@ fn to_io(error: hound::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn tapped(number: u64, rate: Rate, value: i16) -> Tapped {
         let mut frame = Frame::silence(rate);
         frame.samples_mut().fill(value);
         Tapped { number, frame }
+    }
+
+    #[test]
+    fn what_was_said_is_for_nobody_else_on_the_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wav");
+        RecordingFile::create(&path).unwrap().finish().unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
