@@ -150,7 +150,12 @@ async fn a_call_that_is_over_is_shown_as_a_ladder_a_picture_and_a_capture() {
     assert_eq!(call.hang_up().await, 200);
     let listed = good(&house, "trace").await;
     assert!(listed.contains("from rhein-telecom") && listed.contains("look@me"), "{listed}");
-    let said = good(&house, "trace look@me --messages --svg look.svg --pcap look.pcap").await;
+    let (code, said, remarks) = ctl(&house, "trace look@me --messages --svg look.svg --pcap look.pcap").await;
+    assert_eq!(code, Some(0), "{said}{remarks}");
+    let size = |file: &str| fs::metadata(house.path(file)).expect("it is there").len();
+    let written =
+        ["look.svg", "look.pcap"].map(|file| format!("{file}: written: 6 messages, {} bytes\n", size(file)));
+    assert_eq!(remarks, written.concat());
     let order: Vec<usize> =
         ["INVITE sip:", "100 Trying", "200 OK (INVITE)", " ACK sip:", " BYE sip:", "200 OK (BYE)"]
             .iter()

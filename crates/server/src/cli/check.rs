@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use super::counted;
 use crate::config::{Config, Problem};
 use crate::prompts::Prompts;
 use crate::tls::SOON;
@@ -54,11 +55,6 @@ pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
         say!("lint: {}", counted(found.len() + open.len() + expiring.len(), "remark"));
     }
     ExitCode::SUCCESS
-}
-
-/// "1 trunk", "2 trunks".
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A trunk without any limit lets whoever forges its address take every RTP port there is.

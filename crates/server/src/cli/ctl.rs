@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
-use super::{ctl_shown as shown, private_file};
+use super::{counted, ctl_shown as shown, private_file};
 use crate::ctl::{Heard, Line, Question, Reply, passages_of, sounds_of};
 use crate::trace::{Sound, ladder, pcap};
 
@@ -192,15 +192,7 @@ impl Job {
             _ => None,
         };
         if let Some((trace, call)) = &call {
-            if let Some(file) = &trace.svg {
-                private_file::write(file, call.to_picture().to_svg().as_bytes())?;
-            }
-            if let Some(file) = &trace.pcap {
-                private_file::write(file, &pcap::write_call(&call.messages, &sounds_in(body)?))?;
-                for hole in holes_in(body) {
-                    remark!("{hole}");
-                }
-            }
+            trace.write_files(call, body)?;
         }
         if format == Format::Json {
             say!("{}", serde_json::to_string_pretty(body).map_err(|error| error.to_string())?);
@@ -222,6 +214,36 @@ impl Job {
         }
         Ok(())
     }
+}
+
+impl Trace {
+    /// Writes the files that were asked for, and says of each what is in it and what is not.
+    fn write_files(&self, call: &ladder::Call, body: &Value) -> Result<(), String> {
+        let messages = counted(call.messages.len(), "message");
+        if let Some(file) = &self.svg {
+            put(file, call.to_picture().to_svg().as_bytes(), &messages)?;
+        }
+        if let Some(file) = &self.pcap {
+            let sounds = sounds_in(body)?;
+            let capture = pcap::write_call(&call.messages, &sounds);
+            if self.media {
+                put(file, &capture, &format!("{messages}, {}", counted(sounds.len(), "RTP packet")))?;
+            } else {
+                put(file, &capture, &messages)?;
+            }
+            for hole in holes_in(body) {
+                remark!("{hole}");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes a file, and says so beside the answer: standard output is for that alone.
+fn put(file: &Path, bytes: &[u8], holds: &str) -> Result<(), String> {
+    private_file::write(file, bytes)?;
+    remark!("{}: written: {holds}, {}", file.display(), counted(bytes.len(), "byte"));
+    Ok(())
 }
 
 fn call_of(body: &Value) -> Result<ladder::Call, String> {

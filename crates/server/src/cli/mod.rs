@@ -89,6 +89,11 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// "1 trunk", "2 trunks".
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 fn completions(shell: clap_complete::Shell) -> ExitCode {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "partyline", &mut text);
