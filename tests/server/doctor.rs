@@ -183,7 +183,14 @@ async fn lint_and_completions_are_commands_of_their_own() {
     let lint = run(&["lint", "partyline.toml"], &house.path("")).await;
     let check = run(&["check", "--lint", "partyline.toml"], &house.path("")).await;
     assert_eq!((lint.status.code(), &lint.stdout), (Some(0), &check.stdout));
-    assert!(String::from_utf8_lossy(&lint.stdout).contains("lint: "), "{lint:?}");
+    let remarks = String::from_utf8_lossy(&lint.stdout);
+    assert!(remarks.contains("lint: ") && !remarks.contains("capture_media"), "{remarks}");
+    let good = std::fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
+    house.write("curious.toml", &good.replace("[usage]", "[trace]\ncapture_media = true\n\n[usage]"));
+    let lint = run(&["lint", "curious.toml"], &house.path("")).await;
+    let remarks = String::from_utf8_lossy(&lint.stdout);
+    assert_eq!(lint.status.code(), Some(0), "it is no error");
+    assert!(remarks.contains("curious.toml: `trace.capture_media`: what callers"), "{remarks}");
     for (shell, word) in
         [("bash", "complete -F _partyline"), ("zsh", "#compdef partyline"), ("fish", "complete -c partyline")]
     {

@@ -48,11 +48,12 @@ pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
             .flat_map(|profile| [unlimited(profile), unreachable(&config, profile)])
             .flatten()
             .collect();
-        let expiring = expiring(&config);
-        for remark in open.iter().chain(&expiring) {
+        let (kept, expiring) = (overheard(&config), expiring(&config));
+        let remarks = || open.iter().chain(&kept).chain(&expiring);
+        for remark in remarks() {
             say!("{}: {remark}", file.display());
         }
-        say!("lint: {}", counted(found.len() + open.len() + expiring.len(), "remark"));
+        say!("lint: {}", counted(found.len() + remarks().count(), "remark"));
     }
     ExitCode::SUCCESS
 }
@@ -88,6 +89,15 @@ fn unreachable(config: &Config, profile: &trunk::Profile) -> Option<String> {
     ))
 }
 
+/// Media that is kept in the clear is for finding a fault, not for every day.
+fn overheard(config: &Config) -> Option<String> {
+    let megabytes = config.capture? / 1_000_000;
+    Some(format!(
+        "`trace.capture_media`: what callers of all meetings say is kept in memory, decrypted, up to {megabytes} MB of it, and who may \
+         open ctl.socket can listen: set it to false and restart the bridge when the fault is found"
+    ))
+}
+
 /// Certificates of ours that expire within 30 days.
 fn expiring(config: &Config) -> Vec<String> {
     let all = config.tls.iter().flat_map(|tls| tls.expiries());
@@ -101,7 +111,7 @@ fn expiring(config: &Config) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{unlimited, unreachable};
+    use super::{overheard, unlimited, unreachable};
     use crate::config::Config;
 
     #[test]
@@ -117,6 +127,21 @@ mod tests {
         assert_eq!(remarks(""), 1);
         assert_eq!(remarks("calls_per_second = 10"), 0);
         assert_eq!(remarks("max_concurrent_sessions = 100"), 0);
+    }
+
+    #[test]
+    fn media_that_is_kept_in_memory_is_remarked() {
+        let remark = |text: &str| {
+            let config =
+                Config::parse(std::path::Path::new("p.toml"), text).unwrap_or_else(|why| panic!("{why}"));
+            overheard(&config)
+        };
+        let said = remark("[trace]\ncapture_media = true\nmedia_megabytes = 32\n").expect("a remark");
+        for word in ["`trace.capture_media`", "decrypted, up to 32 MB", "set it to false"] {
+            assert!(said.contains(word), "{said}");
+        }
+        assert_eq!(remark("[trace]\ncapture_media = false\nmedia_megabytes = 32\n"), None);
+        assert_eq!(remark(""), None);
     }
 
     #[test]
