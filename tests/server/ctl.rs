@@ -47,6 +47,8 @@ async fn an_engineer_sees_the_bridge_and_drains_a_trunk() {
     house.until_seated(1).await;
     let status = json(&house, "status").await;
     assert_eq!((&status["node"], &status["calls"]["in"]), (&"e2e".into(), &1.into()), "{status}");
+    let same: Value = serde_json::from_str(&good(&house, "--json status").await).expect("JSON");
+    assert_eq!(same["node"], "e2e", "{same}");
     assert!(good(&house, "status").await.contains("1 in, 0 out"));
     let trunks = good(&house, "trunk ls").await;
     let row: Vec<&str> = trunks.lines().nth(1).expect("a row").split_whitespace().collect();

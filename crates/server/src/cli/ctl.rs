@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::{counted, ctl_shown as shown, private_file};
+use super::{Output, counted, ctl_shown as shown, private_file};
 use crate::ctl::{Heard, Line, Question, Reply, passages_of, sounds_of};
 use crate::trace::{Sound, ladder, pcap};
 
@@ -22,19 +22,10 @@ pub(super) struct Options {
     /// The socket, where there is no configuration file at hand.
     #[arg(long, env = "PARTYLINE_SOCKET", global = true)]
     socket: Option<PathBuf>,
-    /// How the answer is printed.
-    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
-    output: Format,
+    #[command(flatten)]
+    pub(super) output: Output,
     #[command(subcommand)]
     job: Job,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Table,
-    /// What the bridge answered, as JSON.
-    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -186,7 +177,7 @@ impl Job {
         }
     }
 
-    fn show(&self, format: Format, body: &Value) -> Result<(), String> {
+    fn show(&self, output: Output, body: &Value) -> Result<(), String> {
         let call = match self {
             Self::Trace(trace) if trace.call_id.is_some() => Some((trace, call_of(body)?)),
             _ => None,
@@ -194,7 +185,7 @@ impl Job {
         if let Some((trace, call)) = &call {
             trace.write_files(call, body)?;
         }
-        if format == Format::Json {
+        if output.is_json() {
             say!("{}", serde_json::to_string_pretty(body).map_err(|error| error.to_string())?);
             return Ok(());
         }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use routing::{Decision, E164, Initiator, LegRequest, OrganizerId, Outcome, TrunkId};
 
+use super::Output;
 use crate::config::Config;
 
 /// What is asked.
@@ -14,9 +15,8 @@ pub(super) struct Question {
     /// The configuration file.
     #[arg(long, env = "PARTYLINE_CONFIG", global = true, default_value = "partyline.toml")]
     config: PathBuf,
-    /// One JSON object instead of text.
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    pub(super) output: Output,
     #[command(subcommand)]
     leg: Leg,
 }
@@ -88,7 +88,7 @@ pub(super) fn run(question: &Question) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let decision = decide(&config.table, &question.leg, disabled);
-    if question.json {
+    if question.output.is_json() {
         match serde_json::to_string_pretty(&decision) {
             Ok(text) => say!("{text}"),
             Err(error) => remark!("cannot write the decision: {error}"),

@@ -5,6 +5,7 @@ mod ctl;
 mod ctl_shown;
 mod explain;
 mod log;
+mod output;
 mod pin;
 mod private_file;
 mod table;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::Config;
+pub(crate) use output::Output;
 
 /// A telephone-conference bridge: callers dial a number, key the conference ID, and talk.
 #[derive(Debug, Parser)]
@@ -128,6 +130,42 @@ fn serve(path: &std::path::Path) -> ExitCode {
         Err(error) => {
             remark!("cannot start: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_with_an_answer_prints_it_as_json_by_the_same_words() {
+        let is_json = |words: &str| {
+            let job = Arguments::try_parse_from(words.split_whitespace()).map(|all| all.job);
+            match job.map_err(|why| why.kind())? {
+                Job::Ctl(options) => Ok(options.output.is_json()),
+                Job::Explain(question) => Ok(question.output.is_json()),
+                Job::Doctor(options) => Ok(options.output.is_json()),
+                other => panic!("{words}: {other:?}"),
+            }
+        };
+        let explained = "dial-in --called +49301 --trunk acme --organizer greta";
+        for (command, rest) in [("ctl", "status"), ("explain", explained), ("doctor", "acme")] {
+            for (words, expected) in [
+                ("", Ok(false)),
+                ("--json", Ok(true)),
+                ("-o json", Ok(true)),
+                ("--output json", Ok(true)),
+                ("-o table", Ok(false)),
+                ("--json -o table", Err(clap::error::ErrorKind::ArgumentConflict)),
+            ] {
+                for line in [
+                    format!("partyline {command} {words} {rest}"),
+                    format!("partyline {command} {rest} {words}"),
+                ] {
+                    assert_eq!(is_json(&line), expected, "{line}");
+                }
+            }
         }
     }
 }

@@ -17,9 +17,10 @@ mod report;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use routing::TrunkId;
 
+use crate::cli::Output;
 use crate::config::Config;
 use exam::Exam;
 use line::Line;
@@ -45,22 +46,13 @@ pub struct Options {
     /// the peer sends by itself arrives.
     #[arg(long, value_name = "PORT")]
     own_port: Option<u16>,
-    /// How the report is printed.
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
-    output: Format,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// As the trunk's routes write it: no numbering plan applies here.
 fn number(text: &str) -> Result<routing::E164, String> {
     text.parse().map_err(|_| "expected + and digits only, such as +491701234567".to_owned())
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Table,
-    /// One JSON object.
-    Json,
 }
 
 /// Exit 0 when nothing failed, 1 when something did, 2 for a wrong file or a trunk that is not in it.
@@ -97,9 +89,10 @@ pub fn run(options: &Options) -> ExitCode {
     runtime.shutdown_background();
     match report {
         Ok(report) => {
-            match options.output {
-                Format::Table => report.print(),
-                Format::Json => say!("{}", report.to_json()),
+            if options.output.is_json() {
+                say!("{}", report.to_json());
+            } else {
+                report.print();
             }
             if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
