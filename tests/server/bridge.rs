@@ -34,6 +34,8 @@ pub(crate) const TOKEN: &str = "end-to-end-end-to-end";
 /// How long anything may take on a busy machine before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The line of `bridge.toml` that says where the trunk is.
+pub(crate) const PEERS: &str = "peers = [{ address = \"127.0.0.1:@PEER@\", transport = \"udp\" }]";
 /// How many media ports a bridge has.
 const MEDIA_PORTS: u16 = 64;
 

@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 
 use super::bridge::{House, root, run};
 use super::ctl::SOCKET;
-use super::raw::{Raw, Request};
+use super::raw::{Raw, Request, answer};
 
 /// The report as JSON, and the exit code.
 async fn examine(house: &House, more: &[&str]) -> (Option<i32>, Value) {
@@ -106,14 +106,11 @@ async fn a_peer_that_refuses_or_is_silent_fails_with_what_to_change() {
         let (length, from) = silent.recv_from(&mut buffer).await.expect("an OPTIONS");
         let asked = String::from_utf8_lossy(&buffer[..length]).into_owned();
         assert!(asked.starts_with("OPTIONS sip:"), "{asked}");
-        let copied =
-            |name: &str| asked.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
-        let headers: Vec<String> = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].map(copied).into();
-        let answer = format!(
-            "SIP/2.0 403 Forbidden\r\n{}\r\nAllow: INVITE, ACK\r\nDate: Sat, 13 Nov 2010 23:29:00 GMT\r\nContent-Length: 0\r\n\r\n",
-            headers.join("\r\n")
-        );
-        silent.send_to(answer.as_bytes(), from).await.expect("an answer");
+        let more = "Allow: INVITE, ACK\r\nDate: Sat, 13 Nov 2010 23:29:00 GMT\r\n";
+        silent
+            .send_to(answer(&asked, "403 Forbidden", "them", more).as_bytes(), from)
+            .await
+            .expect("an answer");
     };
     let ((code, report), ()) = tokio::join!(examine(&house, &["--call", "+4930901820"]), refusing);
     assert_eq!((code, &report["passed"]), (Some(1), &false.into()), "{report:#}");

@@ -7,25 +7,22 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::timeout;
 
-use super::bridge::{House, PATIENCE};
+use super::bridge::{House, PATIENCE, PEERS};
+use super::raw::answer;
 
 /// A bridge whose operator takes UDP at this port, with an INVITE of more than 1300 bytes.
 async fn house(port: u16) -> House {
     let peers = format!(
         "peers = [{{ address = \"127.0.0.1:{port}\" }}]\nsrtp = \"optional\"\ncodecs = [\"opus\", \"g722\", \"pcma\", \"pcmu\"]"
     );
-    let changes = [("peers = [{ address = \"127.0.0.1:@PEER@\", transport = \"udp\" }]", peers.as_str())];
+    let changes = [(PEERS, peers.as_str())];
     let (house, _doorbell) = House::new(&changes).await;
     house
 }
 
 /// A busy line.
 fn busy(invite: &str) -> String {
-    let echoed =
-        |line: &&str| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name));
-    let lines: Vec<&str> = invite.lines().filter(echoed).collect();
-    let answer = format!("SIP/2.0 486 Busy Here\r\n{}\r\nContent-Length: 0\r\n\r\n", lines.join("\r\n"));
-    answer.replacen("user=phone>\r\nCall-ID", "user=phone>;tag=b\r\nCall-ID", 1)
+    answer(invite, "486 Busy Here", "b", "")
 }
 
 #[tokio::test(flavor = "multi_thread")]

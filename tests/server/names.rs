@@ -11,8 +11,8 @@ use tokio::net::UdpSocket;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use super::bridge::{House, PATIENCE};
-use super::raw::{Request, offer, status};
+use super::bridge::{House, PATIENCE, PEERS};
+use super::raw::{Request, answer, offer, status};
 use super::secured::{SBC, house_of};
 use super::tls_line::{Line, client};
 
@@ -60,11 +60,7 @@ async fn pinged(sbc: &UdpSocket) -> String {
     let (length, from) =
         timeout(PATIENCE, sbc.recv_from(&mut buffer)).await.expect("an OPTIONS").expect("a datagram");
     let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
-    let echoed =
-        |line: &&str| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name));
-    let lines: Vec<&str> = request.lines().filter(echoed).collect();
-    let answer = format!("SIP/2.0 200 OK\r\n{}\r\nContent-Length: 0\r\n\r\n", lines.join("\r\n"));
-    sbc.send_to(answer.as_bytes(), from).await.expect("an answer");
+    sbc.send_to(answer(&request, "200 OK", "sbc", "").as_bytes(), from).await.expect("an answer");
     request
 }
 
@@ -80,10 +76,7 @@ async fn a_peer_by_name_is_where_naptr_and_srv_say_moves_with_them_and_stays_whi
     let zone = format!("tcp_connections_per_address = 50\ndns = [\"127.0.0.1:{port}\"]");
     let changes = [
         ("tcp_connections_per_address = 50", zone.as_str()),
-        (
-            "peers = [{ address = \"127.0.0.1:@PEER@\", transport = \"udp\" }]",
-            "peers = [{ address = \"acme.test\" }]\noptions_interval_seconds = 1",
-        ),
+        (PEERS, "peers = [{ address = \"acme.test\" }]\noptions_interval_seconds = 1"),
         ("send_sip_options = false", "send_sip_options = true"),
     ];
     let (house, _doorbell) = House::new(&changes).await;

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::bridge::House;
+use super::raw::answer_with;
 use super::secured::{OUR_NAME, paired_house};
 use super::tls_line::{Line, Sbc, client};
 
@@ -116,30 +117,17 @@ impl Strict {
         }
     }
 
-    /// Answers a request of the bridge's; `more` are further header lines.
+    /// Answers a request of the bridge's, with a Contact and a tag of the gateway's; `more` are further header lines.
     pub(crate) async fn answer(&mut self, request: &str, status: &str, more: &str, body: &str) {
-        self.line.send(&answer(request, status, more, body, self.line.own)).await;
+        let contact =
+            format!("Contact: <sip:{}:{};transport=tls;x-i=1f2e>\r\n", PLACES[0], self.line.own.port());
+        let text = answer_with(request, status, "gateway", &format!("{contact}{more}"), body);
+        self.line.send(&text).await;
     }
 
     pub(crate) async fn send(&mut self, text: &str) {
         self.line.send(text).await;
     }
-}
-
-/// A response to a request of the bridge's, with Contact and a tag of the gateway's.
-pub(crate) fn answer(request: &str, status: &str, more: &str, body: &str, own: SocketAddr) -> String {
-    let echoed =
-        |line: &&str| ["Via:", "From:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name));
-    let mut lines: Vec<String> = request.lines().filter(echoed).map(|line| format!("{line}\r\n")).collect();
-    let to = request.lines().find(|line| line.starts_with("To:")).unwrap_or_default();
-    let tag = if to.contains(";tag=") { "" } else { ";tag=gateway" };
-    lines.push(format!(
-        "{to}{tag}\r\nContact: <sip:{}:{};transport=tls;x-i=1f2e>\r\n",
-        PLACES[0],
-        own.port()
-    ));
-    let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-    format!("SIP/2.0 {status}\r\n{}{more}{kind}Content-Length: {}\r\n\r\n{body}", lines.concat(), body.len())
 }
 
 /// An INVITE of the gateway's, as its documentation and its traces show it.

@@ -124,6 +124,27 @@ pub(crate) fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|word| word.parse().ok()).expect("a status line")
 }
 
+/// A response to a request of the bridge's with `tag` in To if there is none; `more` are further header lines.
+pub(crate) fn answer(request: &str, status: &str, tag: &str, more: &str) -> String {
+    answer_with(request, status, tag, more, "")
+}
+
+/// The same with a description.
+pub(crate) fn answer_with(request: &str, status: &str, tag: &str, more: &str, body: &str) -> String {
+    let mut text = format!("SIP/2.0 {status}\r\n");
+    for line in request.lines().take_while(|line| !line.is_empty()) {
+        let name = line.split(':').next().unwrap_or_default();
+        if ["Via", "From", "To", "Call-ID", "CSeq"].contains(&name) {
+            let tag =
+                if name == "To" && !line.contains(";tag=") { format!(";tag={tag}") } else { String::new() };
+            let _ = write!(text, "{line}{tag}\r\n");
+        }
+    }
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+    let _ = write!(text, "{more}{kind}Content-Length: {}\r\n\r\n{body}", body.len());
+    text
+}
+
 /// An offer of A-law with telephone-event.
 pub(crate) fn offer(port: u16) -> String {
     format!(

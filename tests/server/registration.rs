@@ -4,8 +4,9 @@ use nix::sys::signal::Signal;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use super::bridge::{House, PATIENCE, run};
+use super::bridge::{House, PATIENCE, PEERS, run};
 use super::ctl::SOCKET;
+use super::raw::answer;
 
 /// The next REGISTER and its headers.
 async fn register(registrar: &UdpSocket) -> (String, std::net::SocketAddr) {
@@ -22,13 +23,6 @@ async fn register(registrar: &UdpSocket) -> (String, std::net::SocketAddr) {
     }
 }
 
-fn answer(request: &str, status: &str, more: &str) -> String {
-    let echoed =
-        |line: &&str| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name));
-    let lines: Vec<&str> = request.lines().filter(echoed).collect();
-    format!("SIP/2.0 {status}\r\n{}\r\n{more}Content-Length: 0\r\n\r\n", lines.join("\r\n"))
-}
-
 fn line<'a>(message: &'a str, name: &str) -> &'a str {
     message.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim()
 }
@@ -41,8 +35,7 @@ async fn a_bridge_registers_with_its_password_says_so_and_takes_it_back_before_i
         "peers = [{{ address = \"127.0.0.1:{port}\" }}]\nregister = {{ domain = \"carrier.example\" }}\n\
          credentials = {{ username = \"4930123\", password = \"5ecret\" }}"
     );
-    let changes =
-        [SOCKET, ("peers = [{ address = \"127.0.0.1:@PEER@\", transport = \"udp\" }]", trunk.as_str())];
+    let changes = [SOCKET, (PEERS, trunk.as_str())];
     let (house, _doorbell) = House::new(&changes).await;
     let mut bridge = house.start().await;
     let shown = async || {
@@ -55,11 +48,14 @@ async fn a_bridge_registers_with_its_password_says_so_and_takes_it_back_before_i
     assert!(shown().await.contains("registered  no, 0 failures"), "{}", shown().await);
     let challenge =
         "WWW-Authenticate: Digest realm=\"carrier\", nonce=\"n1\", qop=\"auth\", algorithm=SHA-256\r\n";
-    registrar.send_to(answer(&first, "401 Unauthorized", challenge).as_bytes(), from).await.expect("sent");
+    registrar
+        .send_to(answer(&first, "401 Unauthorized", "r", challenge).as_bytes(), from)
+        .await
+        .expect("sent");
     let (second, from) = register(&registrar).await;
     assert!(line(&second, "Authorization:").contains("username=\"4930123\""), "{second}");
     let granted = format!("Contact: <sip:4930123@{}>;expires=120\r\n", house.sip);
-    registrar.send_to(answer(&second, "200 OK", &granted).as_bytes(), from).await.expect("sent");
+    registrar.send_to(answer(&second, "200 OK", "r", &granted).as_bytes(), from).await.expect("sent");
     house
         .until("it is registered", async || {
             house.count("partyline_trunk_registered{trunk=\"rhein-telecom\"}").await == 1
@@ -73,7 +69,7 @@ async fn a_bridge_registers_with_its_password_says_so_and_takes_it_back_before_i
     let (last, from) = register(&registrar).await;
     assert_eq!(line(&last, "Expires:"), "0");
     assert!(line(&last, "Authorization:").contains("nc=00000002"), "signed at once: {last}");
-    registrar.send_to(answer(&last, "200 OK", "").as_bytes(), from).await.expect("sent");
+    registrar.send_to(answer(&last, "200 OK", "r", "").as_bytes(), from).await.expect("sent");
     assert!(bridge.ended().await.success(), "{}", house.log());
     assert!(house.log().contains("it was taken back"), "{}", house.log());
 }

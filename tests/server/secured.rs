@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tests::pki::{Authority, Issued};
 
-use super::bridge::House;
+use super::bridge::{House, PEERS};
 
 /// What the bridge calls itself.
 pub(crate) const OUR_NAME: &str = "bridge.example.net";
@@ -33,10 +33,7 @@ pub(crate) async fn house_of(authority: &Authority, sip: &str, trunk: &str) -> H
             "tcp_connections_per_address = 50",
             &format!("tcp_connections_per_address = 50\n{sip}\n{certificates}"),
         ),
-        (
-            "peers = [{ address = \"127.0.0.1:@PEER@\", transport = \"udp\" }]\nsources = [\"127.0.0.1/32\"]",
-            trunk,
-        ),
+        (&format!("{PEERS}\nsources = [\"127.0.0.1/32\"]"), trunk),
     ])
     .await;
     house.write("roots.pem", &authority.root);

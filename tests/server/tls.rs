@@ -12,7 +12,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::bridge::{House, PATIENCE};
-use super::raw::{Dialog, Raw, Request, offer, status};
+use super::raw::{Dialog, Raw, Request, answer, offer, status};
 use super::secured::{OUR_NAME, SBC, furnish, house};
 use super::tls_line::{Line, Sbc, client, unchecked};
 
@@ -209,13 +209,7 @@ async fn whoever_does_not_prove_to_be_the_sbc_is_told_nothing() {
 
 /// 486 to a request.
 fn refusal(request: &str) -> String {
-    let wanted = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
-    let kept: Vec<String> = request
-        .lines()
-        .filter(|line| wanted.iter().any(|name| line.starts_with(name)))
-        .map(|line| if line.starts_with("To:") { format!("{line};tag=sbc") } else { line.to_owned() })
-        .collect();
-    format!("SIP/2.0 486 Busy Here\r\n{}\r\nContent-Length: 0\r\n\r\n", kept.join("\r\n"))
+    answer(request, "486 Busy Here", "sbc", "")
 }
 
 #[tokio::test(flavor = "multi_thread")]
