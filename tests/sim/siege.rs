@@ -23,9 +23,7 @@ fn a_thousand_calls_a_second_for_a_minute_cost_one_message_each_and_running_call
     let listener = join(&mut world, &Caller::to(MICROSOFT, MICROSOFT_NUMBER), SAM);
     let (from, stranger) = (world.sites[OPERATOR.0].address, world.sites[STRANGER.0].address);
     let asleep = [OPERATOR, STRANGER].map(|site| world.sites[site.0].endpoint.take());
-    let rtp = SocketAddr::new(from.ip(), 30_000);
-    world.named.insert(rtp);
-    let offer = sdp::write(rtp, &[Codec::A], 101, "sendrecv", 1);
+    let offer = by_hand(&mut world, "pattern").sdp;
     let (mut refused, mut tried, mut told) = (0, 0, 0);
     let begin = world.elapsed();
     let mut beside = None;
