@@ -189,5 +189,19 @@ fn a_trunk_over_tcp_serves_both_ways_and_a_connection_that_fails_is_no_trunk() {
     assert_eq!(world.sites[ELBE.0].got("INVITE").len(), 1, "the next candidate, at once");
     world.sites[OPERATOR.0].alive = true;
     world.seconds(3);
+    // What ended took nothing with it that is said later: it goes over a connection of its own.
+    assert_eq!(world.sites[OPERATOR.0].got("BYE").len(), 0);
+    world.feed(Input::DrainNow);
+    world.run(Duration::from_millis(500));
+    assert_eq!(
+        world.sites[OPERATOR.0].got("BYE").len(),
+        2,
+        "to the one who called and to the one who was called"
+    );
+    assert!(
+        matches!(world.phone(host).line, Line::Over { by_bridge: true, .. }),
+        "{:?}",
+        world.phone(host).line
+    );
     world.close();
 }

@@ -73,6 +73,8 @@ pub struct World {
     /// Addresses that a message written by hand named.
     pub named: HashSet<SocketAddr>,
     heard_by_hand: HashMap<SocketAddr, usize>,
+    /// How many connections to an address have ended.
+    ended_connections: HashMap<SocketAddr, u64>,
     /// The Call-IDs of the bridge's own INVITEs.
     own_calls: HashSet<String>,
     pub(crate) late: HashSet<PhoneId>,
@@ -122,6 +124,7 @@ impl World {
             strict: true,
             named: HashSet::new(),
             heard_by_hand: HashMap::new(),
+            ended_connections: HashMap::new(),
             own_calls: HashSet::new(),
             late: HashSet::new(),
             reports: VecDeque::new(),
@@ -315,7 +318,8 @@ impl World {
         self.note(format!("{} -> {}  {}", self.name(from), self.name(to), first_line(&bytes)));
         if to == BRIDGE {
             self.spoken.push((from, bytes.clone()));
-            return self.feed(Input::Sip { flow: flow(lane, to, from), bytes, peer: None });
+            let ended = self.ended_connections.get(&from).copied().unwrap_or_default();
+            return self.feed(Input::Sip { flow: flow(lane, to, from, ended), bytes, peer: None });
         }
         let Some(number) = self.sites.iter().position(|site| site.address == to) else {
             assert!(!self.strict, "a SIP message to nobody, {to}: {}", first_line(&bytes));
@@ -340,7 +344,7 @@ impl World {
         if site.alive
             && let Some(endpoint) = &mut site.endpoint
         {
-            endpoint.handle_input(now, flow(lane, to, from), bytes);
+            endpoint.handle_input(now, flow(lane, to, from, 0), bytes);
             self.flush(SiteId(number));
         }
     }
@@ -398,6 +402,11 @@ impl World {
 
     /// Tells the bridge something.
     pub fn feed(&mut self, input: Input<SimIo>) {
+        if let Input::FlowFailed { flow, .. } = &input
+            && flow.connection != 0
+        {
+            *self.ended_connections.entry(flow.remote).or_default() += 1;
+        }
         let now = Now { mono: self.instant(), wall: self.wall() };
         self.control.handle(now, input);
         self.carry_out();
@@ -419,7 +428,7 @@ impl World {
         while let Some(output) = self.control.poll_output() {
             match output {
                 Output::Sip(transmit) => {
-                    let Flow { transport, local, remote, .. } = transmit.flow;
+                    let Flow { transport, local, remote, connection } = transmit.flow;
                     self.watch(&transmit.bytes);
                     let refuses = |site: &Site| site.address == remote && site.refuses_tcp;
                     if transport == Transport::Tcp && self.sites.iter().any(refuses) {
@@ -428,6 +437,12 @@ impl World {
                         self.after(Duration::from_millis(1), move |world| {
                             world.feed(Input::FlowFailed { flow, why });
                         });
+                        continue;
+                    }
+                    let ended = self.ended_connections.get(&remote).is_some_and(|ended| connection <= *ended);
+                    if connection != 0 && ended {
+                        let line = first_line(&transmit.bytes);
+                        self.note(format!("{line} is lost: connection {connection} has ended"));
                         continue;
                     }
                     self.send_sip(transport, local, remote, transmit.bytes);
@@ -495,9 +510,10 @@ impl Drop for World {
     }
 }
 
-fn flow(lane: Lane, local: SocketAddr, remote: SocketAddr) -> Flow {
+/// The connections between two are numbered from 1, and one at a time is up.
+fn flow(lane: Lane, local: SocketAddr, remote: SocketAddr, ended: u64) -> Flow {
     let (transport, connection) =
-        if lane == Lane::Stream { (Transport::Tcp, 1) } else { (Transport::Udp, 0) };
+        if lane == Lane::Stream { (Transport::Tcp, ended + 1) } else { (Transport::Udp, 0) };
     Flow { transport, local, remote, connection }
 }
 
