@@ -58,6 +58,19 @@ async fn an_engineer_sees_the_bridge_and_drains_a_trunk() {
     assert!(good(&house, "conf ls").await.contains("Weekly planning"));
     assert!(good(&house, "conf show 912308576").await.contains("+493023125001"));
 
+    let shown = json(&house, "conf show 912308576").await;
+    let leg = &shown["participants"][0]["leg"];
+    assert!(good(&house, "conf record 912308576").await.contains("conference-"));
+    assert!(good(&house, "conf record 912308576 --stop").await.contains(".wav"));
+    let second = house.join("+493023125002").await;
+    house.until_seated(2).await;
+    let shown = json(&house, "conf show 912308576").await;
+    let other = &shown["participants"][1]["leg"];
+    assert_ne!(leg, other);
+    assert_eq!(json(&house, &format!("conf kick 912308576 {other}")).await["leg"], *other);
+    house.until_seated(1).await;
+    drop(second);
+
     let drained = good(&house, "trunk drain rhein-telecom").await;
     assert!(drained.contains("draining"), "{drained}");
     let raw = Raw::open(house.sip).await;
@@ -67,7 +80,9 @@ async fn an_engineer_sees_the_bridge_and_drains_a_trunk() {
     assert_eq!(house.seated().await, 1, "who was there stays");
     good(&house, "trunk undrain rhein-telecom").await;
     assert_eq!(raw.status(&invite("undrained")).await, 200);
-    call.hang_up().await.expect("an answer to BYE");
+    good(&house, "conf end 912308576").await;
+    house.until_seated(0).await;
+    drop(call);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 
 mod abuse;
 mod api;
+mod api_access;
 mod bridge;
 mod capture;
 mod crash;

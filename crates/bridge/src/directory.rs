@@ -248,8 +248,8 @@ fn read_time(
     read
 }
 
-/// The moment, `None` without date, time or offset.
-fn utc(datetime: &Datetime) -> Option<SystemTime> {
+/// The moment that a configuration writes, `None` without date, time or offset, and before 1970.
+pub fn utc(datetime: &Datetime) -> Option<SystemTime> {
     let (date, time, offset) = (datetime.date?, datetime.time?, datetime.offset?);
     let local = moment(
         (date.year, date.month, date.day),

@@ -29,7 +29,7 @@ pub use bridge::{Bridge, BridgeConfig, Counters, LegSnapshot, Reason, Snapshot};
 pub use command::{Command, DialOutRefusal, HangupCause, Purpose, Sound, Tone};
 pub use defence::{DefenceConfig, WrongIds};
 pub use digit::Digit;
-pub use directory::{MeetingRules, MeetingSource, MemoryDirectory};
+pub use directory::{MeetingRules, MeetingSource, MemoryDirectory, utc};
 pub use event::{Caller, DialFailure, DialFailureKind, DialOutRequest, EndedBy, Event, LegEnd};
 pub use id::{ConferenceId, LegId, RequestId};
 pub use meeting::{

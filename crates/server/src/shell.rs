@@ -18,7 +18,7 @@ use tokio::time::sleep_until;
 use trunk::Trunks;
 
 use crate::config::{Built, Config};
-use crate::control::{Ask, Control, Input, Now, Output, Reply};
+use crate::control::{Ask, Control, Input, Now, Output, Reply, Shown};
 use crate::ctl;
 use crate::log_budget::LogBudget;
 use crate::media::capture::Captured;
@@ -77,7 +77,7 @@ struct Shell {
     /// Commands that found a ring full, by shard.
     held: Vec<VecDeque<mixer::Command<LegSockets>>>,
     reports: Arc<Notify>,
-    conferences: Arc<DashMap<String, Arc<str>>>,
+    conferences: Arc<DashMap<String, Shown>>,
     ready: Arc<AtomicBool>,
     /// When control is told the load of the media threads next.
     load_at: Instant,
@@ -357,8 +357,7 @@ impl Shell {
                     }
                 }
                 Output::Publish { conference_id, shown: Some(shown) } => {
-                    // As text: a tree of JSON takes several times as much memory for each leg.
-                    self.conferences.insert(conference_id, shown.to_string().into());
+                    self.conferences.insert(conference_id, Shown::of(&shown));
                 }
                 Output::Publish { conference_id, shown: None } => {
                     self.conferences.remove(&conference_id);

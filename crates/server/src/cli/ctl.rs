@@ -72,6 +72,36 @@ enum ConfJob {
         /// Its conference ID.
         id: String,
     },
+    /// End it for everyone.
+    End {
+        /// Its conference ID.
+        id: String,
+    },
+    /// Hang up on somebody in it, or stop calling him.
+    Kick {
+        /// Its conference ID.
+        id: String,
+        /// Who, as `conf show` lists the legs.
+        leg: u64,
+    },
+    /// Call a number and bring whoever answers into it.
+    DialOut {
+        /// Its conference ID.
+        id: String,
+        /// The number, as a person would write it.
+        number: String,
+        /// The callee must press 1 to join; default: as configured.
+        #[arg(long)]
+        confirm: Option<bool>,
+    },
+    /// Record it from now on.
+    Record {
+        /// Its conference ID.
+        id: String,
+        /// End the recording instead.
+        #[arg(long)]
+        stop: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -170,6 +200,12 @@ impl Job {
             }
             Self::Conf(ConfJob::Ls) => Question::Conferences,
             Self::Conf(ConfJob::Show { id }) => Question::Conference { id: id.clone() },
+            Self::Conf(ConfJob::End { id }) => Question::EndConference { id: id.clone() },
+            Self::Conf(ConfJob::Kick { id, leg }) => Question::Kick { id: id.clone(), leg: *leg },
+            Self::Conf(ConfJob::DialOut { id, number, confirm }) => {
+                Question::DialOut { id: id.clone(), number: number.clone(), confirm: *confirm }
+            }
+            Self::Conf(ConfJob::Record { id, stop }) => Question::Record { id: id.clone(), on: !stop },
             Self::Trace(Trace { call_id: Some(call_id), media, .. }) => {
                 Question::Trace { call_id: call_id.clone(), media: *media }
             }
@@ -195,6 +231,7 @@ impl Job {
             (Self::Trunk(_), _) => shown::trunk(body),
             (Self::Conf(ConfJob::Ls), _) => shown::conferences(body),
             (Self::Conf(ConfJob::Show { .. }), _) => shown::conference(body),
+            (Self::Conf(_), _) => shown::done(body),
             (Self::Trace(trace), Some((_, call))) => {
                 say!("{}", call.to_text());
                 if trace.messages {

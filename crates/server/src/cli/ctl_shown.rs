@@ -148,6 +148,17 @@ pub(super) fn conference(body: &Value) {
     table.print();
 }
 
+/// What was done: the members of the answer that are words.
+pub(super) fn done(body: &Value) {
+    let mut table = Table::new(&["done", ""]);
+    for (name, value) in body.as_object().into_iter().flatten() {
+        if !value.is_object() && !value.is_array() {
+            table.row(&[name.clone(), word(value)]);
+        }
+    }
+    table.print();
+}
+
 pub(super) fn calls(body: &Value) {
     let mut table = Table::new(&["began", "trunk", "messages", "first", "latest", "Call-ID"]);
     for call in all(&body["calls"]) {

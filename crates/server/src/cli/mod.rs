@@ -9,6 +9,7 @@ mod output;
 mod pin;
 mod private_file;
 mod table;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,6 +55,9 @@ enum Job {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+    /// Make a token for the API.
+    #[command(subcommand)]
+    Token(token::Job),
     /// Print the description of the API, OpenAPI 3.1.
     Openapi,
     /// Say which trunk would carry a leg, and why.
@@ -79,6 +83,7 @@ pub fn main() -> ExitCode {
         Job::Lint { file } => check::run(&file, true),
         Job::Doctor(options) => crate::doctor::run(&options),
         Job::Completions { shell } => completions(shell),
+        Job::Token(job) => token::run(&job),
         Job::Openapi => {
             say!("{}", crate::http::description().trim_end());
             ExitCode::SUCCESS

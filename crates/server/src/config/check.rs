@@ -36,7 +36,8 @@ impl<'a> Check<'a> {
         let (listeners, advertised) = self.listeners(&document.sip.listen);
         let advertise = self.advertise(document.sip.advertise.as_ref(), &listeners, &advertised);
         let media = self.media(&document.media);
-        let token = self.token(document.http.token_file.as_deref());
+        let tokens = self.tokens(&document.api_token, document.http.token_file.as_deref());
+        let pace = self.within("http.requests_per_second", &document.http.requests_per_second, 1..=10_000);
         let bridge = self.bridge(&document);
         let trunks = self.trunks(&document.trunk, &listeners);
         let trunks = trunks.map(Arc::new);
@@ -85,7 +86,8 @@ impl<'a> Check<'a> {
             strangers: document.sip.strangers,
             media,
             http_listen: document.http.listen,
-            token,
+            tokens,
+            requests_per_second: pace,
             ctl_socket: document.ctl.socket.as_deref().map(|socket| self.resolve(socket)),
             trace,
             capture,
@@ -299,30 +301,6 @@ impl<'a> Check<'a> {
         })
     }
 
-    fn token(&mut self, file: Option<&Path>) -> Option<String> {
-        let file = self.resolve(file?);
-        let read =
-            std::fs::read_to_string(&file).map(|text| text.lines().next().unwrap_or("").trim().to_owned());
-        match read {
-            Ok(token) if token.len() >= 16 => Some(token),
-            Ok(_) => {
-                let found = format!("the first line of {} is too short", file.display());
-                self.problem(0..0, "http.token_file", found, "a secret of at least 16 characters");
-                None
-            }
-            Err(error) => {
-                let found = format!("{}: {error}", file.display());
-                self.problem(
-                    0..0,
-                    "http.token_file",
-                    found,
-                    "a readable file with the token on its first line",
-                );
-                None
-            }
-        }
-    }
-
     fn bridge(&mut self, document: &Document) -> Option<bridge::BridgeConfig> {
         let attendant = &document.attendant;
         let lengths = bridge::MIN_ID_LENGTH..=bridge::MAX_ID_LENGTH;
@@ -428,7 +406,7 @@ impl<'a> Check<'a> {
     }
 
     /// A path of the file, relative to the file's folder.
-    fn resolve(&self, path: &Path) -> PathBuf {
+    pub(super) fn resolve(&self, path: &Path) -> PathBuf {
         self.folder().join(path)
     }
 }

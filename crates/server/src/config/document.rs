@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::tokens::ApiToken;
 use crate::control::Strangers;
 
 /// The whole file. Tables that belong to an engine are that engine's own types.
@@ -22,6 +23,8 @@ pub struct Document {
     pub media: Media,
     /// `[http]`
     pub http: Http,
+    /// `[[api_token]]`
+    pub api_token: Vec<ApiToken>,
     /// `[ctl]`
     pub ctl: Ctl,
     /// `[trace]`
@@ -240,13 +243,16 @@ impl Default for Media {
 pub struct Http {
     /// Where metrics, health and the API are served.
     pub listen: SocketAddr,
-    /// A file whose first line is the bearer token of `/v1`; without it `/v1` refuses everything.
+    /// A file whose first line is a bearer token of `/v1` that may do everything.
     pub token_file: Option<PathBuf>,
+    /// Requests a second that each token may send; twice as many at once.
+    pub requests_per_second: Spanned<u32>,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), token_file: None }
+        let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
+        Self { listen, token_file: None, requests_per_second: Spanned::new(0..0, 100) }
     }
 }
 

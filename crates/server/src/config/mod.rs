@@ -5,6 +5,7 @@ mod document;
 mod problem;
 mod sources;
 mod tls;
+mod tokens;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -51,8 +52,10 @@ pub struct Config {
     pub media: Media,
     /// The HTTP port.
     pub http_listen: SocketAddr,
-    /// The bearer token of `/v1`.
-    pub token: Option<String>,
+    /// The bearer tokens of `/v1`.
+    pub tokens: Vec<Arc<crate::http::Token>>,
+    /// Requests a second that each of them may send.
+    pub requests_per_second: u32,
     /// The control socket.
     pub ctl_socket: Option<PathBuf>,
     /// How much of the SIP messages that passed is kept.
@@ -276,6 +279,7 @@ mod tests {
     #[test]
     fn a_number_outside_its_range_is_refused_and_not_bent() {
         let table = [
+            ("http", "requests_per_second = 0", "1 to 10000"),
             ("attendant", "first_digit_seconds = 301", "1 to 300"),
             ("attendant", "next_digit_seconds = 0", "1 to 300"),
             ("attendant", "attempts = 11", "1 to 10"),

@@ -1,9 +1,10 @@
 //! What the API asks of control, and what it shows.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bridge::{ConferenceId, DialOutRefusal, DialOutRequest, Event, LegId, Lookup, RequestId};
-use routing::{Decision, Initiator, LegRequest, TrunkId};
+use routing::{Decision, E164, Initiator, LegRequest, OrganizerId, TenantId, TrunkId};
 use serde_json::{Value, json};
 
 use super::load::RETRY_AFTER;
@@ -31,6 +32,27 @@ pub enum Ask {
         /// Its conference ID.
         conference_id: String,
     },
+    /// Hang up on somebody in a meeting, or stop calling him.
+    Remove {
+        /// Its conference ID.
+        conference_id: String,
+        /// Who.
+        leg: LegId,
+    },
+    /// End a meeting for everyone.
+    End {
+        /// Its conference ID.
+        conference_id: String,
+    },
+    /// What routing would say of a leg, with every step.
+    Explain(Explain),
+    /// The same by somebody who sees one tenant only: what is another's is answered like what does not exist.
+    Within {
+        /// Whom he sees.
+        tenant: TenantId,
+        /// What he asks; nothing of the node's own affairs.
+        ask: Box<Ask>,
+    },
     /// What is going on, in numbers.
     Status,
     /// Every trunk, with its peers.
@@ -47,6 +69,44 @@ pub enum Ask {
         /// Stop them, or resume.
         draining: bool,
     },
+}
+
+/// A leg about which a decision is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Explain {
+    /// A caller keys the ID of one of this organizer's meetings.
+    DialIn {
+        /// Whose meeting it is.
+        organizer: OrganizerId,
+        /// The number that was dialed.
+        called: E164,
+        /// The trunk the call came on.
+        trunk: TrunkId,
+    },
+    /// One of this organizer's meetings calls somebody.
+    DialOut {
+        /// Whose meeting it is.
+        organizer: OrganizerId,
+        /// The number, as a person would write it.
+        number: String,
+    },
+}
+
+/// A meeting as the API shows it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Whose it is.
+    pub tenant: Arc<str>,
+    /// JSON, as text: a tree of it takes several times as much memory for each leg.
+    pub json: Arc<str>,
+}
+
+impl Shown {
+    /// What is published of a meeting.
+    pub fn of(published: &Value) -> Self {
+        let tenant = published["tenant"].as_str().unwrap_or_default().into();
+        Self { tenant, json: published.to_string().into() }
+    }
 }
 
 /// How often the conferences are shown anew at most.
@@ -69,12 +129,21 @@ pub(super) struct Pending {
 
 impl<D: Door> Control<D> {
     pub(super) fn handle_ask(&mut self, now: Now, number: u64, ask: Ask) {
+        let ask = match ask {
+            Ask::Within { tenant, ask } => self.narrowed(now, &tenant, *ask),
+            ask => ask,
+        };
         let (conference_id, dialed, confirm) = match ask {
             Ask::DialOut { conference_id, number, confirm } => (conference_id, number, confirm),
             Ask::StartRecording { conference_id } => {
                 return self.start_recording(now, number, &conference_id);
             }
             Ask::StopRecording { conference_id } => return self.stop_recording(number, &conference_id),
+            Ask::Remove { conference_id, leg } => return self.remove(now, number, &conference_id, leg),
+            Ask::End { conference_id } => return self.end(now, number, &conference_id),
+            Ask::Explain(explain) => return self.explain_leg(number, &explain),
+            // Nobody sees through two tenants' eyes at once.
+            Ask::Within { .. } => return self.no_such_meeting(number),
             Ask::Status => return self.show_status(number),
             Ask::Trunks => return self.show_trunks(now, number),
             Ask::Trunk { name } => return self.show_trunk(now, number, &name),
@@ -169,6 +238,8 @@ impl<D: Door> Control<D> {
             let id = snapshot.conference_id.to_string();
             known.shown_as = Some(id.clone());
             let mut shown = serde_json::to_value(&snapshot).unwrap_or_default();
+            shown["tenant"] =
+                json!(self.table.organizer(&snapshot.organizer).map(|organizer| &organizer.tenant));
             if let Some(recording) = self.recordings.get(&conference) {
                 shown["recording"] = json!(recording.file);
             }

@@ -64,14 +64,15 @@ impl<D: Door> Control<D> {
     }
 
     /// The meeting that the API shows under this conference ID, and its shard.
-    fn shown(&self, conference_id: &str) -> Option<(ConferenceId, usize)> {
+    pub(super) fn shown(&self, conference_id: &str) -> Option<(ConferenceId, usize)> {
         let mut open = self.meetings.iter();
         let (&conference, _) = open.find(|(_, open)| open.shown_as.as_deref() == Some(conference_id))?;
         Some((conference, self.seating.shard_of(conference)?))
     }
 
-    fn no_such_meeting(&mut self, ask: u64) {
-        self.refuse_recording(ask, 404, "no such conference is running");
+    pub(super) fn no_such_meeting(&mut self, ask: u64) {
+        let detail = "no such conference is running";
+        self.reply(ask, 404, json!({ "title": "no such conference", "status": 404, "detail": detail }));
     }
 
     fn refuse_recording(&mut self, ask: u64, status: u16, detail: &str) {

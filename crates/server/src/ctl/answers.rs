@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use trunk::Trunks;
 
 use super::{Question, Reply};
-use crate::control::{Ask, Reply as Replied};
+use crate::control::{Ask, Reply as Replied, Shown};
 use crate::trace::ladder::{harmless, label};
 use crate::trace::mask::masked;
 use crate::trace::{KeptSounds, Look, Passage, Sound, Summary, trunk_of};
@@ -39,7 +39,7 @@ pub struct Answers {
     /// Questions to the memory of what passed.
     pub looks: mpsc::Sender<Look>,
     /// The conferences as control last published them, as JSON, by conference ID.
-    pub conferences: Arc<DashMap<String, Arc<str>>>,
+    pub conferences: Arc<DashMap<String, Shown>>,
 }
 
 /// One message as the socket tells it.
@@ -99,11 +99,20 @@ impl Answers {
             Question::DrainTrunk { name, draining } => self.ask(Ask::DrainTrunk { name, draining }).await,
             Question::Conferences => self.conferences(),
             Question::Conference { id } => match self.conferences.get(&id) {
-                Some(shown) => Reply { status: 200, body: parsed(&shown) },
+                Some(shown) => Reply { status: 200, body: parsed(&shown.json) },
                 None => {
                     Reply::refusal(404, "no such conference is running; `ctl conf ls` lists those that are")
                 }
             },
+            Question::EndConference { id } => self.ask(Ask::End { conference_id: id }).await,
+            Question::Kick { id, leg } => {
+                self.ask(Ask::Remove { conference_id: id, leg: bridge::LegId(leg) }).await
+            }
+            Question::DialOut { id, number, confirm } => {
+                self.ask(Ask::DialOut { conference_id: id, number, confirm }).await
+            }
+            Question::Record { id, on: true } => self.ask(Ask::StartRecording { conference_id: id }).await,
+            Question::Record { id, on: false } => self.ask(Ask::StopRecording { conference_id: id }).await,
             Question::Calls { all } => self.calls(all).await,
             Question::Trace { call_id, media } => self.trace(call_id, media).await,
         }
@@ -122,7 +131,7 @@ impl Answers {
 
     fn conferences(&self) -> Reply {
         let mut all: Vec<_> =
-            self.conferences.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect();
+            self.conferences.iter().map(|entry| (entry.key().clone(), Arc::clone(&entry.json))).collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         let all: Vec<Value> = all.iter().map(|(_, shown)| parsed(shown)).collect();
         Reply { status: 200, body: json!({ "conferences": all }) }

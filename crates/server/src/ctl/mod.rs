@@ -46,6 +46,35 @@ pub enum Question {
         /// Its conference ID.
         id: String,
     },
+    /// End a meeting for everyone.
+    EndConference {
+        /// Its conference ID.
+        id: String,
+    },
+    /// Hang up on somebody in a meeting, or stop calling him.
+    Kick {
+        /// Its conference ID.
+        id: String,
+        /// Who: a leg.
+        leg: u64,
+    },
+    /// Call a number and bring whoever answers into a meeting.
+    DialOut {
+        /// Its conference ID.
+        id: String,
+        /// The number, as a person would write it.
+        number: String,
+        /// Whether the callee must press 1 to join; default: as configured.
+        #[serde(default)]
+        confirm: Option<bool>,
+    },
+    /// Begin (`true`) or end a recording.
+    Record {
+        /// The meeting's conference ID.
+        id: String,
+        /// Begin, or end.
+        on: bool,
+    },
     /// The calls whose messages are kept.
     Calls {
         /// Keep-alives and what strangers sent too.

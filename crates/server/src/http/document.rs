@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{PROBLEM, Problem};
-use super::{Doors, health, meetings};
+use super::{Doors, health, meetings, trunks};
 
 /// What is said of the whole.
 const ABOUT: &str = "Runs the meetings of a telephone-conference bridge.\n\nEvery request but those for health, metrics and this \
@@ -29,9 +29,14 @@ fn open() -> OpenApiRouter<Arc<Doors>> {
 fn guarded() -> OpenApiRouter<Arc<Doors>> {
     OpenApiRouter::new()
         .routes(routes!(meetings::conferences))
-        .routes(routes!(meetings::conference))
+        .routes(routes!(meetings::conference, meetings::end))
+        .routes(routes!(meetings::remove))
         .routes(routes!(meetings::dial_out))
         .routes(routes!(meetings::start_recording, meetings::stop_recording))
+        .routes(routes!(trunks::explain))
+        .routes(routes!(trunks::trunks))
+        .routes(routes!(trunks::trunk))
+        .routes(routes!(trunks::drain, trunks::undrain))
 }
 
 /// Both routers and the description of all that is in them.

@@ -8,8 +8,9 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::asked::{Body, Id};
-use super::shown::{Conference, Conferences, Dialing, RecordingFile};
+use super::access::{By, OPERATOR, VIEWER};
+use super::asked::{Body, Id, Seat};
+use super::shown::{Conference, Conferences, Dialing, Ended, RecordingFile, Removed};
 use super::{Doors, json};
 use crate::control::Ask;
 
@@ -20,9 +21,9 @@ use crate::control::Ask;
     tag = "conferences",
     responses((status = 200, description = "The meetings that are running, by conference ID.", body = Conferences))
 )]
-pub(super) async fn conferences(State(doors): State<Arc<Doors>>) -> Response {
-    let mut all: Vec<_> =
-        doors.conferences.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect();
+pub(super) async fn conferences(By(token): By<VIEWER>, State(doors): State<Arc<Doors>>) -> Response {
+    let seen = doors.conferences.iter().filter(|entry| token.sees(&entry.tenant));
+    let mut all: Vec<_> = seen.map(|entry| (entry.key().clone(), Arc::clone(&entry.json))).collect();
     all.sort_by(|a, b| a.0.cmp(&b.0));
     doors.count("ok");
     let all: Vec<_> = all.iter().map(|(_, snapshot)| &**snapshot).collect();
@@ -39,11 +40,15 @@ pub(super) async fn conferences(State(doors): State<Arc<Doors>>) -> Response {
     params(("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576")),
     responses((status = 200, description = "The meeting.", body = Conference))
 )]
-pub(super) async fn conference(State(doors): State<Arc<Doors>>, Id(id): Id) -> Response {
-    match doors.conferences.get(&id) {
-        Some(snapshot) => {
+pub(super) async fn conference(
+    By(token): By<VIEWER>,
+    State(doors): State<Arc<Doors>>,
+    Id(id): Id,
+) -> Response {
+    match doors.conferences.get(&id).filter(|shown| token.sees(&shown.tenant)) {
+        Some(shown) => {
             doors.count("ok");
-            json(snapshot.to_string())
+            json(shown.json.to_string())
         }
         None => doors.refuse(StatusCode::NOT_FOUND, "no such conference is running"),
     }
@@ -73,11 +78,12 @@ pub(super) struct DialOut {
     responses((status = 202, description = "The call is on its way.", body = Dialing))
 )]
 pub(super) async fn dial_out(
+    By(token): By<OPERATOR>,
     State(doors): State<Arc<Doors>>,
     Id(conference_id): Id,
     Body(body): Body<DialOut>,
 ) -> Response {
-    doors.ask(Ask::DialOut { conference_id, number: body.number, confirm: body.confirm }).await
+    doors.ask_as(&token, Ask::DialOut { conference_id, number: body.number, confirm: body.confirm }).await
 }
 
 /// Record what is said from now on: mono WAV at 16 kHz, in the folder of `recording.folder`.
@@ -88,8 +94,12 @@ pub(super) async fn dial_out(
     params(("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576")),
     responses((status = 201, description = "The recording has begun.", body = RecordingFile))
 )]
-pub(super) async fn start_recording(State(doors): State<Arc<Doors>>, Id(conference_id): Id) -> Response {
-    doors.ask(Ask::StartRecording { conference_id }).await
+pub(super) async fn start_recording(
+    By(token): By<OPERATOR>,
+    State(doors): State<Arc<Doors>>,
+    Id(conference_id): Id,
+) -> Response {
+    doors.ask_as(&token, Ask::StartRecording { conference_id }).await
 }
 
 /// End the recording.
@@ -100,6 +110,45 @@ pub(super) async fn start_recording(State(doors): State<Arc<Doors>>, Id(conferen
     params(("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576")),
     responses((status = 200, description = "The recording is over.", body = RecordingFile))
 )]
-pub(super) async fn stop_recording(State(doors): State<Arc<Doors>>, Id(conference_id): Id) -> Response {
-    doors.ask(Ask::StopRecording { conference_id }).await
+pub(super) async fn stop_recording(
+    By(token): By<OPERATOR>,
+    State(doors): State<Arc<Doors>>,
+    Id(conference_id): Id,
+) -> Response {
+    doors.ask_as(&token, Ask::StopRecording { conference_id }).await
+}
+
+/// End the meeting for everyone; who is being called for it is let go.
+#[utoipa::path(
+    delete,
+    path = "/conferences/{id}",
+    tag = "conferences",
+    params(("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576")),
+    responses((status = 202, description = "Everybody is being hung up on.", body = Ended))
+)]
+pub(super) async fn end(
+    By(token): By<OPERATOR>,
+    State(doors): State<Arc<Doors>>,
+    Id(conference_id): Id,
+) -> Response {
+    doors.ask_as(&token, Ask::End { conference_id }).await
+}
+
+/// Hang up on a participant, or stop calling him.
+#[utoipa::path(
+    delete,
+    path = "/conferences/{id}/participants/{leg}",
+    tag = "participants",
+    params(
+        ("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576"),
+        ("leg" = u64, Path, description = "The `leg` of the participant or callee.", example = 7)
+    ),
+    responses((status = 202, description = "The leg is being hung up.", body = Removed))
+)]
+pub(super) async fn remove(
+    By(token): By<OPERATOR>,
+    State(doors): State<Arc<Doors>>,
+    Seat(conference_id, leg): Seat,
+) -> Response {
+    doors.ask_as(&token, Ask::Remove { conference_id, leg }).await
 }

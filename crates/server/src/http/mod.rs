@@ -1,5 +1,6 @@
 //! HTTP: metrics and health for everyone who can reach the port, `/v1` for those with the token.
 
+mod access;
 mod asked;
 mod document;
 mod guarded;
@@ -7,25 +8,27 @@ mod health;
 mod meetings;
 mod problem;
 mod shown;
+mod trunks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use crossbeam_utils::CachePadded;
 use dashmap::DashMap;
-use subtle::ConstantTimeEq;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::control::{Ask, Reply};
+use crate::control::{Ask, Reply, Shown};
 use crate::media::gauges::ShardGauges;
 use crate::metrics::Metrics;
+use access::NoToken;
+pub use access::{Holder, Role, Token, digest};
 pub use document::description;
 use guarded::Guarded;
 use problem::{complete, problem};
@@ -43,12 +46,12 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 pub struct Doors {
     /// The metrics page.
     pub metrics: Metrics,
-    /// The bearer token of `/v1`; `None` refuses everything there.
-    pub token: Option<String>,
+    /// The bearer tokens of `/v1`; without any everything there is refused.
+    pub tokens: Vec<Holder>,
     /// Requests to control, each with the place its answer goes.
     pub asks: mpsc::Sender<(Ask, oneshot::Sender<Reply>)>,
-    /// The conferences as control last published them, as JSON, by conference ID.
-    pub conferences: Arc<DashMap<String, Arc<str>>>,
+    /// The conferences as control last published them, by conference ID.
+    pub conferences: Arc<DashMap<String, Shown>>,
     /// Whether new calls are welcome.
     pub ready: Arc<AtomicBool>,
     /// What the media threads publish.
@@ -109,30 +112,30 @@ fn router(doors: Arc<Doors>) -> Router {
     open.nest("/v1", guarded).with_state(doors)
 }
 
-async fn require_token(State(doors): State<Arc<Doors>>, request: Request, next: Next) -> Response {
-    let given = bearer(request.headers());
-    let right = match (&doors.token, given) {
-        (Some(token), Some(given)) => bool::from(token.as_bytes().ct_eq(given.as_bytes())),
-        _ => false,
+async fn require_token(State(doors): State<Arc<Doors>>, mut request: Request, next: Next) -> Response {
+    let holder = match access::holder_of(&doors.tokens, request.headers(), SystemTime::now()) {
+        Ok(holder) => holder,
+        Err(why) => return doors.unauthorized(why),
     };
-    if right {
-        return next.run(request).await;
+    if let Err(wait) = holder.admit() {
+        let detail = format!("this token may send {} requests a second", holder.requests_per_second);
+        let mut response = doors.refuse(StatusCode::TOO_MANY_REQUESTS, &detail);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
+        return response;
     }
-    doors.count("unauthorized");
-    let detail = if doors.token.is_some() {
-        "send `Authorization: Bearer <token>` with the token of http.token_file"
-    } else {
-        "the API is closed: set http.token_file in the configuration"
-    };
-    let mut response = problem(StatusCode::UNAUTHORIZED, detail);
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+    let token = Arc::clone(&holder.token);
+    request.extensions_mut().insert(Arc::clone(&token));
+    let acts = !request.method().is_safe();
+    let method = request.method().clone();
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    if acts {
+        // The path as it is described, not as it was sent: no log holds the digits that callers key.
+        let path = path.as_ref().map_or("unknown", MatchedPath::as_str);
+        let status = response.status().as_u16();
+        tracing::info!(token = token.name, %method, path, status, "the API was asked to act");
+    }
     response
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    // RFC 9110 section 11.1: the scheme is not case-sensitive.
-    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
 }
 
 /// An answer that is JSON already.
@@ -156,6 +159,29 @@ impl Doors {
             Ok(Ok(reply)) => self.pass_on(reply),
             _ => self.refuse(StatusCode::SERVICE_UNAVAILABLE, "the bridge did not answer in time"),
         }
+    }
+
+    /// Asks control in the name of a token: one of a tenant sees that tenant only.
+    async fn ask_as(&self, token: &Token, ask: Ask) -> Response {
+        match token.tenant.clone() {
+            Some(tenant) => self.ask(Ask::Within { tenant, ask: Box::new(ask) }).await,
+            None => self.ask(ask).await,
+        }
+    }
+
+    fn unauthorized(&self, why: NoToken) -> Response {
+        self.count("unauthorized");
+        let detail = match why {
+            _ if self.tokens.is_empty() => {
+                "the API is closed: set http.token_file or an [[api_token]] in the configuration"
+            }
+            NoToken::Missing => "send `Authorization: Bearer <token>` with a token of the configuration",
+            NoToken::Unknown => "this token is not in the configuration of the running bridge",
+            NoToken::Expired => "this token has expired: have a new one made",
+        };
+        let mut response = problem(StatusCode::UNAUTHORIZED, detail);
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        response
     }
 
     fn refuse(&self, status: StatusCode, detail: &str) -> Response {

@@ -27,6 +27,8 @@ pub(super) struct Conference {
     conference_id: String,
     /// Whose meeting it is.
     organizer: String,
+    /// The organizer's organization.
+    tenant: String,
     /// Its subject.
     subject: String,
     /// Since when, RFC 3339.
@@ -107,6 +109,22 @@ pub(super) struct Dialing {
     /// Which trunks are tried, in order, and why.
     #[schema(required)]
     decision: Option<Decision>,
+}
+
+/// A meeting that is being ended.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ended {
+    /// Its conference ID.
+    conference_id: String,
+}
+
+/// A leg that is being hung up.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Removed {
+    /// The leg.
+    leg: u64,
 }
 
 /// A recording.
@@ -225,4 +243,112 @@ pub(super) struct Refusal {
     status: u16,
     /// Why, and what would change it.
     because: String,
+}
+
+/// Every trunk of the node.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Trunks {
+    trunks: Vec<Trunk>,
+}
+
+/// One trunk.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Trunk {
+    /// Its name in the configuration.
+    name: String,
+    /// `operator` or `microsoft`.
+    kind: String,
+    /// Whose it is: `operator:<name>` or `microsoft`.
+    provider: String,
+    /// The configuration does not switch it off.
+    enabled: bool,
+    /// The best of its peers'.
+    state: TrunkState,
+    /// Legs on it.
+    channels: u64,
+    /// The most there may be; null: no limit.
+    #[schema(required)]
+    max_concurrent_sessions: Option<u64>,
+    /// The most new legs a second; null: no limit.
+    #[schema(required)]
+    calls_per_second: Option<u64>,
+    /// Its peers are asked whether they are there.
+    sends_options: bool,
+    /// Of a trunk that we register at; null for others.
+    #[schema(required)]
+    registration: Option<Registration>,
+    /// Its peers.
+    peers: Vec<Peer>,
+    /// Where its requests come from.
+    sources: Vec<String>,
+}
+
+/// How a trunk or a peer is doing.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum TrunkState {
+    /// It answers.
+    Up,
+    /// It has missed an answer.
+    Suspect,
+    /// It does not answer.
+    Down,
+    /// No new legs, by our own wish.
+    Draining,
+}
+
+/// Where a trunk is registered.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Registration {
+    /// It is, at this moment.
+    registered: bool,
+    /// Where.
+    #[schema(required)]
+    registrar: Option<String>,
+    /// For how long still.
+    #[schema(required)]
+    expires_in_seconds: Option<u64>,
+    /// Attempts that failed since the last that did not.
+    failures: u64,
+    /// Why the last one failed.
+    #[schema(required)]
+    because: Option<String>,
+}
+
+/// One address of a trunk.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Peer {
+    /// Address and port.
+    address: String,
+    /// `udp`, `tcp` or `tls`.
+    transport: String,
+    /// The name that the address was found by.
+    #[schema(required)]
+    host: Option<String>,
+    /// How it is doing.
+    state: TrunkState,
+    /// How it answered last; null before that.
+    #[schema(required)]
+    last_options: Option<Answered>,
+}
+
+/// How a peer answered OPTIONS.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Answered {
+    /// When, RFC 3339.
+    #[schema(format = DateTime)]
+    at: String,
+    /// The SIP status; null where there was none.
+    #[schema(required)]
+    status: Option<u16>,
+    /// Why there was none.
+    #[schema(required)]
+    failure: Option<String>,
+    /// How long it took.
+    rtt_ms: f64,
 }

@@ -176,7 +176,7 @@ fn doors(
 ) -> Doors {
     Doors {
         metrics: metrics.clone(),
-        token: config.token.clone(),
+        tokens: http::Holder::all(&config.tokens, config.requests_per_second),
         asks,
         conferences: Arc::new(DashMap::new()),
         ready: Arc::new(AtomicBool::new(true)),
@@ -215,7 +215,7 @@ fn announce(config: &Config, shards: usize) {
     for own in &config.listeners {
         tracing::info!(transport = own.transport.via_token(), address = %own.address, "SIP");
     }
-    tracing::info!(address = %config.http_listen, api = config.token.is_some(), "HTTP");
+    tracing::info!(address = %config.http_listen, tokens = config.tokens.len(), "HTTP");
     if config.capture.is_some() {
         tracing::warn!(
             "trace.capture_media: the media of all calls is kept in memory, decrypted, for whoever may open ctl.socket"

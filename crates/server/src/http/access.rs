@@ -1,0 +1,229 @@
+//! Who may do what: tokens with a role, of one tenant or of the whole node.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use governor::clock::Clock as _;
+use governor::{DefaultDirectRateLimiter, Quota};
+use routing::TenantId;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::Doors;
+
+/// What a token allows. Each role may do what the ones before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Acts on meetings and calls people too, which costs money.
+    Operator,
+    /// Acts on the node too.
+    Admin,
+}
+
+impl Role {
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+
+    const fn from_rank(rank: u8) -> Self {
+        match rank {
+            VIEWER => Self::Viewer,
+            OPERATOR => Self::Operator,
+            _ => Self::Admin,
+        }
+    }
+}
+
+/// Rank of [`Role::Viewer`].
+pub(super) const VIEWER: u8 = Role::Viewer as u8;
+/// Rank of [`Role::Operator`].
+pub(super) const OPERATOR: u8 = Role::Operator as u8;
+/// Rank of [`Role::Admin`].
+pub(super) const ADMIN: u8 = Role::Admin as u8;
+
+/// A bearer token as the configuration knows it: never itself, only what it hashes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its name, for the log.
+    pub name: String,
+    /// What it allows.
+    pub role: Role,
+    /// Whose meetings it sees; `None`: everybody's, and the node's own affairs.
+    pub tenant: Option<TenantId>,
+    /// Its SHA-256.
+    ///
+    /// A plain hash is right here, where it would be wrong for a password: a token is 256 random bits, so there is no list of
+    /// likely ones to try against a file that was stolen, and a slow hash would only make each request slow.
+    pub digest: [u8; 32],
+    /// From when on it is worth nothing.
+    pub expires: Option<SystemTime>,
+}
+
+/// SHA-256 of a token as it is sent.
+pub fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// Why a request has no token that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoToken {
+    Missing,
+    Unknown,
+    Expired,
+}
+
+/// A token and how fast its holder may ask.
+pub struct Holder {
+    pub(super) token: Arc<Token>,
+    pub(super) requests_per_second: u32,
+    pace: DefaultDirectRateLimiter,
+}
+
+impl Holder {
+    /// One for each token; each may send so many requests a second, and twice as many at once.
+    pub fn all(tokens: &[Arc<Token>], requests_per_second: u32) -> Vec<Self> {
+        let per_second = NonZeroU32::new(requests_per_second).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(per_second).allow_burst(per_second.saturating_add(per_second.get()));
+        let holder = |token: &Arc<Token>| Self {
+            token: Arc::clone(token),
+            requests_per_second: per_second.get(),
+            pace: DefaultDirectRateLimiter::direct(quota),
+        };
+        tokens.iter().map(holder).collect()
+    }
+
+    /// Whether one more request is welcome now; else after how many seconds.
+    pub(super) fn admit(&self) -> Result<(), u64> {
+        let clock = self.pace.clock();
+        self.pace.check().map_err(|not_yet| not_yet.wait_time_from(clock.now()).as_secs() + 1)
+    }
+}
+
+/// Whose token a request carries.
+pub(super) fn holder_of<'a>(
+    holders: &'a [Holder],
+    headers: &HeaderMap,
+    now: SystemTime,
+) -> Result<&'a Holder, NoToken> {
+    let given = digest(bearer(headers).ok_or(NoToken::Missing)?);
+    // All are compared, each in constant time: how long it takes tells neither which is right nor how much of it.
+    let mut found = None;
+    for holder in holders {
+        if bool::from(holder.token.digest.ct_eq(&given)) {
+            found = Some(holder);
+        }
+    }
+    let holder = found.ok_or(NoToken::Unknown)?;
+    if holder.token.expires.is_some_and(|at| at <= now) {
+        return Err(NoToken::Expired);
+    }
+    Ok(holder)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    // RFC 9110 section 11.1: the scheme is not case-sensitive.
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+}
+
+/// A request whose token has at least the role of this rank; an operation takes it as its first argument.
+pub(super) struct By<const RANK: u8>(pub(super) Arc<Token>);
+
+impl<const RANK: u8> FromRequestParts<Arc<Doors>> for By<RANK> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, doors: &Arc<Doors>) -> Result<Self, Response> {
+        let Some(token) = parts.extensions.get::<Arc<Token>>() else {
+            return Err(doors.refuse(StatusCode::UNAUTHORIZED, "this request carries no token"));
+        };
+        let least = Role::from_rank(RANK);
+        if token.role < least {
+            let detail = format!(
+                "the token {:?} is a {}'s, and this wants an {}'s",
+                token.name,
+                token.role.as_str(),
+                least.as_str()
+            );
+            return Err(doors.refuse(StatusCode::FORBIDDEN, &detail));
+        }
+        Ok(Self(Arc::clone(token)))
+    }
+}
+
+impl Token {
+    /// Whether what belongs to this tenant may be seen.
+    pub fn sees(&self, tenant: &str) -> bool {
+        self.tenant.as_ref().is_none_or(|own| own.as_str() == tenant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+    use std::time::Duration;
+
+    fn token(name: &str, secret: &str, expires: Option<SystemTime>) -> Arc<Token> {
+        let (role, tenant) = (Role::Viewer, None);
+        Arc::new(Token { name: name.to_owned(), role, tenant, digest: digest(secret), expires })
+    }
+
+    fn sent(value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn a_token_is_known_by_its_hash_until_it_expires() {
+        let noon = SystemTime::UNIX_EPOCH + Duration::from_hours(12);
+        let tokens = Holder::all(&[token("a", "first", None), token("b", "second", Some(noon))], 1);
+        let name =
+            |value, now| holder_of(&tokens, &sent(value), now).map(|holder| holder.token.name.as_str());
+        let before = noon - Duration::from_secs(1);
+        assert_eq!(name("Bearer first", noon), Ok("a"));
+        assert_eq!(name("bEARER  second ", before), Ok("b"));
+        assert_eq!(name("Bearer second", noon), Err(NoToken::Expired));
+        for wrong in ["Bearer ", "Bearer firs", "Bearer first2", "Bearer FIRST"] {
+            assert_eq!(name(wrong, before), Err(NoToken::Unknown), "{wrong}");
+        }
+        for none in ["first", "Basic first", ""] {
+            assert_eq!(name(none, before), Err(NoToken::Missing), "{none}");
+        }
+        assert_eq!(holder_of(&[], &sent("Bearer first"), before).map(|_| ()), Err(NoToken::Unknown));
+    }
+
+    #[test]
+    fn the_hash_is_plain_sha_256() {
+        // FIPS 180-2, appendix B.1.
+        assert!(digest("abc").starts_with(&[0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea]));
+    }
+
+    #[test]
+    fn who_asks_too_fast_is_told_when_to_come_again_and_others_are_not() {
+        let holders = Holder::all(&[token("a", "first", None), token("b", "second", None)], 1);
+        assert_eq!([holders[0].admit(), holders[0].admit()], [Ok(()), Ok(())]);
+        assert_eq!(holders[0].admit(), Err(1));
+        assert_eq!(holders[1].admit(), Ok(()));
+    }
+
+    #[test]
+    fn roles_grow() {
+        assert!(Role::Viewer < Role::Operator && Role::Operator < Role::Admin);
+        for role in [Role::Viewer, Role::Operator, Role::Admin] {
+            assert_eq!(Role::from_rank(role as u8), role);
+        }
+    }
+}
