@@ -4,8 +4,8 @@ use super::bridge::{House, run};
 
 /// Greta's organizer entry, restricted.
 const RESTRICTED: (&str, &str) = (
-    "service_number = \"+496990009100\"\n\n[[policy]]",
-    "service_number = \"+496990009100\"\ndial_out_policy = \"DialoutCPCandPSTNDomestic\"\nusage_location = \"AT\"\n\n[[policy]]",
+    "allow_anonymous_users_to_start_meeting = true",
+    "allow_anonymous_users_to_start_meeting = true\ndial_out_policy = \"DialoutCPCandPSTNDomestic\"\nusage_location = \"AT\"",
 );
 
 #[tokio::test(flavor = "multi_thread")]
