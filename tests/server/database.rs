@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyPool, AssertSqlSafe};
+use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 
 /// An open database.
 pub(crate) struct Database {
@@ -27,5 +27,11 @@ impl Database {
     pub(crate) async fn run(&self, statements: &str) {
         let done = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&self.pool).await;
         done.unwrap_or_else(|error| panic!("{statements}: {error}"));
+    }
+
+    /// The one whole number that a query answers.
+    pub(crate) async fn number(&self, query: &'static str) -> i64 {
+        let row = sqlx::query(query).fetch_one(&self.pool).await.expect(query);
+        row.get(0)
     }
 }

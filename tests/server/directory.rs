@@ -1,8 +1,11 @@
 //! The directory in a database: callers join what stands only there, changes take hold while calls are up, and what is
 //! wrong is refused.
 
+use std::process::Output;
+
 use super::bridge::{House, NUMBER, run};
 use super::database::Database;
+use super::postgres::Postgres;
 
 /// The sections that the database has instead of the file: the configuration up to the first bridge, and the routes.
 pub(crate) const STORE: (&str, &str) =
@@ -15,6 +18,104 @@ const PEOPLE: &str = "
         VALUES ('nora', 'contoso', 'operator-connect-conferencing', 'germany-by-operator', '+496990009100', 1, 1);
     INSERT INTO meetings (conference_id, organizer, subject) VALUES ('271828182', 'nora', 'Only in the database');
     UPDATE directory_version SET version = version + 1";
+
+/// What an administrator imports.
+const NUMBERS: &str = "number,owner,tenant\n+496990009200,operator:rhein-telecom,contoso\n";
+const ORGANIZERS: &str = "id,tenant,license,policy,service_number,allow_pstn_users_to_bypass_lobby,allow_anonymous_users_to_start_meeting\n\
+    nora,contoso,operator-connect-conferencing,germany-by-operator,+49 69 9000 9200,yes,yes\n";
+
+async fn partyline(house: &House, words: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } = run(words, house.path("").as_path()).await;
+    (status.code(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
+}
+
+/// The same on every database.
+async fn an_administrator_runs_the_directory(house: &House) {
+    let _bridge = house.start().await;
+    house.write("numbers.csv", NUMBERS);
+    house.write("people.csv", ORGANIZERS);
+    let wrong = ORGANIZERS.replace("germany-by-operator", "nowhere").replace("nora", "nina");
+    house.write("wrong.csv", &wrong);
+    let say = async |words: &[&str]| {
+        let (code, said) = partyline(house, words).await;
+        assert_eq!(code, Some(0), "{words:?}: {said}");
+        said
+    };
+    // Her number is not there yet: nothing is written, and the place is named.
+    let (code, said) = partyline(house, &["directory", "import", "people.csv"]).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("people.csv:2:5: `organizer \"nora\".service_number`"), "{said}");
+    let dry = say(&["directory", "import", "numbers.csv", "--dry-run"]).await;
+    assert!(dry.contains("add     numbers  +496990009200") && dry.contains("1 added, 0 changed"), "{dry}");
+    assert!(say(&["directory", "ls"]).await.contains("numbers: 0"));
+    say(&["directory", "import", "numbers.csv"]).await;
+    say(&["directory", "import", "people.csv"]).await;
+    let (code, said) = partyline(house, &["directory", "import", "wrong.csv"]).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("wrong.csv:2:4: `organizer \"nina\".policy`: \"nowhere\""), "{said}");
+    assert!(!say(&["directory", "ls", "organizers"]).await.contains("nina"));
+    assert!(say(&["directory", "import", "people.csv"]).await.contains("0 added, 0 changed, 1 as they were"));
+    house.write("people.csv", &ORGANIZERS.replace(",yes\n", ",no\n"));
+    let dry = say(&["directory", "import", "people.csv", "--dry-run"]).await;
+    assert!(dry.contains("allow_anonymous_users_to_start_meeting  true  false"), "{dry}");
+
+    let made = say(&["meeting", "create", "--organizer", "nora", "--subject", "At once"]).await;
+    let id = made.lines().next().and_then(|line| line.strip_prefix("+496990009200,,")?.strip_suffix('#'));
+    let id = id.unwrap_or_else(|| panic!("{made}"));
+    let spoken = format!("Phone Conference ID: {} {} {}#", &id[..3], &id[3..6], &id[6..]);
+    assert_eq!((id.len(), made.lines().nth(1)), (9, Some(spoken.as_str())));
+    let version = "partyline_directory_version";
+    house.until("the meeting is in force", async || house.count(version).await == 3).await;
+    joins(house, id).await;
+    let moved = say(&["meeting", "reset-id", id]).await;
+    let new = moved.lines().next().and_then(|line| line.strip_prefix("+496990009200,,")?.strip_suffix('#'));
+    let new = new.unwrap_or_else(|| panic!("{moved}"));
+    assert_ne!(new, id);
+    house.until("the other ID is in force", async || house.count(version).await == 4).await;
+    joins(house, new).await;
+    let (code, said) = partyline(house, &["meeting", "reset-id", id]).await;
+    assert!(code == Some(2) && said.contains("has no meeting"), "{said}");
+
+    let said = say(&["organizer", "reset-pin", "nora"]).await;
+    let pin = said.strip_prefix("PIN of nora: ").and_then(|rest| rest.get(..5)).expect("the PIN");
+    let shown = say(&["directory", "ls", "--json"]).await;
+    assert!(!shown.contains(pin) || !pin.bytes().all(|byte| byte.is_ascii_digit()), "{shown}");
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!(
+        (&shown["organizers"][0]["pin_hash"], &shown["meetings"][0]["conference_id"]),
+        (&"set".into(), &new.into())
+    );
+    house.until("the PIN is in force", async || house.count(version).await == 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_imports_people_makes_meetings_and_resets_ids_and_pins() {
+    let house = house_with("sqlite:partyline.db").await;
+    an_administrator_runs_the_directory(&house).await;
+    let database = Database::file(&house.path("partyline.db")).await;
+    let hashed = "SELECT COUNT(*) FROM organizers WHERE pin_hash LIKE '$argon2id$%'";
+    assert_eq!(database.number(hashed).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgresql_it_is_the_same() {
+    let Some(mut postgres) = Postgres::start().await else { return };
+    let house = house_with(&postgres.url()).await;
+    an_administrator_runs_the_directory(&house).await;
+    // Gone, the directory stays as it was; back, changes take hold again.
+    let bridge = house.start().await;
+    postgres.stop();
+    house.until("it shows", async || house.count("partyline_directory_up").await == 0).await;
+    joins(&house, "912308576").await;
+    postgres.go_on().await;
+    let database = Database::open(&postgres.url()).await;
+    database.run(PEOPLE.replace("nora", "nele").as_str()).await;
+    house
+        .until("the change is in force", async || house.count("partyline_directory_version").await == 6)
+        .await;
+    joins(&house, "271828182").await;
+    drop(bridge);
+}
 
 async fn house_with(url: &str) -> House {
     House::new(&[STORE, ("@STORE@", url)]).await.0

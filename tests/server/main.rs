@@ -25,6 +25,7 @@ mod money;
 mod names;
 mod overload;
 mod pipes;
+mod postgres;
 mod pstn_gateway;
 mod raw;
 mod recording;

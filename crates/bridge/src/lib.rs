@@ -38,7 +38,7 @@ pub use meeting::{
 pub use policy::{Announcements, MAX_PIN_LENGTH, MIN_PIN_LENGTH, MeetingPolicy, PinHash};
 pub use prompt::PromptId;
 pub use roster::{Callee, ConferenceSnapshot, Participant};
-pub use stamp::Stamp;
+pub use stamp::{NotAStamp, Stamp};
 pub use usage::{
     AttemptRecord, CallResult, CallType, EndingParty, MediaFigures, Record, RecordEnd, RecordKind, Rounding,
     SCHEMA_VERSION,

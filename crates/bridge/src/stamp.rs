@@ -2,6 +2,7 @@
 
 use serde::{Serialize, Serializer};
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 /// The last second that four digits of year can say: 9999-12-31T23:59:59Z.
@@ -34,6 +35,21 @@ impl fmt::Display for Stamp {
             of_day % 60,
             millis % 1000
         )
+    }
+}
+
+/// The text is no moment that a record can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a date and time with an offset, from 1970 on, as 2026-11-23T10:00:00Z")]
+pub struct NotAStamp;
+
+impl FromStr for Stamp {
+    type Err = NotAStamp;
+
+    /// Reads a moment as RFC 3339 writes it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = text.parse().ok().as_ref().and_then(crate::directory::utc);
+        read.map(Self).ok_or(NotAStamp)
     }
 }
 
@@ -88,6 +104,22 @@ fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{Stamp, moment};
+
+    #[test]
+    fn what_is_written_is_read_and_a_moment_without_offset_is_none() {
+        for text in ["2026-11-23T10:00:00.000Z", "1970-01-01T00:00:00.000Z", "2028-02-29T23:59:59.999Z"] {
+            assert_eq!(text.parse::<Stamp>().unwrap().to_string(), text);
+        }
+        assert_eq!(
+            "2026-11-23T11:00:00+01:00".parse::<Stamp>().unwrap().to_string(),
+            "2026-11-23T10:00:00.000Z"
+        );
+        for wrong in ["", "2026-11-23", "2026-11-23T10:00:00", "1969-12-31T23:59:59Z", "2026-02-29T00:00:00Z"]
+        {
+            assert!(wrong.parse::<Stamp>().is_err(), "{wrong}");
+        }
+    }
+
     use std::time::{Duration, SystemTime};
 
     fn at(seconds: u64, millis: u64) -> String {

@@ -31,6 +31,11 @@ pub fn tls_certificate(input: &[u8]) {
     }
 }
 
+/// Any bytes as a file to import into the directory: no panic, and what is wrong is said with its place.
+pub fn directory_import(input: &[u8]) {
+    crate::store::fuzz(input);
+}
+
 /// Any bytes in any TLS records, and any damage to them: what the framer finds is what was sent, or a beginning of it. The first
 /// byte says how: 0 is not encrypted at all; of the others the second byte says how long the records are, and the third which byte
 /// on its way is damaged, if any.

@@ -3,11 +3,15 @@
 mod check;
 mod ctl;
 mod ctl_shown;
+mod directory;
 mod explain;
 mod log;
+mod meeting;
+mod organizer;
 mod output;
 mod pin;
 mod private_file;
+mod store;
 mod table;
 mod token;
 
@@ -66,6 +70,12 @@ enum Job {
     Ctl(ctl::Options),
     /// Run the bridge and simulated callers, and prove who heard whom.
     Demo(crate::demo::Options),
+    /// Show the bridges, numbers, organizers and meetings of the database, and import them from files.
+    Directory(directory::Options),
+    /// Make a meeting in the database, or give one another conference ID.
+    Meeting(meeting::Options),
+    /// Give an organizer of the database another PIN.
+    Organizer(organizer::Options),
     /// Make what proves that a caller is the organizer.
     Pin {
         #[command(subcommand)]
@@ -91,6 +101,9 @@ pub fn main() -> ExitCode {
         Job::Explain(question) => explain::run(&question),
         Job::Ctl(options) => ctl::run(&options),
         Job::Demo(options) => crate::demo::run(&options),
+        Job::Directory(options) => directory::run(options),
+        Job::Meeting(options) => meeting::run(options),
+        Job::Organizer(options) => organizer::run(options),
         Job::Pin { job } => pin::run(&job),
         Job::Load(options) => crate::load::run(&options),
     }

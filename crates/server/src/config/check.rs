@@ -107,6 +107,43 @@ impl<'a> Check<'a> {
         })
     }
 
+    /// What a change of the directory is checked with: everything that the routing table and the meetings refer to.
+    pub(super) fn directory(mut self, mut document: Document) -> Result<(StoreOptions, Sources), Problems> {
+        let (listeners, _) = self.listeners(&document.sip.listen);
+        let bridge = self.bridge(&document);
+        let trunks = self.trunks(&document.trunk, &listeners);
+        let store = match &document.store {
+            Some(store) => self.store(store),
+            None => {
+                let found = "missing: this directory is the file alone".to_owned();
+                self.problem(
+                    0..0,
+                    "store",
+                    found,
+                    "[store] with url = \"sqlite:partyline.db\" or \"postgres://...\"",
+                );
+                None
+            }
+        };
+        let (Some(bridge), Some(trunks), Some(store), true) =
+            (bridge, trunks, store, self.problems.is_empty())
+        else {
+            return Err(Problems(self.problems));
+        };
+        Ok((store, self.sources(document.take_tables(), &trunks, &bridge)))
+    }
+
+    fn sources(
+        &self,
+        tables: (routing::TableSource, Vec<bridge::MeetingSource>),
+        trunks: &trunk::Trunks,
+        bridge: &bridge::BridgeConfig,
+    ) -> Sources {
+        let rules =
+            bridge::MeetingRules { id_length: bridge.attendant.id_length, ..bridge::MeetingRules::default() };
+        Sources::new((self.path, self.text), tables, trunks.refs(), rules)
+    }
+
     fn name_servers(&mut self, written: &[Spanned<String>]) -> Vec<SocketAddr> {
         let mut servers = Vec::new();
         for text in written {
@@ -355,10 +392,7 @@ impl<'a> Check<'a> {
         trunks: Option<&trunk::Trunks>,
         bridge: Option<&bridge::BridgeConfig>,
     ) -> Option<(Sources, Built)> {
-        let (trunks, bridge) = (trunks?, bridge?);
-        let rules =
-            bridge::MeetingRules { id_length: bridge.attendant.id_length, ..bridge::MeetingRules::default() };
-        let sources = Sources::new((self.path, self.text), tables, trunks.refs(), rules);
+        let sources = self.sources(tables, trunks?, bridge?);
         match sources.build(rows) {
             Ok(built) => Some((sources, built)),
             Err(problems) => {
@@ -371,8 +405,10 @@ impl<'a> Check<'a> {
     /// `[store]`, or `None` with a problem noted.
     pub(super) fn store(&mut self, store: &document::Store) -> Option<StoreOptions> {
         let poll = self.within("store.poll_seconds", &store.poll_seconds, 1..=3600);
+        let digits = bridge::MIN_PIN_LENGTH..=bridge::MAX_PIN_LENGTH;
+        let pin_digits = self.within("store.pin_digits", &store.pin_digits, digits);
         match StoreUrl::parse(store.url.get_ref(), self.folder()) {
-            Ok(url) => Some(StoreOptions { url, poll: Duration::from_secs(poll) }),
+            Ok(url) => Some(StoreOptions { url, poll: Duration::from_secs(poll), pin_digits }),
             Err(wrong) => {
                 // What stands there may be a password.
                 let expected = "sqlite:FILE or postgres://USER@HOST/DATABASE";

@@ -346,6 +346,13 @@ pub struct Store {
     /// How often the database is asked whether the directory has changed, in seconds.
     #[serde(default = "five")]
     pub poll_seconds: Spanned<u64>,
+    /// Digits of a PIN that `partyline organizer reset-pin` makes, 4 to 12.
+    #[serde(default = "five_digits")]
+    pub pin_digits: Spanned<usize>,
+}
+
+fn five_digits() -> Spanned<usize> {
+    Spanned::new(0..0, 5)
 }
 
 fn five() -> Spanned<u64> {

@@ -132,16 +132,7 @@ impl Config {
     where
         F: Future<Output = Result<Rows, StoreError>>,
     {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            Problems(vec![Problem::at_span(
-                path,
-                "",
-                None,
-                "",
-                format!("cannot be read: {error}"),
-                "a readable TOML file",
-            )])
-        })?;
+        let text = read_file(path)?;
         let document = Self::document(path, &text)?;
         let mut check = Check::new(path, &text);
         let options = document.store.as_ref().and_then(|store| check.store(store));
@@ -159,6 +150,14 @@ impl Config {
     pub fn parse(path: &Path, text: &str) -> Result<Self, Problems> {
         let document = Self::document(path, text)?;
         Check::new(path, text).config(document, &Rows::default())
+    }
+
+    /// What a change of the database's directory is checked with, and where that is. The rows that are there already are not
+    /// looked at: they may be what is to be mended.
+    pub fn directory(path: &Path) -> Result<(StoreOptions, Sources), Problems> {
+        let text = read_file(path)?;
+        let document = Self::document(path, &text)?;
+        Check::new(path, &text).directory(document)
     }
 
     fn document(path: &Path, text: &str) -> Result<Document, Problems> {
@@ -179,6 +178,19 @@ impl Config {
         let tcp = self.listeners.iter().filter(|own| own.transport == sip::Transport::Tcp);
         tcp.map(|own| own.address).collect()
     }
+}
+
+fn read_file(path: &Path) -> Result<String, Problems> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Problems(vec![Problem::at_span(
+            path,
+            "",
+            None,
+            "",
+            format!("cannot be read: {error}"),
+            "a readable TOML file",
+        )])
+    })
 }
 
 /// Waits for the database on a thread of its own: whoever loads a configuration may have a runtime already, or none.

@@ -41,18 +41,23 @@ impl Sources {
         Self { path: path.to_owned(), text: text.to_owned(), table, meetings, trunks, rules }
     }
 
+    /// How many digits a conference ID has.
+    pub fn id_length(&self) -> usize {
+        self.rules.id_length
+    }
+
     /// Builds both, or says everything that is wrong: with the file's line, or the table and key of the row.
     pub fn build(&self, rows: &Rows) -> Result<Built, Problems> {
         if rows.is_empty() {
             return self.check(
                 &self.table,
                 &self.meetings,
-                &Places { sources: self, written: Written::default() },
+                &Places { sources: self, rows, written: Written::default() },
             );
         }
         let written = rows.written(self.text.len());
         let read = toml::from_str::<Sections>(&written.text);
-        let places = Places { sources: self, written };
+        let places = Places { sources: self, rows, written };
         let sections = read.map_err(|error| {
             let found = error.message().trim().to_owned();
             Problems(vec![places.problem(error.span(), String::new(), found, String::new())])
@@ -159,6 +164,7 @@ fn bare(section: &str, text: &str) -> String {
 /// Turns a span of the file, or of the rows written behind it, into a place that a person can go to.
 struct Places<'a> {
     sources: &'a Sources,
+    rows: &'a Rows,
     written: Written,
 }
 
@@ -178,7 +184,12 @@ impl Places<'_> {
         } else {
             key
         };
-        let file = PathBuf::from(format!("database: {} {:?}", mark.table, mark.key));
-        Problem { file, at: None, key, found, expected }
+        let (file, at) = match self.rows.origin(mark) {
+            Some((origin, column)) => {
+                (origin.file.clone(), origin.line.map(|line| (line, column.unwrap_or(1))))
+            }
+            None => (PathBuf::from(format!("database: {} {:?}", mark.table, mark.key)), None),
+        };
+        Problem { file, at, key, found, expected }
     }
 }

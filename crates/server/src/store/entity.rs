@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{Error, Row as _};
 
-/// One kind of row: its table, its section in a configuration, and the statement, which is never put together.
+/// One kind of row: its table, its section in a configuration, and the statements, none of which is ever put together.
 #[derive(Debug)]
 pub(crate) struct Entity {
     /// The table, and what people call it.
@@ -13,6 +13,7 @@ pub(crate) struct Entity {
     /// The columns in the order of the statements; the first one is the key.
     pub(crate) columns: &'static [Column],
     pub(crate) select: &'static str,
+    pub(crate) upsert: &'static str,
 }
 
 /// One column.
@@ -78,6 +79,14 @@ pub(crate) const BRIDGES: Entity = Entity {
     ],
     select: "SELECT tenant, name, default_service_number, country_code, international_prefix, national_prefix, \
              communications_credits, global_policy, dial_out_policy, usage_location FROM bridges ORDER BY tenant",
+    upsert: "INSERT INTO bridges (tenant, name, default_service_number, country_code, international_prefix, \
+             national_prefix, communications_credits, global_policy, dial_out_policy, usage_location) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             ON CONFLICT (tenant) DO UPDATE SET name = excluded.name, \
+             default_service_number = excluded.default_service_number, country_code = excluded.country_code, \
+             international_prefix = excluded.international_prefix, national_prefix = excluded.national_prefix, \
+             communications_credits = excluded.communications_credits, global_policy = excluded.global_policy, \
+             dial_out_policy = excluded.dial_out_policy, usage_location = excluded.usage_location",
 };
 
 pub(crate) const NUMBERS: Entity = Entity {
@@ -91,6 +100,9 @@ pub(crate) const NUMBERS: Entity = Entity {
         column("suspended", Kind::Switch),
     ],
     select: "SELECT number, owner, kind, tenant, suspended FROM numbers ORDER BY number",
+    upsert: "INSERT INTO numbers (number, owner, kind, tenant, suspended) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (number) DO UPDATE SET owner = excluded.owner, kind = excluded.kind, \
+             tenant = excluded.tenant, suspended = excluded.suspended",
 };
 
 pub(crate) const ORGANIZERS: Entity = Entity {
@@ -117,6 +129,21 @@ pub(crate) const ORGANIZERS: Entity = Entity {
              allow_toll_free_dial_in, allow_anonymous_users_to_dial_out, pin_hash, \
              allow_pstn_users_to_bypass_lobby, allow_anonymous_users_to_start_meeting, entry_exit_announcements, \
              dial_out_policy, usage_location FROM organizers ORDER BY id",
+    upsert: "INSERT INTO organizers (id, tenant, license, policy, groups_of, service_number, \
+             toll_free_service_number, allow_toll_free_dial_in, allow_anonymous_users_to_dial_out, pin_hash, \
+             allow_pstn_users_to_bypass_lobby, allow_anonymous_users_to_start_meeting, entry_exit_announcements, \
+             dial_out_policy, usage_location) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (id) DO UPDATE SET \
+             tenant = excluded.tenant, license = excluded.license, policy = excluded.policy, \
+             groups_of = excluded.groups_of, service_number = excluded.service_number, \
+             toll_free_service_number = excluded.toll_free_service_number, \
+             allow_toll_free_dial_in = excluded.allow_toll_free_dial_in, \
+             allow_anonymous_users_to_dial_out = excluded.allow_anonymous_users_to_dial_out, \
+             pin_hash = excluded.pin_hash, \
+             allow_pstn_users_to_bypass_lobby = excluded.allow_pstn_users_to_bypass_lobby, \
+             allow_anonymous_users_to_start_meeting = excluded.allow_anonymous_users_to_start_meeting, \
+             entry_exit_announcements = excluded.entry_exit_announcements, \
+             dial_out_policy = excluded.dial_out_policy, usage_location = excluded.usage_location",
 };
 
 pub(crate) const MEETINGS: Entity = Entity {
@@ -139,6 +166,15 @@ pub(crate) const MEETINGS: Entity = Entity {
              allow_pstn_users_to_bypass_lobby, allow_anonymous_users_to_start_meeting, end_when_organizer_leaves \
              FROM meetings \
              ORDER BY conference_id",
+    upsert: "INSERT INTO meetings (conference_id, organizer, subject, starts, ends, expires, capacity, locked, \
+             allow_pstn_users_to_bypass_lobby, allow_anonymous_users_to_start_meeting, end_when_organizer_leaves) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (conference_id) DO UPDATE SET \
+             organizer = excluded.organizer, subject = excluded.subject, starts = excluded.starts, \
+             ends = excluded.ends, expires = excluded.expires, capacity = excluded.capacity, \
+             locked = excluded.locked, \
+             allow_pstn_users_to_bypass_lobby = excluded.allow_pstn_users_to_bypass_lobby, \
+             allow_anonymous_users_to_start_meeting = excluded.allow_anonymous_users_to_start_meeting, \
+             end_when_organizer_leaves = excluded.end_when_organizer_leaves",
 };
 
 /// All of them: what others refer to first.

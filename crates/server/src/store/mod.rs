@@ -3,7 +3,10 @@
 //! The engines never see it. What they need is read whole, turned into the very sections that the configuration file has
 //! ([`Rows`]), checked by the same code, and swapped in at once. A database that is slow or gone costs no call anything.
 
+mod change;
+mod csv;
 mod entity;
+mod import;
 mod migrations;
 mod rows;
 mod url;
@@ -14,7 +17,10 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyPool, Row as _};
 
-use entity::ENTITIES;
+pub use change::Change;
+pub(crate) use entity::Column;
+pub(crate) use entity::{BRIDGES, Cell, ENTITIES, Entity, Kind, MEETINGS, NUMBERS, ORGANIZERS};
+pub(crate) use import::{Import, KEPT, Step, fuzz, shown};
 pub use rows::{Mark, Rows};
 pub(crate) use rows::{Sections, Written};
 pub use url::{StoreUrl, WrongUrl};
@@ -34,6 +40,8 @@ pub struct StoreOptions {
     pub url: StoreUrl,
     /// How often the database is asked whether the directory has changed.
     pub poll: Duration,
+    /// Digits of a PIN that `organizer reset-pin` makes.
+    pub pin_digits: usize,
 }
 
 /// What went wrong with the database, in words that hold no password.
@@ -76,7 +84,8 @@ pub struct Store {
 impl Store {
     /// Connects, makes the database of SQLite where there is none, and brings its tables up to date.
     pub async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
-        let store = Self::connect(url.making()).await?;
+        url.make().map_err(sqlx::Error::Io)?;
+        let store = Self::connect(url.as_str()).await?;
         migrations::run(&store.pool).await?;
         Ok(store)
     }
@@ -125,6 +134,11 @@ impl Store {
             Err(error) if error.is_untouched() => Ok(Rows::default()),
             rows => rows,
         }
+    }
+
+    /// A change of the directory: nobody else changes it until this is committed or dropped.
+    pub async fn begin(&self) -> Result<Change, StoreError> {
+        Ok(Change::begin(self.pool.begin().await?).await?)
     }
 
     /// Closes every connection.

@@ -1,15 +1,30 @@
 //! Rows of the database as sections of a configuration: the same text, read and checked by the same code.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+
 use serde::Deserialize;
 use toml::value::Datetime;
 
-use super::entity::{Cell, Entity, Kind};
+use super::entity::{Cell, ENTITIES, Entity, Kind};
 
 /// The whole directory of the database at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
     version: i64,
     sections: Vec<(&'static Entity, Vec<Cell>)>,
+    /// Where rows that are being imported stand, by table and key.
+    origins: HashMap<(&'static str, String), Origin>,
+}
+
+/// Where a row was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) file: PathBuf,
+    /// The line, from 1, where the file has lines.
+    pub(crate) line: Option<usize>,
+    /// From 1, where the file has columns.
+    pub(crate) columns: HashMap<&'static str, usize>,
 }
 
 /// The sections that rows can be.
@@ -62,6 +77,27 @@ impl Rows {
 
     pub(super) fn add(&mut self, entity: &'static Entity, cells: Vec<Cell>) {
         self.sections.push((entity, cells));
+    }
+
+    /// The rows of one table, in the order of their keys.
+    pub(crate) fn of(&self, entity: &'static Entity) -> impl Iterator<Item = &[Cell]> {
+        self.sections.iter().filter(|(of, _)| of.name == entity.name).map(|(_, cells)| cells.as_slice())
+    }
+
+    /// The row with this key.
+    pub(crate) fn find(&self, entity: &'static Entity, key: &str) -> Option<&[Cell]> {
+        self.of(entity).find(|cells| matches!(cells.first(), Some(Cell::Text(text)) if text == key))
+    }
+
+    /// Says where rows came from.
+    pub(crate) fn set_origins(&mut self, origins: HashMap<(&'static str, String), Origin>) {
+        self.origins = origins;
+    }
+
+    /// Where a row came from, and in which column a key of it stands.
+    pub(crate) fn origin(&self, mark: &Mark) -> Option<(&Origin, Option<usize>)> {
+        let origin = self.origins.get(&(mark.table, mark.key.clone()))?;
+        Some((origin, mark.column.and_then(|column| origin.columns.get(column)).copied()))
     }
 
     /// All rows as sections, after `offset` blanks: so that no place in them is one in the file.
@@ -120,6 +156,11 @@ fn as_toml(kind: Kind, cell: &Cell) -> Option<String> {
     })
 }
 
+/// The table that is called so, by itself or by its section.
+pub(crate) fn entity(name: &str) -> Option<&'static Entity> {
+    ENTITIES.into_iter().find(|entity| entity.name == name || entity.section == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::entity::{Column, MEETINGS, ORGANIZERS};
@@ -164,6 +205,21 @@ mod tests {
         let mark = Mark { table: "meetings", key: "912308576".to_owned(), column: Some("capacity") };
         assert_eq!(written.mark(at), Some(&mark));
         assert_eq!(written.mark(0), None);
+    }
+
+    #[test]
+    fn every_key_of_a_section_is_a_column_and_no_other() {
+        for entity in ENTITIES {
+            let text = format!("[[{}]]\nnot_a_key = 1\n", entity.section);
+            let error = toml::from_str::<Sections>(&text).unwrap_err().to_string();
+            let listed = error.split_once("expected").unwrap().1;
+            let mut keys: Vec<&str> = listed.split('`').skip(1).step_by(2).collect();
+            let mut columns: Vec<&str> =
+                entity.columns.iter().filter(|column| column.configured).map(|column| column.name).collect();
+            keys.sort_unstable();
+            columns.sort_unstable();
+            assert_eq!(keys, columns, "{}", entity.name);
+        }
     }
 
     #[test]

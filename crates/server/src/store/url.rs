@@ -1,14 +1,15 @@
 //! Where the database is.
 
 use std::fmt;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// `sqlite:FILE` or `postgres://...`. What it holds may be a password: nothing prints it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreUrl {
     url: String,
-    /// The same, and SQLite makes the file where there is none.
-    making: String,
     /// The file of SQLite.
     file: Option<PathBuf>,
 }
@@ -28,10 +29,10 @@ impl StoreUrl {
             }
             let file = std::path::absolute(folder.join(file)).map_err(|_| WrongUrl)?;
             let url = format!("sqlite://{}", encoded(&file));
-            return Ok(Self { making: format!("{url}?mode=rwc"), url, file: Some(file) });
+            return Ok(Self { url, file: Some(file) });
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Self { url: text.to_owned(), making: text.to_owned(), file: None });
+            return Ok(Self { url: text.to_owned(), file: None });
         }
         Err(WrongUrl)
     }
@@ -40,8 +41,14 @@ impl StoreUrl {
         &self.url
     }
 
-    pub(super) fn making(&self) -> &str {
-        &self.making
+    /// Makes SQLite's file where there is none, for this user alone: it holds conference IDs and hashes of PINs. SQLite gives the
+    /// files beside it the same mode.
+    pub(super) fn make(&self) -> io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// SQLite's file is not there yet.
@@ -87,12 +94,22 @@ mod tests {
     fn a_file_of_sqlite_is_relative_to_the_configuration_and_may_have_any_name() {
         let url = StoreUrl::parse("sqlite:a b?#.db", Path::new("/etc/party line")).unwrap();
         assert_eq!(url.as_str(), "sqlite:///etc/party%20line/a%20b%3F%23.db");
-        assert_eq!(url.making(), "sqlite:///etc/party%20line/a%20b%3F%23.db?mode=rwc");
         assert!(url.is_missing());
         assert_eq!(
             StoreUrl::parse("sqlite:///var/x.db", Path::new("/etc")).unwrap().as_str(),
             "sqlite:///var/x.db"
         );
+    }
+
+    #[test]
+    fn the_file_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::parse("sqlite:x.db", folder.path()).unwrap();
+        for _ in 0..2 {
+            url.make().unwrap();
+        }
+        assert_eq!(folder.path().join("x.db").metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -1,0 +1,184 @@
+//! `partyline meeting`: a meeting in the database, with a conference ID that nobody can guess from another.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use bridge::Stamp;
+use clap::{Args, Subcommand};
+use rand::RngExt as _;
+use routing::{OrganizerId, Table};
+
+use super::store::{Failure, run as run_store};
+use crate::config::{Built, Sources};
+use crate::store::{Cell, KEPT, MEETINGS, Store};
+
+/// How long the ID of a meeting lives that was not planned.
+const AT_ONCE: Duration = Duration::from_hours(8);
+/// How often another ID is drawn because there is such a meeting already.
+const DRAWS: usize = 1000;
+
+/// What is asked.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The configuration file, which says where the database is.
+    #[arg(long, env = "PARTYLINE_CONFIG", global = true, default_value = "partyline.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    job: Job,
+}
+
+#[derive(Debug, Subcommand)]
+enum Job {
+    /// Make a meeting and print its invitation. Without --starts it begins now, and its ID expires in 8 hours; otherwise the ID
+    /// expires 60 days after the end, or after the start where there is no end.
+    Create {
+        /// Whose license and policies decide.
+        #[arg(long)]
+        organizer: String,
+        /// What it is about.
+        #[arg(long, default_value = "")]
+        subject: String,
+        /// When it begins, as 2026-11-23T10:00:00+01:00.
+        #[arg(long)]
+        starts: Option<Stamp>,
+        /// When it ends.
+        #[arg(long, requires = "starts")]
+        ends: Option<Stamp>,
+    },
+    /// Give a meeting another conference ID; the old one stops working.
+    ResetId {
+        /// The ID it has.
+        conference_id: String,
+    },
+}
+
+/// Exit 0 when it is done, 1 when the database fails, 2 when something is wrong with what was asked.
+pub(super) fn run(options: Options) -> ExitCode {
+    let job = options.job;
+    run_store(&options.config, async |store, sources, _| match job {
+        Job::Create { organizer, subject, starts, ends } => {
+            let expires = match (starts, ends) {
+                (Some(starts), ends) => ends.unwrap_or(starts).0 + KEPT,
+                (None, _) => SystemTime::now() + AT_ONCE,
+            };
+            let starts = starts.unwrap_or(Stamp(SystemTime::now()));
+            let moment = |stamp: Option<Stamp>| stamp.map(|stamp| stamp.to_string());
+            let given = [
+                ("organizer", Some(organizer)),
+                ("subject", Some(subject).filter(|subject| !subject.is_empty())),
+                ("starts", moment(Some(starts))),
+                ("ends", moment(ends)),
+                ("expires", moment(Some(Stamp(expires)))),
+            ];
+            let cells = MEETINGS.columns.iter().map(|column| {
+                let value = given.iter().find(|(name, _)| *name == column.name);
+                value.and_then(|(_, value)| value.clone()).map_or(Cell::Nothing(column.kind), Cell::Text)
+            });
+            put(&store, &sources, cells.collect(), None).await
+        }
+        Job::ResetId { conference_id } => {
+            let rows = store.rows().await?;
+            let Some(cells) = rows.find(&MEETINGS, &conference_id) else {
+                return Err(Failure::Asked(format!("the database has no meeting {conference_id:?}")));
+            };
+            put(&store, &sources, cells.to_vec(), Some(&conference_id)).await
+        }
+    })
+}
+
+/// Writes the meeting under an ID that no other one has, in the place of `old`, and prints its invitation.
+async fn put(
+    store: &Store,
+    sources: &Sources,
+    mut cells: Vec<Cell>,
+    old: Option<&str>,
+) -> Result<(), Failure> {
+    let mut change = store.begin().await?;
+    // Those of the file count too.
+    let before = sources.build(&change.rows().await?)?;
+    let id = unused_id(&before, sources.id_length()).ok_or_else(|| {
+        Failure::Asked(format!("{DRAWS} IDs were drawn, and all are taken: use longer ones"))
+    })?;
+    cells[0] = Cell::Text(id.clone());
+    if let Some(old) = old {
+        change.remove_meeting(old).await?;
+    }
+    change.put(&MEETINGS, &cells).await?;
+    let built = sources.build(&change.rows().await?)?;
+    change.commit().await?;
+    let organizer = OrganizerId::new(cells[1].shown());
+    for line in invitation(&built.table, &organizer, &id) {
+        say!("{line}");
+    }
+    Ok(())
+}
+
+fn unused_id(built: &Built, length: usize) -> Option<String> {
+    let mut random = rand::rng();
+    let taken = |id: &str| built.meetings.meetings().any(|meeting| meeting.conference_id.as_str() == id);
+    let mut drawn = std::iter::repeat_with(|| digits(&mut random, length));
+    drawn.by_ref().take(DRAWS).find(|id| !taken(id))
+}
+
+/// Digits, of which the first is not 0: people and spreadsheets drop that.
+pub(super) fn digits(random: &mut impl rand::Rng, length: usize) -> String {
+    let digit = |at: usize| char::from(b'0' + random.random_range(u8::from(at == 0)..10));
+    (0..length).map(digit).collect()
+}
+
+/// What people are told: one number to call, at most one that is free, and the ID; two commas are a pause for a telephone that dials
+/// all of it.
+fn invitation(table: &Table, organizer: &OrganizerId, id: &str) -> Vec<String> {
+    let Some(of) = table.organizer(organizer) else { return Vec::new() };
+    let bridge = table.bridge(&of.tenant);
+    let default = bridge.and_then(|bridge| bridge.default_number.as_ref());
+    let microsoft = of.license != routing::License::OperatorConnectConferencing;
+    let toll =
+        of.service_number.as_ref().or(default.filter(|_| microsoft)).or(table.reachable_number(organizer));
+    let free = of.toll_free_service_number.as_ref().filter(|_| of.allow_toll_free_dial_in);
+    let mut lines = Vec::new();
+    match toll {
+        Some(number) => lines.push(format!("{},,{id}#", number.number)),
+        None => lines.push(format!("(no number: {organizer}'s license includes none of this directory)")),
+    }
+    lines.extend(free.map(|number| format!("{},,{id}# (toll-free)", number.number)));
+    lines.push(format!("Phone Conference ID: {}#", grouped(id)));
+    lines
+}
+
+/// Digits in groups of three.
+fn grouped(id: &str) -> String {
+    let groups: Vec<&str> =
+        (0..id.len()).step_by(3).filter_map(|at| id.get(at..(at + 3).min(id.len()))).collect();
+    groups.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_in_groups_of_three() {
+        assert_eq!(grouped("191605571"), "191 605 571");
+        assert_eq!(grouped("1916055"), "191 605 5");
+    }
+
+    #[test]
+    fn random_digits_have_the_length_asked_for_and_do_not_begin_with_zero() {
+        let mut random = rand::rng();
+        for length in 4..=12 {
+            let drawn = digits(&mut random, length);
+            assert!(drawn.len() == length && drawn.bytes().all(|byte| byte.is_ascii_digit()), "{drawn}");
+            assert!(!drawn.starts_with('0'));
+        }
+    }
+
+    #[test]
+    fn an_invitation_has_one_number_at_most_one_free_one_and_the_id() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/partyline.toml");
+        let config = crate::config::Config::load(&file).unwrap_or_else(|problems| panic!("{problems}"));
+        let lines = invitation(&config.table, &OrganizerId::new("greta"), "191605571");
+        assert_eq!(lines, ["+496990009100,,191605571#", "Phone Conference ID: 191 605 571#"]);
+    }
+}
