@@ -112,18 +112,17 @@ impl<'a> Check<'a> {
         let (listeners, _) = self.listeners(&document.sip.listen);
         let bridge = self.bridge(&document);
         let trunks = self.trunks(&document.trunk, &listeners);
-        let store = match &document.store {
-            Some(store) => self.store(store),
-            None => {
-                let found = "missing: this directory is the file alone".to_owned();
-                self.problem(
-                    0..0,
-                    "store",
-                    found,
-                    "[store] with url = \"sqlite:partyline.db\" or \"postgres://...\"",
-                );
-                None
-            }
+        let store = if let Some(store) = &document.store {
+            self.store(store)
+        } else {
+            let found = "missing: this directory is the file alone".to_owned();
+            self.problem(
+                0..0,
+                "store",
+                found,
+                "[store] with url = \"sqlite:partyline.db\" or \"postgres://...\"",
+            );
+            None
         };
         let (Some(bridge), Some(trunks), Some(store), true) =
             (bridge, trunks, store, self.problems.is_empty())

@@ -36,17 +36,14 @@ pub(crate) fn records(text: &str) -> Result<Vec<Record>, Mistake> {
             if place.1 > MOST {
                 return Err(wrong("too many fields", "at most 64"));
             }
-            let (field, after) = match rest.strip_prefix('"') {
-                Some(quoted) => {
-                    let (field, after) = quoted_field(quoted)
-                        .ok_or(wrong("a quote that never ends", "another \" behind the value"))?;
-                    line += field.matches('\n').count();
-                    (field, after)
-                }
-                None => {
-                    let end = rest.find([',', '\n', '\r']).unwrap_or(rest.len());
-                    (rest[..end].to_owned(), &rest[end..])
-                }
+            let (field, after) = if let Some(quoted) = rest.strip_prefix('"') {
+                let (field, after) = quoted_field(quoted)
+                    .ok_or(wrong("a quote that never ends", "another \" behind the value"))?;
+                line += field.matches('\n').count();
+                (field, after)
+            } else {
+                let end = rest.find([',', '\n', '\r']).unwrap_or(rest.len());
+                (rest[..end].to_owned(), &rest[end..])
             };
             if field.len() > LONGEST {
                 return Err(wrong("a field of more than 4096 bytes", "shorter ones"));

@@ -63,9 +63,9 @@ impl Import {
     pub(crate) fn parse(path: &Path, text: &str, is_json: bool) -> Result<Self, Problems> {
         let mut import = Self::default();
         if is_json {
-            import.json(path, text)
+            import.json(path, text);
         } else {
-            import.csv(path, text)
+            import.csv(path, text);
         }
         import.doubles();
         if import.problems.is_empty() { Ok(import) } else { Err(Problems(import.problems)) }
