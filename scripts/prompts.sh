@@ -9,11 +9,14 @@ main() {
   local language=${1:-en-US} folder raw stem text tail
   folder=config/prompts/$language
   [ -f "$folder/prompts.toml" ] || die "$folder/prompts.toml is missing: write one line 'stem = \"text\"' per prompt"
-  need flite sox
+  need flite sox python3
   raw=$(mktemp --suffix .wav)
   while IFS=$'\t' read -r stem text; do
     tail=0.25   # prompts are played back to back: a sentence brings its own pause
-    case $stem in digit-*|plus) tail=0.12 ;; esac
+    case $stem in
+      hold-music) scripts/music.py "$folder/$stem.wav"; continue ;;
+      digit-*|number-*|plus|there-are) tail=0.12 ;;
+    esac
     synthesize flite/slt "$text" "$raw"
     finish "$raw" "$folder/$stem.wav" 16000 "$tail"
     printf '%-28s %6.2f s  %6.1f dBFS  %s\n' "$stem" "$(soxi -D "$folder/$stem.wav")" \

@@ -29,6 +29,16 @@ use tokio::{
 pub(crate) const NUMBER: &str = "+496990009100";
 /// The meeting that everybody joins.
 pub(crate) const CONFERENCE: &str = "912308576";
+/// Petra's meeting, in which callers wait in the lobby.
+pub(crate) const STRICT: &str = "318309886";
+/// What gives the bridge that meeting and its organizer: she has a PIN, and left the lobby as it is.
+pub(crate) const PETRA: (&str, &str) = (
+    "[[meeting]]",
+    "[[organizer]]\nid = \"petra\"\ntenant = \"contoso\"\nlicense = \"audio-conferencing-standard\"\npin_hash = \"@PIN@\"\n\
+     [[meeting]]\nconference_id = \"318309886\"\norganizer = \"petra\"\n[[meeting]]",
+);
+/// Petra's PIN.
+pub(crate) const PIN: &str = "577215664";
 /// The bearer token of `/v1`.
 pub(crate) const TOKEN: &str = "end-to-end-end-to-end";
 /// How long anything may take on a busy machine before a test gives up.
@@ -73,6 +83,7 @@ impl House {
         let (exchange, doorbell) = Exchange::open(config).await.expect("the exchange");
         let words = [
             ("@TLS@", tls.to_string()),
+            ("@PIN@", server::pin::hash(PIN, [7; 16])),
             ("@SIP@", sip.to_string()),
             ("@HTTP@", http.to_string()),
             ("@MEDIA@", format!("{media}-{}", media + MEDIA_PORTS - 1)),

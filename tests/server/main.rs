@@ -18,6 +18,7 @@ mod files;
 mod hep;
 mod large;
 mod load;
+mod lobby;
 mod media_address;
 mod metrics;
 mod microsoft;

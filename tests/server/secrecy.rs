@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
-use super::bridge::{CONFERENCE, House};
+use super::bridge::{CONFERENCE, House, PETRA, PIN, STRICT};
 use super::raw::{Raw, RawCall, Request, offer};
 
 /// An ID that leads nowhere, which a record might keep by accident.
 const WRONG: &str = "271828182";
+/// A PIN that is nobody's.
+const WRONG_PIN: &str = "16180339";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keyed_digits_are_in_no_log_no_record_and_no_metric() {
@@ -16,7 +18,7 @@ async fn keyed_digits_are_in_no_log_no_record_and_no_metric() {
 
 async fn digits_are_secret(format: &str) {
     let format = format!("filter = \"trace\"\nformat = \"{format}\"");
-    let (house, _doorbell) = House::new(&[("filter = \"info\"", &format)]).await;
+    let (house, _doorbell) = House::new(&[("filter = \"info\"", &format), PETRA]).await;
     let _bridge = house.start().await;
     let call = house.call("+493023125001").await;
     call.media().key(&format!("{WRONG}#")).await;
@@ -28,9 +30,19 @@ async fn digits_are_secret(format: &str) {
     call.media().key(&format!("{CONFERENCE}#")).await;
     house.until_seated(1).await;
     assert_eq!(house.count(right).await, 1);
+    let organizer = house.call("+493023125002").await;
+    organizer.media().key(&format!("{STRICT}#")).await;
+    organizer.media().key(&format!("*{WRONG_PIN}#")).await;
+    let pins = |result| format!("partyline_attendant_attempts_total{{result=\"{result}\",step=\"pin\"}}");
+    house.until("the wrong PIN is checked", async || house.count(&pins("wrong")).await == 1).await;
+    organizer.media().key(&format!("{PIN}#")).await;
+    house.until("the right PIN is checked", async || house.count(&pins("accepted")).await == 1).await;
     let metrics = house.metrics().await;
+    organizer.hang_up().await.expect("an answer to BYE");
+    let two_calls = async || house.records("final").len() == 1;
+    house.until("the end of the organizer's call is written", two_calls).await;
     call.hang_up().await.expect("an answer to BYE");
-    house.until("its end is written", async || !house.records("final").is_empty()).await;
+    house.until("its end is written", async || house.records("final").len() == 2).await;
     let log = house.log();
     assert!(log.contains("joined the meeting"), "{log}");
     if format.contains("json") {
@@ -51,10 +63,13 @@ async fn digits_are_secret(format: &str) {
     for record in &mut records {
         // The meeting that was joined is what is billed; it stands in this one field.
         record["conference_id"].take();
+        // Those of the ID; who knows how many keys a PIN has knows a part of it.
+        let of_organizer = record["caller"] == "+493023125002" && record["kind"] == "final";
+        assert!(!of_organizer || record["end"]["keys_pressed"] == 9, "{record}");
     }
     let records = format!("{records:?}");
     for (place, text) in [("log", &log), ("metrics", &metrics), ("records", &records)] {
-        for secret in [WRONG, CONFERENCE] {
+        for secret in [WRONG, CONFERENCE, STRICT, WRONG_PIN, PIN, "$argon2id"] {
             let line = text.lines().find(|line| line.contains(secret));
             assert_eq!(line, None, "{place} ({format})");
         }

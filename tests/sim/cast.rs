@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use tests::fixture::PIN;
 use tests::{Caller, Line, PhoneId, World};
 
 /// Above this a tone is there.
@@ -23,6 +24,24 @@ pub(crate) fn join(world: &mut World, caller: &Caller, id: &str) -> PhoneId {
     world.press(phone, &format!("{id}#"));
     world.run(Duration::from_millis(3500));
     assert_eq!(world.phone(phone).line, Line::Up);
+    phone
+}
+
+/// Somebody calls and keys a conference ID, and no more.
+pub(crate) fn keyed(world: &mut World, caller: &Caller, id: &str) -> PhoneId {
+    let phone = world.call(caller);
+    answered(world, phone);
+    world.run(Duration::from_millis(1500));
+    world.press(phone, &format!("{id}#"));
+    world.run(Duration::from_secs(3));
+    phone
+}
+
+/// Petra calls one of her meetings, and shows by her PIN that it is hers.
+pub(crate) fn organizer(world: &mut World, caller: &Caller, id: &str) -> PhoneId {
+    let phone = keyed(world, caller, id);
+    world.press(phone, &format!("*{PIN}#"));
+    world.run(Duration::from_millis(3500));
     phone
 }
 

@@ -21,6 +21,7 @@ mod health;
 mod hostile;
 mod large;
 mod limits;
+mod lobby;
 mod media;
 mod meeting;
 mod registration;

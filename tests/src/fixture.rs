@@ -1,6 +1,7 @@
 //! The deployment that the scenarios play in: three trunks, two licenses, a handful of meetings.
 
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::gateway::Pairing;
@@ -34,6 +35,14 @@ pub const SAM: &str = "205117394";
 pub const EXPIRED: &str = "300000003";
 /// Sam's meeting with room for two.
 pub const SMALL: &str = "300000004";
+/// Petra's meeting: neither switch of the lobby is on, so callers wait until they are let in.
+pub const STRICT: &str = "300000006";
+/// Petra's meeting in which callers are let in once it has started.
+pub const BYPASS: &str = "300000007";
+/// Petra's meeting that ends with her.
+pub const HERS: &str = "300000008";
+/// Petra's PIN.
+pub const PIN: &str = "27182";
 /// Sam's meeting, locked.
 pub const LOCKED: &str = "300000005";
 
@@ -48,6 +57,9 @@ pub const SITES: [(&str, [u8; 4]); 5] = [
     ("stranger", [127, 0, 0, 9]),
     ("rhein-spare", [127, 0, 0, 5]),
 ];
+
+/// Made once: it takes long on purpose.
+static PIN_HASH: OnceLock<String> = OnceLock::new();
 
 /// What a world is made of.
 #[derive(Clone, Debug)]
@@ -136,6 +148,7 @@ impl Setup {
             if self.second_peer { ", { address = \"127.0.0.5:5060\", transport = \"udp\" }" } else { "" };
         let (ports, attendant, tables) = (self.ports, self.attendant, self.tables);
         let (operator_lines, transport) = (self.operator_lines, self.operator_transport);
+        let pin_hash = PIN_HASH.get_or_init(|| server::pin::hash(PIN, [7; 16]));
         let (operator_codecs, microsoft_lines) = (self.operator_codecs, self.microsoft_lines);
         format!(
             r#"
@@ -207,6 +220,13 @@ policy = "by-operator"
 service_number = "{MICROSOFT_NUMBER}"
 allow_pstn_users_to_bypass_lobby = true
 allow_anonymous_users_to_start_meeting = true
+# She has a PIN, and left the lobby as it is.
+[[organizer]]
+id = "petra"
+tenant = "contoso"
+license = "audio-conferencing-standard"
+service_number = "{MICROSOFT_NUMBER}"
+pin_hash = "{pin_hash}"
 
 [[policy]]
 name = "by-operator"
@@ -247,6 +267,17 @@ capacity = 2
 conference_id = "{LOCKED}"
 organizer = "sam"
 locked = true
+[[meeting]]
+conference_id = "{STRICT}"
+organizer = "petra"
+[[meeting]]
+conference_id = "{BYPASS}"
+organizer = "petra"
+allow_pstn_users_to_bypass_lobby = true
+[[meeting]]
+conference_id = "{HERS}"
+organizer = "petra"
+end_when_organizer_leaves = true
 {tables}
 "#
         )

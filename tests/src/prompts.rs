@@ -1,4 +1,4 @@
-//! Prompts that can be told apart: each is a tone of its own, so that a phone knows what was said to it.
+//! Prompts that can be told apart: each is a pair of tones of its own, so that a phone knows what was said to it.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -12,7 +12,7 @@ use crate::ear::{Ear, Packet, goertzel};
 /// What the bridge plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Voice {
-    /// A tone for each prompt.
+    /// Two tones for each prompt.
     Marked,
     /// The recordings that are committed.
     Recorded,
@@ -20,14 +20,18 @@ pub enum Voice {
 
 /// How long a marked prompt is, in ticks of 20 ms.
 pub const TICKS: usize = 15;
-/// Twice as loud as a phone.
-const AMPLITUDE: f64 = 6000.0;
-/// Louder than any phone, so that a phone's tone is no prompt.
-const PROMPT: f64 = 4500.0;
+/// Each of the two tones of a prompt is louder than a phone.
+const AMPLITUDE: f64 = 5000.0;
+/// Louder than any phone, so that phones' tones are no prompt.
+const PROMPT: f64 = 3700.0;
+/// So many tones there are, 200 Hz apart, and no phone's among them.
+const TONES: usize = 14;
 
-/// The frequency of a prompt.
-fn tone_of(number: usize) -> u32 {
-    300 + 50 * number as u32
+/// The two frequencies of a prompt: as with the keys of a telephone, a pair says more than a tone.
+fn tones_of(number: usize) -> [u32; 2] {
+    let pairs = (0..TONES).flat_map(|high| (0..high).map(move |low| [low, high]));
+    let pair = pairs.into_iter().nth(number).expect("fewer prompts than pairs of tones");
+    pair.map(|tone| 350 + 200 * tone as u32)
 }
 
 /// All prompts as tones, through the server's own loader.
@@ -45,8 +49,9 @@ pub(crate) fn marked() -> Arc<Prompts> {
             let path = folder.path().join(format!("{}.wav", prompt.stem()));
             let mut file = hound::WavWriter::create(path, spec).expect("a WAV file");
             for at in 0..TICKS * 160 {
-                let angle = std::f64::consts::TAU * f64::from(tone_of(number)) * at as f64 / 8000.0;
-                file.write_sample((AMPLITUDE * angle.sin()) as i16).expect("a sample");
+                let tone = |hertz: u32| (std::f64::consts::TAU * f64::from(hertz) * at as f64 / 8000.0).sin();
+                let [low, high] = tones_of(number).map(tone);
+                file.write_sample((AMPLITUDE * (low + high)) as i16).expect("a sample");
             }
             file.finalize().expect("the end of a WAV file");
         }
@@ -88,7 +93,8 @@ impl Ear {
 fn prompt_in(packet: &Packet) -> Option<PromptId> {
     let loud = packet.pcm.iter().any(|sample| sample.unsigned_abs() > 4500);
     let found = |(number, prompt): (usize, PromptId)| {
-        (goertzel(&packet.pcm, tone_of(number), packet.rate()) > PROMPT).then_some(prompt)
+        let is_loud = |tone: u32| goertzel(&packet.pcm, tone, packet.rate()) > PROMPT;
+        tones_of(number).into_iter().all(is_loud).then_some(prompt)
     };
     if loud { PromptId::ALL.into_iter().enumerate().find_map(found) } else { None }
 }

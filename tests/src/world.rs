@@ -455,6 +455,12 @@ impl World {
                         self.after(after, move |world| world.feed(Input::Settled(leg)));
                     }
                 }
+                Output::CheckPin { leg, token, hash, pin } => {
+                    let right = server::pin::verify(hash.as_str(), pin.as_str());
+                    self.after(Duration::from_millis(20), move |world| {
+                        world.feed(Input::PinChecked { leg, token, right });
+                    });
+                }
                 // Nobody writes in the simulation.
                 Output::Record { .. } => {}
                 Output::Reply { number, reply } => {

@@ -157,6 +157,18 @@ impl Attendant {
         (attendant, Step::Play(vec![PromptId::Welcome, PromptId::EnterConferenceId]))
     }
 
+    /// A dialogue that begins with its end: why, and goodbye.
+    pub(crate) fn farewell(config: AttendantConfig, now: Instant, why: PromptId) -> (Self, Step) {
+        let (mut attendant, _) = Self::start(config, now);
+        let step = attendant.leave(now, vec![why]);
+        (attendant, step)
+    }
+
+    /// Until when a `#` belongs to the last entry, which ended without it.
+    pub(crate) fn spare_pound(&self) -> Option<Instant> {
+        self.spare_pound
+    }
+
     /// The next deadline and what it is for; none once the dialogue is over.
     pub(crate) fn deadline(&self) -> Option<(Instant, Waiting)> {
         let (due, waiting) = match &self.state {

@@ -1,21 +1,26 @@
 //! The focus: owns all calls and conferences, turns events into commands.
 
+mod acting;
+mod arriving;
+mod curfew;
 mod dial_in;
 mod dialing;
 mod ending;
+mod keys;
 mod room;
 
 use crate::attendant::AttendantConfig;
 use crate::bridge::dialing::{note_call_id, note_peer_failed};
 use crate::call::{Call, Pending, State};
-use crate::command::Command;
+use crate::command::{Command, HangupCause};
 use crate::defence::{Defence, DefenceConfig, WrongIds};
 use crate::event::Event;
 use crate::id::{ConferenceId, LegId};
 use crate::meeting::{ConferenceCode, Directory};
+use crate::returning::Returning;
 use crate::roster::{ConferenceSnapshot, Roster};
 use crate::stamp::Stamp;
-use crate::usage::{CallType, Rounding};
+use crate::usage::{CallType, EndingParty, Rounding};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use routing::{Table, TrunkId};
@@ -46,6 +51,8 @@ pub struct BridgeConfig {
     pub dial_attempt: Duration,
     /// Who is alone in a meeting hears that a callee's telephone rings.
     pub ring_back: bool,
+    /// How long a caller may wait in the lobby.
+    pub lobby: Duration,
     /// How long a callee may think before pressing 1, after each time the question is put.
     pub confirm: Duration,
     /// The most legs at once.
@@ -68,6 +75,7 @@ impl Default for BridgeConfig {
             keypad_pause: Duration::from_secs(5),
             dial_attempt: Duration::from_mins(3),
             ring_back: true,
+            lobby: Duration::from_mins(30),
             confirm: Duration::from_secs(10),
             legs: 10_000,
             seats: 1000,
@@ -103,6 +111,12 @@ pub enum Reason {
     RingBack,
     /// The callee was asked to press 1.
     Confirmation,
+    /// A PIN is being checked.
+    PinCheck,
+    /// The longest wait in the lobby.
+    LobbyLimit,
+    /// A meeting's time is over.
+    MeetingEnd,
 }
 
 /// What happened since the start, for the metrics.
@@ -118,6 +132,12 @@ pub struct Counters {
     pub ids_refused: u64,
     /// Keyed IDs whose judgment was slowed down.
     pub ids_slowed: u64,
+    /// Keyed PINs that were the organizer's.
+    pub pins_accepted: u64,
+    /// Keyed PINs that were not.
+    pub pins_wrong: u64,
+    /// Keyed PINs whose check was slowed down.
+    pub pins_slowed: u64,
     /// Conferences opened.
     pub conferences_opened: u64,
     /// Dial-outs accepted.
@@ -139,7 +159,7 @@ pub struct LegSnapshot {
     pub call_type: CallType,
     /// The trunk it uses.
     pub trunk: Option<TrunkId>,
-    /// Where it is: `recording`, `answered`, `attended`, `in-conference`, `dialing`, `ringing`, `confirming`.
+    /// Where it is: `recording`, `answered`, `attended`, `identifying`, `lobby`, `in-conference`, `dialing`, `ringing`, `confirming`.
     pub state: &'static str,
     /// The conference it is in, or is called for.
     pub conference: Option<ConferenceId>,
@@ -185,6 +205,9 @@ pub struct Bridge {
     open: BTreeMap<ConferenceCode, ConferenceId>,
     commands: VecDeque<Command>,
     timers: BTreeSet<(Instant, LegId)>,
+    /// When meetings end by themselves.
+    curfews: BTreeSet<(Instant, ConferenceId)>,
+    returning: Returning,
     defence: Defence,
     counters: Counters,
     last_conference: u64,
@@ -210,6 +233,8 @@ impl Bridge {
             open: BTreeMap::new(),
             commands: VecDeque::new(),
             timers: BTreeSet::new(),
+            curfews: BTreeSet::new(),
+            returning: Returning::default(),
             defence: Defence::new(config.defence),
             counters: Counters::default(),
             last_conference: 0,
@@ -252,7 +277,13 @@ impl Bridge {
                 self.with_call(leg, |bridge, call| bridge.attempt_failed(at, call, attempt, &failure));
             }
             Event::RemoveLeg { leg } => self.with_call(leg, |bridge, call| bridge.removed(at, call)),
-            Event::EndConference { conference } => self.end_conference(at, conference),
+            Event::PinChecked { leg, token, right } => {
+                self.with_call(leg, |bridge, call| bridge.pin_checked(at, call, token, right));
+            }
+            Event::Act { request, conference, action } => self.act(at, request, conference, action),
+            Event::EndConference { conference } => {
+                self.end_conference(at, conference, EndingParty::User, HangupCause::ConferenceEnded);
+            }
             Event::Drain => self.drain(at),
             Event::DrainNow => self.drain_now(at),
             Event::TableChanged(table) => self.table = table,
@@ -272,6 +303,7 @@ impl Bridge {
             }
             self.with_call(leg, |bridge, call| bridge.timeout(at, call));
         }
+        self.curfew(at);
     }
 
     /// The next thing to do.
@@ -281,8 +313,9 @@ impl Bridge {
 
     /// When [`Bridge::handle_timeout`] must be called at the latest, and why. `None`: nothing is waited for.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
-        let (_, leg) = self.timers.first()?;
-        self.calls.get(leg)?.deadline()
+        let leg = self.timers.first().and_then(|(_, leg)| self.calls.get(leg)?.deadline());
+        let meeting = self.curfews.first().map(|(due, _)| (*due, Reason::MeetingEnd));
+        leg.into_iter().chain(meeting).min_by_key(|(due, _)| *due)
     }
 
     /// From now on a dial-out attempt may take so long, if that is longer than before.

@@ -1,7 +1,7 @@
 //! One leg's life. Every state owns what is known in it; a transition consumes the old state.
 //!
 //! ```text
-//! dial-in    Recording -> Answered -> Attended -> InConference -> Released
+//! dial-in    Recording -> Answered -> Attended (-> Identifying) (-> Lobby) -> InConference -> Released
 //! dial-out   Recording -> Dialing (-> Confirming) -> InConference -> Released
 //! ```
 //! A leg may go from any state to `Released`; that takes it out of the bridge.
@@ -11,8 +11,11 @@ use crate::bridge::Reason;
 use crate::confirmation::Confirmation;
 use crate::dial_out::DialOut;
 use crate::id::{ConferenceId, LegId};
+use crate::identification::{self, Identification};
 use crate::keypad::Keypad;
+use crate::meeting::Meeting;
 use crate::usage::Ledger;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// One leg that the bridge answers for.
@@ -45,6 +48,15 @@ pub(crate) enum State {
     Answered { room: ConferenceId, until: Instant, greet_at: Option<Instant> },
     /// With the attendant.
     Attended { room: ConferenceId, attendant: Attendant },
+    /// Asked whether it is the organizer's. `check`: the token of the PIN that is being checked.
+    Identifying {
+        room: ConferenceId,
+        meeting: Arc<Meeting>,
+        identification: Identification,
+        check: Option<u64>,
+    },
+    /// In the lobby, with music, at most until then.
+    Lobby { room: ConferenceId, conference: ConferenceId, until: Instant },
     /// In the meeting.
     InConference { conference: ConferenceId, keypad: Keypad },
     /// The callee's telephone is being reached.
@@ -74,6 +86,18 @@ impl Call {
                 };
                 (due, reason)
             }),
+            State::Identifying { identification, .. } => identification.deadline().map(|(due, waiting)| {
+                let reason = match waiting {
+                    identification::Waiting::PromptEnd => Reason::PromptEnd,
+                    identification::Waiting::FirstDigit => Reason::FirstDigit,
+                    identification::Waiting::NextDigit => Reason::NextDigit,
+                    identification::Waiting::Judgment => Reason::SlowDown,
+                    identification::Waiting::Check => Reason::PinCheck,
+                    identification::Waiting::Overall => Reason::AttendantLimit,
+                };
+                (due, reason)
+            }),
+            State::Lobby { until, .. } => Some((*until, Reason::LobbyLimit)),
             State::InConference { keypad, .. } => keypad.deadline().map(|due| (due, Reason::LonelyStar)),
             State::Dialing { dial } => dial.deadline(),
             State::Confirming { confirmation, .. } => Some((confirmation.deadline(), Reason::Confirmation)),
@@ -84,19 +108,21 @@ impl Call {
     /// The room of its own that the leg sits in.
     pub(crate) fn room(&self) -> Option<ConferenceId> {
         match &self.state {
-            State::Answered { room, .. } | State::Attended { room, .. } | State::Confirming { room, .. } => {
-                Some(*room)
-            }
+            State::Answered { room, .. }
+            | State::Attended { room, .. }
+            | State::Identifying { room, .. }
+            | State::Lobby { room, .. }
+            | State::Confirming { room, .. } => Some(*room),
             _ => None,
         }
     }
 
-    /// The meeting's conference in which the leg has a seat, taken or reserved.
+    /// The meeting's conference in which the leg has a seat, taken or reserved, or in whose lobby it waits.
     pub(crate) fn conference(&self) -> Option<ConferenceId> {
         match &self.state {
-            State::InConference { conference, .. } | State::Confirming { conference, .. } => {
-                Some(*conference)
-            }
+            State::Lobby { conference, .. }
+            | State::InConference { conference, .. }
+            | State::Confirming { conference, .. } => Some(*conference),
             State::Dialing { dial } | State::Recording { pending: Pending::Dial(dial), .. } => {
                 Some(dial.conference)
             }
@@ -110,6 +136,8 @@ impl Call {
             State::Recording { .. } => "recording",
             State::Answered { .. } => "answered",
             State::Attended { .. } => "attended",
+            State::Identifying { .. } => "identifying",
+            State::Lobby { .. } => "lobby",
             State::InConference { .. } => "in-conference",
             State::Dialing { dial } if dial.is_ringing() => "ringing",
             State::Dialing { .. } => "dialing",

@@ -3,7 +3,9 @@
 //! The last command about a leg is always one of `Refuse`, `Hangup` and `Release`. After it the bridge has forgotten
 //! the leg: the shell frees its media, and nothing that is reported about it matters any more.
 
+use crate::action::ActionRefusal;
 use crate::id::{ConferenceId, LegId, RequestId};
+use crate::policy::{Pin, PinHash};
 use crate::prompt::PromptId;
 use crate::usage::Record;
 use routing::{Because, Candidate};
@@ -56,6 +58,10 @@ pub enum HangupCause {
     Removed,
     /// An authenticated user ended the conference.
     ConferenceEnded,
+    /// The meeting has lasted as long as one may.
+    TimeIsUp,
+    /// The organizer has left a meeting that ends with him.
+    OrganizerLeft,
     /// The node is shutting down.
     Drain,
 }
@@ -68,8 +74,9 @@ impl HangupCause {
             | Self::NobodyLeft
             | Self::Removed
             | Self::ConferenceEnded
+            | Self::OrganizerLeft
             | Self::NotConfirmed => 16,
-            Self::AttendantLimit | Self::MediaSilent | Self::SetupTimeout => 102,
+            Self::AttendantLimit | Self::MediaSilent | Self::SetupTimeout | Self::TimeIsUp => 102,
             Self::Drain => 41,
         }
     }
@@ -85,6 +92,8 @@ impl HangupCause {
             Self::NobodyLeft => "nobody left in the conference",
             Self::Removed => "removed by a user",
             Self::ConferenceEnded => "conference ended by a user",
+            Self::TimeIsUp => "the meeting's time is over",
+            Self::OrganizerLeft => "the organizer has left the meeting",
             Self::Drain => "node is shutting down",
         }
     }
@@ -234,6 +243,30 @@ pub enum Command {
         leg: LegId,
         /// Why.
         why: DialOutRefusal,
+    },
+    /// Find out whether the keyed PIN is the one of this hash, away from the control loop: it takes long on purpose. Then:
+    /// `PinChecked` with the token.
+    CheckPin {
+        /// The leg.
+        leg: LegId,
+        /// A fresh number, echoed in the answer.
+        token: u64,
+        /// The organizer's PIN, hashed.
+        hash: PinHash,
+        /// What was keyed.
+        pin: Pin,
+    },
+    /// What came of an [`crate::Action`].
+    Acted {
+        /// The request.
+        request: RequestId,
+        /// How many legs or settings it has changed, or why it was not done.
+        result: Result<usize, ActionRefusal>,
+    },
+    /// Something else about the conference has changed that its snapshot shows.
+    Show {
+        /// The conference.
+        conference: ConferenceId,
     },
     /// End the leg in whatever state its dialog is (BYE, CANCEL or a refusal), and forget it.
     Hangup {

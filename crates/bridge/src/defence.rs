@@ -1,7 +1,7 @@
-//! Wrong conference IDs, counted per caller and per trunk over a sliding window. Past the limit a caller's IDs are
-//! judged slower, right and wrong alike.
+//! Wrong conference IDs and PINs, counted per caller and per trunk over a sliding window, wrong PINs also per organizer. Past the
+//! limit they are judged slower, right and wrong alike: a caller's IDs and PINs, and the PINs of an organizer whoever keys them.
 
-use routing::{E164, TrunkId};
+use routing::{E164, OrganizerId, TrunkId};
 use serde::Serialize;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ pub struct DefenceConfig {
     pub per_caller: usize,
     /// How much slower.
     pub slow_down: Duration,
-    /// The most callers remembered; past it the one who erred longest ago is forgotten.
+    /// The most callers and organizers remembered; past it the one who erred longest ago is forgotten.
     pub callers: usize,
 }
 
@@ -29,6 +29,15 @@ impl Default for DefenceConfig {
             callers: 10_000,
         }
     }
+}
+
+/// Whose errors are counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Party {
+    /// Who keys.
+    Caller(E164),
+    /// Whose PIN it should be.
+    Organizer(OrganizerId),
 }
 
 /// Wrong IDs that came on one trunk within the window.
@@ -47,13 +56,13 @@ const PER_TRUNK: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct Defence {
     config: DefenceConfig,
-    callers: HashMap<E164, VecDeque<Instant>>,
+    parties: HashMap<Party, VecDeque<Instant>>,
     trunks: HashMap<TrunkId, VecDeque<Instant>>,
 }
 
 impl Defence {
     pub(crate) fn new(config: DefenceConfig) -> Self {
-        Self { config, callers: HashMap::new(), trunks: HashMap::new() }
+        Self { config, parties: HashMap::new(), trunks: HashMap::new() }
     }
 
     /// Remembers a wrong ID.
@@ -61,19 +70,48 @@ impl Defence {
         let window = self.config.window;
         // Trunks come from the configuration, so their number is bounded.
         remember(self.trunks.entry(trunk.clone()).or_default(), now, window, PER_TRUNK);
-        let Some(caller) = caller else { return };
-        if !self.callers.contains_key(caller) && self.callers.len() >= self.config.callers {
+        if let Some(caller) = caller {
+            self.count(now, Party::Caller(caller.clone()));
+        }
+    }
+
+    /// Remembers a wrong PIN.
+    pub(crate) fn wrong_pin(
+        &mut self,
+        now: Instant,
+        caller: Option<&E164>,
+        trunk: &TrunkId,
+        organizer: &OrganizerId,
+    ) {
+        self.wrong(now, caller, trunk);
+        self.count(now, Party::Organizer(organizer.clone()));
+    }
+
+    fn count(&mut self, now: Instant, party: Party) {
+        if !self.parties.contains_key(&party) && self.parties.len() >= self.config.callers {
             self.make_room(now);
         }
         let kept = self.config.per_caller + 1;
-        remember(self.callers.entry(caller.clone()).or_default(), now, window, kept);
+        remember(self.parties.entry(party).or_default(), now, self.config.window, kept);
     }
 
     /// How long the judgment of this caller's next ID waits.
     pub(crate) fn delay(&mut self, now: Instant, caller: Option<&E164>) -> Duration {
-        let Some(moments) = caller.and_then(|caller| self.callers.get_mut(caller)) else {
-            return Duration::ZERO;
-        };
+        caller.map_or(Duration::ZERO, |caller| self.delay_of(now, &Party::Caller(caller.clone())))
+    }
+
+    /// How long the check of a PIN waits, by who keys it and whose it should be.
+    pub(crate) fn pin_delay(
+        &mut self,
+        now: Instant,
+        caller: Option<&E164>,
+        organizer: &OrganizerId,
+    ) -> Duration {
+        self.delay(now, caller).max(self.delay_of(now, &Party::Organizer(organizer.clone())))
+    }
+
+    fn delay_of(&mut self, now: Instant, party: &Party) -> Duration {
+        let Some(moments) = self.parties.get_mut(party) else { return Duration::ZERO };
         forget(moments, now, self.config.window);
         if moments.len() > self.config.per_caller { self.config.slow_down } else { Duration::ZERO }
     }
@@ -95,14 +133,14 @@ impl Defence {
     /// Forgets whoever's time is over; if that frees nothing, the caller who erred longest ago.
     fn make_room(&mut self, now: Instant) {
         let window = self.config.window;
-        self.callers.retain(|_, moments| {
+        self.parties.retain(|_, moments| {
             forget(moments, now, window);
             !moments.is_empty()
         });
-        if self.callers.len() >= self.config.callers {
-            let oldest = self.callers.iter().min_by_key(|(_, moments)| moments.back().copied());
-            if let Some(caller) = oldest.map(|(caller, _)| caller.clone()) {
-                self.callers.remove(&caller);
+        if self.parties.len() >= self.config.callers {
+            let oldest = self.parties.iter().min_by_key(|(_, moments)| moments.back().copied());
+            if let Some(party) = oldest.map(|(party, _)| party.clone()) {
+                self.parties.remove(&party);
             }
         }
     }
@@ -126,7 +164,7 @@ fn forget(moments: &mut VecDeque<Instant>, now: Instant, window: Duration) {
 mod tests {
     use super::{Defence, DefenceConfig};
     use crate::bridge::tests::epoch;
-    use routing::{E164, TrunkId};
+    use routing::{E164, OrganizerId, TrunkId};
     use std::time::Duration;
 
     #[test]
@@ -149,6 +187,29 @@ mod tests {
     }
 
     #[test]
+    fn wrong_pins_count_against_the_caller_and_against_whose_they_should_be() {
+        let config = DefenceConfig { per_caller: 2, ..DefenceConfig::default() };
+        let mut defence = Defence::new(config);
+        let (trunk, megan, adele) =
+            (TrunkId::new("acme"), OrganizerId::new("megan"), OrganizerId::new("adele"));
+        let callers: [E164; 4] =
+            ["1", "2", "3", "4"].map(|last| format!("+1425555010{last}").parse().unwrap());
+        for caller in &callers[..3] {
+            assert_eq!(defence.pin_delay(epoch(), Some(caller), &megan), Duration::ZERO);
+            defence.wrong_pin(epoch(), Some(caller), &trunk, &megan);
+        }
+        assert_eq!(defence.pin_delay(epoch(), Some(&callers[3]), &megan), config.slow_down);
+        assert_eq!(defence.pin_delay(epoch(), None, &megan), config.slow_down, "also who hides his number");
+        assert_eq!(defence.pin_delay(epoch(), Some(&callers[3]), &adele), Duration::ZERO);
+        assert_eq!(defence.delay(epoch(), Some(&callers[0])), Duration::ZERO);
+        for _ in 0..2 {
+            defence.wrong_pin(epoch(), Some(&callers[0]), &trunk, &megan);
+        }
+        assert_eq!(defence.delay(epoch(), Some(&callers[0])), config.slow_down, "his IDs wait too");
+        assert_eq!(defence.wrong_ids(epoch())[0].in_window, 5);
+    }
+
+    #[test]
     fn memory_is_bounded_however_many_callers_err() {
         let config = DefenceConfig { callers: 3, ..DefenceConfig::default() };
         let mut defence = Defence::new(config);
@@ -157,6 +218,6 @@ mod tests {
             let caller: E164 = format!("+1425555{index:04}").parse().unwrap();
             defence.wrong(epoch() + Duration::from_secs(index), Some(&caller), &trunk);
         }
-        assert_eq!(defence.callers.len(), 3);
+        assert_eq!(defence.parties.len(), 3);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Events about a leg the bridge does not know, or no longer knows, are ignored; so the shell may report late.
 
+use crate::action::Action;
 use crate::digit::Digit;
 use crate::id::{ConferenceId, LegId, RequestId};
 use crate::meeting::Directory;
@@ -209,6 +210,24 @@ pub enum Event {
         /// Why.
         failure: DialFailure,
     },
+    /// A keyed PIN has been checked.
+    PinChecked {
+        /// The leg.
+        leg: LegId,
+        /// The token of the `CheckPin`.
+        token: u64,
+        /// It was the organizer's.
+        right: bool,
+    },
+    /// An authenticated user wants something done in an open meeting. Follows: `Acted`, always one.
+    Act {
+        /// Echoed in the answer.
+        request: RequestId,
+        /// The meeting's conference.
+        conference: ConferenceId,
+        /// What.
+        action: Action,
+    },
     /// An authenticated user removes a leg, in any state. Follows: `Refuse` or `Hangup`, with a final record.
     RemoveLeg {
         /// The leg.
@@ -256,6 +275,10 @@ impl fmt::Debug for Event {
             Self::LegFailed { leg, attempt, failure } => {
                 write!(formatter, "LegFailed {leg} attempt {attempt} {failure:?}")
             }
+            Self::PinChecked { leg, token, right } => {
+                write!(formatter, "PinChecked {leg} token {token} {right}")
+            }
+            Self::Act { conference, action, .. } => write!(formatter, "Act {conference} {action:?}"),
             Self::RemoveLeg { leg } => write!(formatter, "RemoveLeg {leg}"),
             Self::EndConference { conference } => write!(formatter, "EndConference {conference}"),
             Self::Drain => formatter.write_str("Drain"),

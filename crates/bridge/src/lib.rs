@@ -4,6 +4,7 @@
 //! [`Command`]s come out of [`Bridge::poll_command`]; the [`Directory`] and the routing table answer its questions from
 //! memory. Events about legs it does not know are ignored, so no order of events can break it.
 
+mod action;
 mod attendant;
 mod bridge;
 mod call;
@@ -13,17 +14,23 @@ mod defence;
 mod dial_out;
 mod digit;
 mod directory;
+mod end_rules;
 mod event;
 mod id;
+mod identification;
 mod keypad;
+mod lobby;
 mod meeting;
 mod policy;
 mod prompt;
+mod returning;
 mod roster;
+mod spoken;
 mod stamp;
 mod text;
 mod usage;
 
+pub use action::{Action, ActionRefusal};
 pub use attendant::AttendantConfig;
 pub use bridge::{Bridge, BridgeConfig, Counters, LegSnapshot, Reason, Snapshot};
 pub use command::{Command, DialOutRefusal, HangupCause, Purpose, Sound, Tone};
@@ -35,9 +42,9 @@ pub use id::{ConferenceId, LegId, RequestId};
 pub use meeting::{
     ConferenceCode, Directory, Lookup, MAX_ID_LENGTH, MIN_ID_LENGTH, Meeting, NotAConferenceCode,
 };
-pub use policy::{Announcements, MAX_PIN_LENGTH, MIN_PIN_LENGTH, MeetingPolicy, PinHash};
+pub use policy::{Announcements, MAX_PIN_LENGTH, MIN_PIN_LENGTH, MeetingPolicy, Pin, PinHash, Role};
 pub use prompt::PromptId;
-pub use roster::{Callee, ConferenceSnapshot, Participant};
+pub use roster::{Callee, ConferenceSnapshot, MutedBy, Participant, Waiting};
 pub use stamp::{NotAStamp, Stamp};
 pub use usage::{
     AttemptRecord, CallResult, CallType, EndingParty, MediaFigures, Record, RecordEnd, RecordKind, Rounding,

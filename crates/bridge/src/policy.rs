@@ -1,7 +1,9 @@
 //! A meeting's rules: what its organizer's policies say, unless its own options say otherwise.
 
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// What the others hear when somebody comes or goes. (`UseNames` of `EntryExitAnnouncementsType` needs names that are
 /// recorded, and none are.)
@@ -62,12 +64,83 @@ pub const MIN_PIN_LENGTH: usize = 4;
 /// The most digits of a PIN.
 pub const MAX_PIN_LENGTH: usize = 12;
 
+/// A PIN as it was keyed: bounded, silent in debug output, and wiped when it is dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pin(Zeroizing<String>);
+
+impl Default for Pin {
+    fn default() -> Self {
+        // Of its full length at once: a string that grows leaves copies of itself behind.
+        Self(Zeroizing::new(String::with_capacity(MAX_PIN_LENGTH + 1)))
+    }
+}
+
+impl Pin {
+    /// The digits keyed so far.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// One more digit. What is longer than any PIN stays longer, and so wrong.
+    pub(crate) fn push(&mut self, key: char) {
+        if self.0.len() <= MAX_PIN_LENGTH {
+            self.0.push(key);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Pin(_)")
+    }
+}
+
+/// What somebody may do in a meeting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// Proved by PIN that the meeting is his, or was made one by an authenticated user.
+    Organizer,
+    /// Everybody else.
+    #[default]
+    Participant,
+}
+
+impl Role {
+    /// As the API shows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Organizer => "organizer",
+            Self::Participant => "participant",
+        }
+    }
+}
+
+impl Serialize for Role {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::PinHash;
+    use super::{MAX_PIN_LENGTH, Pin, PinHash};
 
     #[test]
-    fn the_hash_of_a_pin_does_not_show_itself() {
-        assert_eq!(format!("{:?}", PinHash::new("$argon2id$secret")), "PinHash(_)");
+    fn a_pin_and_its_hash_do_not_show_themselves() {
+        let mut pin = Pin::default();
+        "271828".chars().for_each(|key| pin.push(key));
+        let shown = format!("{pin:?} {:?}", PinHash::new("$argon2id$secret"));
+        assert_eq!(shown, "Pin(_) PinHash(_)");
+    }
+
+    #[test]
+    fn what_is_longer_than_any_pin_is_not_cut_to_one() {
+        let mut pin = Pin::default();
+        (0..100).for_each(|_| pin.push('7'));
+        assert_eq!(pin.as_str().len(), MAX_PIN_LENGTH + 1);
     }
 }

@@ -1,6 +1,6 @@
 //! Everything the bridge says to a caller: one enum, the file stem of each recording and its American English text.
 //!
-//! The server loads `<stem>.wav` for every member of [`PromptId::ALL`] from a folder, so a site can use its own
+//! One is music and has no words. The server loads `<stem>.wav` for every member of [`PromptId::ALL`] from a folder, so a site can use its own
 //! voices. Numbers are spoken digit by digit. Entry and exit sounds are tones, not prompts: see [`crate::Tone`].
 
 /// One recording. A sentence is played as a list of them, without a pause in between.
@@ -74,11 +74,105 @@ pub enum PromptId {
     Digit9,
     /// The `+` in front of an international number.
     Plus,
+    /// Asks, before a meeting that only its organizer may start, whether it is he who calls.
+    OrganizerPressStar,
+    /// Asks the organizer for the PIN.
+    EnterPin,
+    /// A keyed PIN is not the organizer's, or nothing was keyed.
+    PinNotRecognized,
+    /// Follows the third [`PromptId::PinNotRecognized`].
+    JoinAsParticipant,
+    /// The first words of the lobby; the music follows.
+    LobbyWait,
+    /// The longest wait in the lobby is over.
+    LobbyTooLong,
+    /// A user has sent the caller away from the lobby.
+    LobbyRejected,
+    /// Music, over and over, for who waits in the lobby. No words.
+    HoldMusic,
+    /// Tells an organizer, and nobody else, that somebody waits.
+    LobbyCaller,
+    /// Confirms `*21`.
+    LobbyAdmitted,
+    /// Answers `*21` when nobody waits.
+    LobbyEmpty,
+    /// Follows [`PromptId::CommandHelp`] for an organizer.
+    OrganizerHelp,
+    /// Answers an organizer's command of somebody who is none.
+    OrganizerOnly,
+    /// Confirms `*5`: the hand is up.
+    HandRaised,
+    /// Confirms `*5`, or tells that a user did it: the hand is down.
+    HandLowered,
+    /// Tells a participant that he was muted, and how to end it.
+    MutedByOrganizer,
+    /// Tells a participant that he was muted and cannot end it; answers `*6` then.
+    HardMuted,
+    /// Confirms `*22`: all others are muted.
+    AllMuted,
+    /// Confirms `*22`: the others may speak again.
+    AllUnmuted,
+    /// Confirms `*23`: coming and going is heard.
+    AnnouncementsOn,
+    /// Confirms `*23`: coming and going is not heard.
+    AnnouncementsOff,
+    /// Confirms `*7`: nobody may join any more.
+    ConferenceNowLocked,
+    /// Confirms `*7`: others may join again.
+    ConferenceNowUnlocked,
+    /// Answers `*3`; a count follows.
+    ThereAre,
+    /// Follows the count of `*3`.
+    PeopleHere,
+    /// Answers `*3` for who is alone.
+    OnlyYou,
+    /// Tells the meeting that it ends.
+    MeetingEnds,
+    /// The number 10.
+    Ten,
+    /// The number 11.
+    Eleven,
+    /// The number 12.
+    Twelve,
+    /// The number 13.
+    Thirteen,
+    /// The number 14.
+    Fourteen,
+    /// The number 15.
+    Fifteen,
+    /// The number 16.
+    Sixteen,
+    /// The number 17.
+    Seventeen,
+    /// The number 18.
+    Eighteen,
+    /// The number 19.
+    Nineteen,
+    /// The number 20.
+    Twenty,
+    /// The number 30.
+    Thirty,
+    /// The number 40.
+    Forty,
+    /// The number 50.
+    Fifty,
+    /// The number 60.
+    Sixty,
+    /// The number 70.
+    Seventy,
+    /// The number 80.
+    Eighty,
+    /// The number 90.
+    Ninety,
+    /// The word hundred.
+    Hundred,
+    /// The word thousand.
+    Thousand,
 }
 
 impl PromptId {
     /// Every prompt, in the order of the enum. The server must have a recording for each before it opens a port.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 81] = [
         Self::Welcome,
         Self::EnterConferenceId,
         Self::IdNotRecognized,
@@ -113,6 +207,53 @@ impl PromptId {
         Self::Digit8,
         Self::Digit9,
         Self::Plus,
+        Self::OrganizerPressStar,
+        Self::EnterPin,
+        Self::PinNotRecognized,
+        Self::JoinAsParticipant,
+        Self::LobbyWait,
+        Self::LobbyTooLong,
+        Self::LobbyRejected,
+        Self::HoldMusic,
+        Self::LobbyCaller,
+        Self::LobbyAdmitted,
+        Self::LobbyEmpty,
+        Self::OrganizerHelp,
+        Self::OrganizerOnly,
+        Self::HandRaised,
+        Self::HandLowered,
+        Self::MutedByOrganizer,
+        Self::HardMuted,
+        Self::AllMuted,
+        Self::AllUnmuted,
+        Self::AnnouncementsOn,
+        Self::AnnouncementsOff,
+        Self::ConferenceNowLocked,
+        Self::ConferenceNowUnlocked,
+        Self::ThereAre,
+        Self::PeopleHere,
+        Self::OnlyYou,
+        Self::MeetingEnds,
+        Self::Ten,
+        Self::Eleven,
+        Self::Twelve,
+        Self::Thirteen,
+        Self::Fourteen,
+        Self::Fifteen,
+        Self::Sixteen,
+        Self::Seventeen,
+        Self::Eighteen,
+        Self::Nineteen,
+        Self::Twenty,
+        Self::Thirty,
+        Self::Forty,
+        Self::Fifty,
+        Self::Sixty,
+        Self::Seventy,
+        Self::Eighty,
+        Self::Ninety,
+        Self::Hundred,
+        Self::Thousand,
     ];
 
     /// The file name without its extension: lower case, digits and hyphens, unique.
@@ -175,7 +316,7 @@ impl PromptId {
             Self::FirstCaller => ("first-caller", "You are the first person in this conference."),
             Self::CommandHelp => (
                 "command-help",
-                "To mute or unmute your line, press star 6. To hear this help again, press star 1.",
+                "To mute or unmute your line, press star 6. To raise or lower your hand, press star 5. To hear how many people are here, press star 3. To hear this help again, press star 1.",
             ),
             Self::UnknownCommand => {
                 ("unknown-command", "That command is not available. For help, press star 1.")
@@ -200,6 +341,68 @@ impl PromptId {
             Self::Digit8 => ("digit-8", "eight"),
             Self::Digit9 => ("digit-9", "nine"),
             Self::Plus => ("plus", "plus"),
+            Self::OrganizerPressStar => (
+                "organizer-press-star",
+                "If you are the organizer of this meeting, press star now. Otherwise, please stay on the line.",
+            ),
+            Self::EnterPin => ("enter-pin", "Please enter your PIN, followed by the pound key."),
+            Self::PinNotRecognized => ("pin-not-recognized", "Sorry, that PIN was not recognized."),
+            Self::JoinAsParticipant => ("join-as-participant", "You will join as a participant."),
+            Self::LobbyWait => {
+                ("lobby-wait", "Please wait. You will join the meeting when the organizer lets you in.")
+            }
+            Self::LobbyTooLong => ("lobby-too-long", "Nobody has let you in. Please call again later."),
+            Self::LobbyRejected => ("lobby-rejected", "Sorry, you were not admitted to this meeting."),
+            Self::HoldMusic => ("hold-music", "(music)"),
+            Self::LobbyCaller => {
+                ("lobby-caller", "Somebody is waiting in the lobby. To let everyone in, press star 2 1.")
+            }
+            Self::LobbyAdmitted => ("lobby-admitted", "Everyone who was waiting has been let in."),
+            Self::LobbyEmpty => ("lobby-empty", "Nobody is waiting in the lobby."),
+            Self::OrganizerHelp => (
+                "organizer-help",
+                "To let in everyone who is waiting in the lobby, press star 2 1. To mute everyone but the organizers, or to let them speak again, press star 2 2. To turn the tones of coming and going on or off, press star 2 3. To lock or unlock the conference, press star 7.",
+            ),
+            Self::OrganizerOnly => ("organizer-only", "That command is for the organizer only."),
+            Self::HandRaised => ("hand-raised", "Your hand is raised. To lower it, press star 5."),
+            Self::HandLowered => ("hand-lowered", "Your hand is lowered."),
+            Self::MutedByOrganizer => {
+                ("muted-by-organizer", "The organizer has muted you. To unmute your line, press star 6.")
+            }
+            Self::HardMuted => (
+                "hard-muted",
+                "The organizer has muted you, and only the organizer can unmute you. To ask to speak, press star 5.",
+            ),
+            Self::AllMuted => ("all-muted", "Everyone but the organizers is now muted."),
+            Self::AllUnmuted => ("all-unmuted", "Everyone may speak again."),
+            Self::AnnouncementsOn => ("announcements-on", "Tones of coming and going are on."),
+            Self::AnnouncementsOff => ("announcements-off", "Tones of coming and going are off."),
+            Self::ConferenceNowLocked => ("conference-now-locked", "The conference is now locked."),
+            Self::ConferenceNowUnlocked => ("conference-now-unlocked", "The conference is no longer locked."),
+            Self::ThereAre => ("there-are", "There are"),
+            Self::PeopleHere => ("people-here", "people in this conference."),
+            Self::OnlyYou => ("only-you", "You are the only person in this conference."),
+            Self::MeetingEnds => ("meeting-ends", "This meeting is now ending. Goodbye."),
+            Self::Ten => ("number-10", "ten"),
+            Self::Eleven => ("number-11", "eleven"),
+            Self::Twelve => ("number-12", "twelve"),
+            Self::Thirteen => ("number-13", "thirteen"),
+            Self::Fourteen => ("number-14", "fourteen"),
+            Self::Fifteen => ("number-15", "fifteen"),
+            Self::Sixteen => ("number-16", "sixteen"),
+            Self::Seventeen => ("number-17", "seventeen"),
+            Self::Eighteen => ("number-18", "eighteen"),
+            Self::Nineteen => ("number-19", "nineteen"),
+            Self::Twenty => ("number-20", "twenty"),
+            Self::Thirty => ("number-30", "thirty"),
+            Self::Forty => ("number-40", "forty"),
+            Self::Fifty => ("number-50", "fifty"),
+            Self::Sixty => ("number-60", "sixty"),
+            Self::Seventy => ("number-70", "seventy"),
+            Self::Eighty => ("number-80", "eighty"),
+            Self::Ninety => ("number-90", "ninety"),
+            Self::Hundred => ("number-hundred", "hundred"),
+            Self::Thousand => ("number-thousand", "thousand"),
         }
     }
 }
@@ -214,7 +417,7 @@ mod tests {
         for (index, prompt) in PromptId::ALL.iter().enumerate() {
             assert_eq!(*prompt as usize, index, "{prompt:?}");
         }
-        assert_eq!(PromptId::ALL.len(), PromptId::Plus as usize + 1);
+        assert_eq!(PromptId::ALL.len(), PromptId::Thousand as usize + 1);
     }
 
     #[test]

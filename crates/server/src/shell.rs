@@ -1,5 +1,6 @@
 //! The running bridge: carries bytes, records and answers to and from control. How it comes to run is in `start`.
 
+mod pins;
 mod start;
 
 use std::collections::{HashMap, VecDeque};
@@ -70,6 +71,8 @@ struct Shell {
     looks: mpsc::Receiver<Look>,
     /// Open as long as we run.
     _ctl: Option<ctl::Control>,
+    pins: pins::PinChecks,
+    checked: mpsc::UnboundedReceiver<pins::Checked>,
     spool: Spool,
     recorder: Recorder,
     recorded: mpsc::UnboundedReceiver<Ended>,
@@ -139,6 +142,7 @@ impl Shell {
                 Some(leg) = self.settled.recv() => self.feed(Input::Settled(LegId(leg))),
                 Some((ask, answer)) = self.asks.recv() => self.take_ask(ask, answer),
                 Some(look) = self.looks.recv() => self.tap.show(look),
+                Some(checked) = self.checked.recv() => self.take_checked(&checked),
                 Some(trunks) = self.located.recv() => self.take_trunks(trunks),
                 Some(outcome) = self.reloaded.recv() => self.take_reloaded(outcome),
                 Some(built) = self.directories.recv() => self.take_directory(built),
@@ -253,6 +257,9 @@ impl Shell {
             let Ok(leg) = self.settled.try_recv() else { break };
             self.feed(Input::Settled(LegId(leg)));
         }
+        while let Ok(checked) = self.checked.try_recv() {
+            self.take_checked(&checked);
+        }
         while let Ok(ended) = self.recorded.try_recv() {
             self.feed(Input::RecordingEnded { number: ended.number });
         }
@@ -262,6 +269,11 @@ impl Shell {
         if let Ok(look) = self.looks.try_recv() {
             self.tap.show(look);
         }
+    }
+
+    fn take_checked(&mut self, checked: &pins::Checked) {
+        let &pins::Checked { leg, token, right } = checked;
+        self.feed(Input::PinChecked { leg, token, right });
     }
 
     fn take_ask(&mut self, ask: Ask, answer: oneshot::Sender<Reply>) {
@@ -344,6 +356,7 @@ impl Shell {
                         refused.extend(ticket);
                     }
                 }
+                Output::CheckPin { leg, token, hash, pin } => self.pins.begin(leg, token, hash, pin),
                 Output::Record { number, file, frames } => {
                     if !self.recorder.begin(number, file, frames) {
                         tracing::error!(number, "the recorder is overwhelmed: this recording has not begun");

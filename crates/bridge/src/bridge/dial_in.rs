@@ -9,6 +9,7 @@ use crate::digit::Digit;
 use crate::event::Caller;
 use crate::id::LegId;
 use crate::meeting::{Lookup, Meeting};
+use crate::prompt::PromptId;
 use crate::usage::{CallResult, CallType, Ending, EndingParty, Ledger};
 use routing::{Biller, Decision, E164, LegRequest, Outcome, Refusal, Rule, TrunkId};
 use std::sync::Arc;
@@ -110,7 +111,10 @@ impl Bridge {
 
     /// A key: for the attendant, for the question "press 1", or for the meeting.
     pub(super) fn digit(&mut self, at: At, mut call: Call, digit: Digit) -> Option<Call> {
-        call.ledger.key();
+        if !matches!(call.state, State::Identifying { .. }) {
+            // How many keys a PIN has is a part of the secret.
+            call.ledger.key();
+        }
         if matches!(call.state, State::Answered { .. }) {
             // A key is media too, should its report be the first.
             call = self.greet(at, call);
@@ -121,6 +125,14 @@ impl Bridge {
                 let mut call = call;
                 for step in steps {
                     call = self.attendant_step(at, call, step)?;
+                }
+                Some(call)
+            }
+            State::Identifying { identification, .. } => {
+                let steps = identification.digit(at.now, digit);
+                let mut call = call;
+                for step in steps {
+                    call = self.identification_step(at, call, step)?;
                 }
                 Some(call)
             }
@@ -144,6 +156,11 @@ impl Bridge {
                 Some(step) => self.attendant_step(at, call, step),
                 None => Some(call),
             },
+            State::Identifying { identification, .. } => {
+                identification.prompt_ended(at.now);
+                Some(call)
+            }
+            State::Lobby { .. } => Some(self.lobby_clip_ended(call)),
             State::Confirming { confirmation, .. } => {
                 confirmation.prompt_ended(at.now);
                 Some(call)
@@ -173,6 +190,11 @@ impl Bridge {
                 Some(step) => self.attendant_step(at, call, step),
                 None => Some(call),
             },
+            State::Identifying { identification, .. } => match identification.timeout(at.now) {
+                Some(step) => self.identification_step(at, call, step),
+                None => Some(call),
+            },
+            State::Lobby { .. } => self.dismiss(at, call, PromptId::LobbyTooLong),
             State::InConference { keypad, .. } => {
                 keypad.timeout(at.now);
                 Some(call)
@@ -187,7 +209,7 @@ impl Bridge {
     }
 
     /// Carries out what the attendant wants.
-    fn attendant_step(&mut self, at: At, mut call: Call, step: Step) -> Option<Call> {
+    pub(super) fn attendant_step(&mut self, at: At, mut call: Call, step: Step) -> Option<Call> {
         match step {
             Step::Play(prompts) => {
                 self.play(&mut call, prompts);
@@ -227,9 +249,7 @@ impl Bridge {
                 self.counters.ids_accepted += 1;
                 self.note_meeting(&mut call, &meeting, decision);
                 call.ledger.billed_by(biller);
-                let conference = self.conference_for(at, &meeting);
-                self.join(at, &mut call, conference);
-                Some(call)
+                self.arrive(at, call, &meeting)
             }
             Judgment::Tell(verdict) => {
                 self.count(at, &call, &verdict);
@@ -257,7 +277,7 @@ impl Bridge {
             Outcome::Refuse(refusal) => self.explain(&meeting, refusal),
             Outcome::Candidates(_) => Verdict::CannotJoin,
             Outcome::Admit { .. } if expired => Verdict::Expired,
-            Outcome::Admit { .. } if meeting.locked => Verdict::Locked,
+            Outcome::Admit { .. } if self.is_locked(&meeting) => Verdict::Locked,
             Outcome::Admit { .. } if self.is_full(&meeting) => Verdict::Full,
             Outcome::Admit { biller, .. } => {
                 let biller = biller.clone();

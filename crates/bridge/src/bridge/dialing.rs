@@ -50,7 +50,7 @@ impl Bridge {
         let Lookup::Found(meeting) = self.directory.find(&request.meeting, at.wall) else {
             return Err(DialOutRefusal::UnknownMeeting);
         };
-        if meeting.locked {
+        if self.is_locked(&meeting) {
             return Err(DialOutRefusal::ConferenceLocked);
         }
         if self.is_full(&meeting) {

@@ -11,6 +11,7 @@ use crate::usage::{CallResult, Ending, EndingParty};
 impl Bridge {
     /// Writes the final record, gives the last command, clears up behind the leg.
     pub(super) fn close(&mut self, at: At, call: Call, ending: &Ending<'_>, last: Command) {
+        self.remember(at, &call, ending.by);
         let (leg, room, conference) = (call.leg, call.room(), call.conference());
         let record = call.ledger.finish(at.now, at.wall, ending, self.config.rounding, &mut self.rng);
         self.command(Command::Usage(Box::new(record)));
@@ -19,7 +20,7 @@ impl Bridge {
             self.command(Command::CloseConference { conference: room });
         }
         if let Some(conference) = conference {
-            self.give_seat_back(at, leg, conference);
+            self.give_seat_back(at, leg, conference, ending.by == EndingParty::Network);
         }
     }
 
@@ -123,15 +124,21 @@ impl Bridge {
         None
     }
 
-    /// A user ends a conference: everybody in it, and everybody being called for it. No tones for those who go.
-    pub(super) fn end_conference(&mut self, at: At, conference: ConferenceId) {
+    /// A conference ends: everybody in it, in its lobby, and being called for it. No tones for those who go.
+    pub(super) fn end_conference(
+        &mut self,
+        at: At,
+        conference: ConferenceId,
+        by: EndingParty,
+        cause: HangupCause,
+    ) {
         let Some(roster) = self.forget_conference(conference) else {
             self.counters.events_ignored += 1;
             return;
         };
         for leg in roster.legs() {
             self.with_call(leg, |bridge, call| {
-                bridge.end(at, call, EndingParty::User, HangupCause::ConferenceEnded, 480);
+                bridge.end(at, call, by, cause, 480);
                 None
             });
         }
@@ -162,6 +169,7 @@ impl Bridge {
         let conferences: Vec<ConferenceId> = self.conferences.keys().copied().collect();
         self.conferences.clear();
         self.open.clear();
+        self.curfews.clear();
         let legs: Vec<LegId> = self.calls.keys().copied().collect();
         for leg in legs {
             self.with_call(leg, |bridge, call| {

@@ -1,14 +1,15 @@
-//! Conferences and the rooms before them: opening, joining, keys, what is heard, closing.
+//! Conferences: who opens one, who comes in, who leaves, when it closes.
 
 use super::{At, Bridge};
 use crate::call::{Call, State};
-use crate::command::{Command, Purpose, Sound, Tone};
-use crate::digit::Digit;
+use crate::command::{Command, HangupCause, Purpose, Sound, Tone};
 use crate::id::{ConferenceId, LegId};
-use crate::keypad::{Keypad, KeypadCommand};
+use crate::keypad::Keypad;
 use crate::meeting::Meeting;
+use crate::policy::Role;
 use crate::prompt::PromptId;
-use crate::roster::{Participant, Roster};
+use crate::returning::{REMEMBERED, Standing};
+use crate::roster::{MutedBy, Participant, Roster};
 use crate::stamp::Stamp;
 use crate::usage::CallType;
 use routing::LegDirection;
@@ -32,7 +33,8 @@ impl Bridge {
         let conference = self.open_room(Purpose::Meeting, seats);
         self.counters.conferences_opened += 1;
         self.open.insert(meeting.conference_id.clone(), conference);
-        self.conferences.insert(conference, Roster::new(conference, Arc::clone(meeting), seats, at.wall));
+        self.conferences
+            .insert(conference, Roster::new(conference, Arc::clone(meeting), seats, at.now, at.wall));
         conference
     }
 
@@ -54,15 +56,41 @@ impl Bridge {
         roster.map_or(meeting.capacity == 0, |roster| roster.is_full(meeting.capacity))
     }
 
-    /// The leg takes its seat: the others hear a tone, it hears where it is.
+    /// Whether nobody may come in: the directory's word, until somebody in the meeting says otherwise.
+    pub(super) fn is_locked(&self, meeting: &Meeting) -> bool {
+        self.open_roster(meeting).map_or(meeting.locked, |roster| roster.is_locked(meeting.locked))
+    }
+
+    /// The leg takes its seat as anybody.
     pub(super) fn join(&mut self, at: At, call: &mut Call, conference: ConferenceId) {
+        self.join_as(at, call, conference, Standing::default(), Vec::new());
+    }
+
+    /// The leg takes its seat: the others hear a tone, it hears `first` and where it is. With the first one the meeting starts,
+    /// and where callers pass the lobby everybody is let in who waits there.
+    pub(super) fn join_as(
+        &mut self,
+        at: At,
+        call: &mut Call,
+        conference: ConferenceId,
+        standing: Standing,
+        first: Vec<PromptId>,
+    ) {
         let leg = call.leg;
         let room = call.room();
-        let participant = participant(at, call);
+        let participant = participant(at, call, standing);
+        if let Some(number) =
+            participant.number.as_ref().filter(|_| participant.direction == LegDirection::DialIn)
+            && let Some(roster) = self.conferences.get(&conference)
+        {
+            self.returning.forget(at.now, &roster.meeting().conference_id, number);
+        }
         let Some(roster) = self.conferences.get_mut(&conference) else { return };
         call.ledger.conference(conference);
         call.ledger.joined(at.now, at.wall);
-        roster.join(participant);
+        let muted_by = roster.join(at.now, participant);
+        let starts = roster.start();
+        let admits = starts && roster.meeting().policy.bypass_lobby;
         let alone = roster.participants() == 1;
         let heard = !alone && roster.may_play(at.now, Tone::Entry);
         self.command(Command::Seat { leg, conference });
@@ -70,33 +98,26 @@ impl Bridge {
         if let Some(room) = room {
             self.command(Command::CloseConference { conference: room });
         }
-        call.state = State::InConference { conference, keypad: Keypad::default() };
+        let spare_pound = match &call.state {
+            State::Attended { attendant, .. } => attendant.spare_pound(),
+            _ => None,
+        };
+        call.state = State::InConference { conference, keypad: Keypad::new(spare_pound) };
         if heard {
             let sound = Sound::Tone(Tone::Entry);
             self.command(Command::PlayAll { conference, sound, except: Some(leg) });
         }
-        self.play(call, vec![if alone { PromptId::FirstCaller } else { PromptId::Joining }]);
-    }
-
-    /// A key in the meeting: it stops what plays to this leg, and may complete a command.
-    pub(super) fn keypad(&mut self, at: At, mut call: Call, digit: Digit) -> Call {
-        self.stop(&mut call);
-        let State::InConference { conference, keypad } = &mut call.state else { return call };
-        let conference = *conference;
-        match keypad.digit(at.now, digit, self.config.keypad_pause) {
-            None => {}
-            Some(KeypadCommand::Help) => self.play(&mut call, vec![PromptId::CommandHelp]),
-            Some(KeypadCommand::Unknown) => self.play(&mut call, vec![PromptId::UnknownCommand]),
-            Some(KeypadCommand::ToggleMute) => {
-                let roster = self.conferences.get_mut(&conference);
-                if let Some(muted) = roster.and_then(|roster| roster.toggle_mute(call.leg)) {
-                    self.command(Command::Mute { leg: call.leg, muted });
-                    let prompt = if muted { PromptId::Muted } else { PromptId::Unmuted };
-                    self.play(&mut call, vec![prompt]);
-                }
-            }
+        let mut prompts = first;
+        prompts.push(if alone { PromptId::FirstCaller } else { PromptId::Joining });
+        if let Some(by) = muted_by {
+            self.command(Command::Mute { leg, muted: true });
+            prompts.push(muted_prompt(by));
         }
-        call
+        self.play(call, prompts);
+        self.schedule_end(conference);
+        if admits {
+            self.admit_all(at, conference);
+        }
     }
 
     /// Plays to this leg alone.
@@ -113,16 +134,23 @@ impl Bridge {
         }
     }
 
-    /// The leg gives its seat back, taken or reserved. The others hear it; when nobody is left, whoever is still being
-    /// called for the conference is let go, and it closes.
-    pub(super) fn give_seat_back(&mut self, at: At, leg: LegId, conference: ConferenceId) {
+    /// The leg gives its seat back, taken or reserved, or its place in the lobby. The others hear it; when nobody is left, whoever
+    /// is still being called for the conference is let go, and it closes unless somebody waits in its lobby. `dropped`: nobody
+    /// hung up, the line broke.
+    pub(super) fn give_seat_back(&mut self, at: At, leg: LegId, conference: ConferenceId, dropped: bool) {
         let Some(roster) = self.conferences.get_mut(&conference) else { return };
-        let was_seated = roster.leave(leg);
+        let gone = roster.leave(at.now, leg);
+        let was_seated = gone.is_some();
         let left = roster.participants();
         let callees: Vec<LegId> = roster.callees().map(|callee| callee.leg).collect();
+        let organizer = gone.is_some_and(|gone| gone.role == Role::Organizer) && !roster.has_organizer();
+        let ends = organizer && left > 0 && roster.meeting().policy.end_when_organizer_leaves;
         if was_seated && left > 0 && roster.may_play(at.now, Tone::Exit) {
             let sound = Sound::Tone(Tone::Exit);
             self.command(Command::PlayAll { conference, sound, except: None });
+        }
+        if ends {
+            self.organizer_left(at, conference, dropped);
         }
         if was_seated && left == 0 {
             for callee in callees {
@@ -131,6 +159,17 @@ impl Bridge {
         }
         if self.conferences.get(&conference).is_some_and(Roster::is_deserted) {
             self.close_conference(conference);
+        } else {
+            self.schedule_end(conference);
+        }
+    }
+
+    /// The meeting ends with its organizer: at once when he has hung up, else unless he comes back in time.
+    fn organizer_left(&mut self, at: At, conference: ConferenceId, dropped: bool) {
+        if dropped && let Some(roster) = self.conferences.get_mut(&conference) {
+            roster.await_organizer(at.now + REMEMBERED);
+        } else {
+            self.announce_end(at, conference, HangupCause::OrganizerLeft);
         }
     }
 
@@ -144,6 +183,9 @@ impl Bridge {
     /// Takes a conference out of the books, with whoever has a seat in it.
     pub(super) fn forget_conference(&mut self, conference: ConferenceId) -> Option<Roster> {
         let roster = self.conferences.remove(&conference)?;
+        if let Some(due) = roster.scheduled {
+            self.curfews.remove(&(due, conference));
+        }
         let code = &roster.meeting().conference_id;
         if self.open.get(code) == Some(&conference) {
             self.open.remove(code);
@@ -153,7 +195,7 @@ impl Bridge {
 }
 
 /// How the leg appears in the roster. Who asked for privacy appears without a name (RFC 3323).
-fn participant(at: At, call: &Call) -> Participant {
+fn participant(at: At, call: &Call, standing: Standing) -> Participant {
     let record = call.ledger.record();
     let (direction, number) = match record.call_type {
         CallType::ConfIn => (LegDirection::DialIn, record.caller.clone()),
@@ -166,6 +208,18 @@ fn participant(at: At, call: &Call) -> Participant {
         number: number.filter(|_| shown),
         display: record.caller_display.clone().filter(|_| shown),
         joined: Stamp(at.wall),
-        muted: false,
+        role: standing.role,
+        muted: standing.muted.is_some(),
+        muted_by: standing.muted,
+        hand: standing.hand,
+    }
+}
+
+/// What a leg hears that joins muted.
+fn muted_prompt(by: MutedBy) -> PromptId {
+    match by {
+        MutedBy::Own => PromptId::Muted,
+        MutedBy::Organizer => PromptId::MutedByOrganizer,
+        MutedBy::OrganizerHard => PromptId::HardMuted,
     }
 }

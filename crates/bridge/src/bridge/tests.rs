@@ -1,17 +1,21 @@
 //! What the unit tests of this crate share: a small deployment, a virtual clock and a shell that judges every command.
 
+mod acting;
 mod dial_in;
 mod dial_out;
 mod endings;
 mod judge;
+mod keys;
+mod lobby;
 mod property;
 
 use super::{Bridge, BridgeConfig};
+use crate::action::Action;
 use crate::command::{Command, Sound, Tone};
 use crate::digit::Digit;
 use crate::directory::{MeetingRules, MeetingSource, MemoryDirectory};
 use crate::event::{Caller, DialFailure, DialFailureKind, DialOutRequest, EndedBy, Event, LegEnd};
-use crate::id::{LegId, RequestId};
+use crate::id::{ConferenceId, LegId, RequestId};
 use crate::prompt::PromptId;
 use crate::stamp::moment;
 use crate::usage::{Record, RecordKind};
@@ -104,6 +108,9 @@ meeting = [
   { conference_id = "666666666", organizer = "megan", expires = 2025-11-20T02:00:00+02:00 },
   { conference_id = "777777777", organizer = "frida" },
   { conference_id = "888888888", organizer = "nestor" },
+  { conference_id = "121212121", organizer = "petra" },
+  { conference_id = "131313131", organizer = "petra", allow_pstn_users_to_bypass_lobby = true },
+  { conference_id = "141414141", organizer = "petra", end_when_organizer_leaves = true, capacity = 3 },
 ]
 "#;
 
@@ -147,6 +154,8 @@ pub(crate) struct World {
     /// What the bridge wanted since the last look.
     pub(crate) fresh: Vec<Command>,
     pub(crate) judge: Judge,
+    /// PINs that were to be checked, with the token of each.
+    pub(crate) checks: Vec<(LegId, u64)>,
     next_leg: u64,
 }
 
@@ -155,6 +164,7 @@ impl World {
         Self::with(BridgeConfig::default())
     }
 
+    #[expect(clippy::large_types_passed_by_value, reason = "as the bridge takes it: once")]
     pub(crate) fn with(config: BridgeConfig) -> Self {
         let directory = Arc::new(meetings(MEETINGS).expect("meetings"));
         Self {
@@ -163,6 +173,7 @@ impl World {
             wall: noon(),
             fresh: Vec::new(),
             judge: Judge::default(),
+            checks: Vec::new(),
             next_leg: 0,
         }
     }
@@ -182,6 +193,9 @@ impl World {
     fn collect(&mut self) {
         while let Some(command) = self.bridge.poll_command() {
             self.judge.command(&command);
+            if let Command::CheckPin { leg, token, .. } = &command {
+                self.checks.push((*leg, *token));
+            }
             self.fresh.push(command);
         }
     }
@@ -302,6 +316,48 @@ impl World {
         leg
     }
 
+    /// A user wants something done.
+    pub(crate) fn act(&mut self, conference: ConferenceId, action: Action) {
+        self.tell(Event::Act { request: RequestId(0), conference, action });
+    }
+
+    /// The check of the last PIN is done.
+    pub(crate) fn pin_is(&mut self, right: bool) {
+        let (leg, token) = self.checks.pop().expect("a PIN that is being checked");
+        self.tell(Event::PinChecked { leg, token, right });
+    }
+
+    /// A caller from this number who has keyed a conference ID and no more.
+    pub(crate) fn keyed(&mut self, caller: &str, meeting: &str) -> LegId {
+        let leg = self.fresh_leg();
+        let caller = Caller { number: caller.parse().ok(), ..Caller::default() };
+        let (trunk, called) = (TrunkId::new("acme-1"), OPERATOR_NUMBER.parse().expect("a number"));
+        self.tell(Event::LegOffered { leg, trunk, called, caller, sip_call_id: String::new() });
+        self.tell(Event::UsageDurable { leg });
+        self.tell(Event::MediaStarted { leg });
+        self.press(leg, meeting);
+        leg
+    }
+
+    /// The organizer of a meeting, who has proved it by PIN.
+    pub(crate) fn organizer(&mut self, caller: &str, meeting: &str) -> LegId {
+        let leg = self.keyed(caller, meeting);
+        self.press(leg, "*2718#");
+        self.pin_is(true);
+        assert!(self.is_in_conference(leg));
+        leg
+    }
+
+    /// Somebody in the lobby, who said that he is not the organizer if he was asked.
+    pub(crate) fn waiting(&mut self, caller: &str, meeting: &str) -> LegId {
+        let leg = self.keyed(caller, meeting);
+        if self.state(leg) == Some("identifying") {
+            self.press(leg, "1");
+        }
+        assert_eq!(self.state(leg), Some("lobby"));
+        leg
+    }
+
     pub(crate) fn bye(&mut self, leg: LegId) {
         self.tell(Event::LegEnded { leg, end: ended(EndedBy::Bye) });
     }
@@ -312,6 +368,7 @@ impl World {
         assert!(self.bridge.conferences.is_empty(), "conferences left");
         assert!(self.bridge.open.is_empty(), "meetings left");
         assert!(self.bridge.timers.is_empty(), "timers left");
+        assert!(self.bridge.curfews.is_empty(), "timers of meetings left");
         assert_eq!(self.bridge.poll_timeout(), None);
         self.judge.assert_over();
     }

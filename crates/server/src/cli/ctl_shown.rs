@@ -137,6 +137,9 @@ pub(super) fn conference(body: &Value) {
         let keys = ["leg", "number", "display", "muted", "codec", "srtp", "joined"];
         table.row(&keys.map(|key| word(&person[key])));
     }
+    for waiting in all(&body["lobby"]) {
+        table.row(&[word(&waiting["leg"]), word(&waiting["number"]), "in the lobby".to_owned()]);
+    }
     for callee in all(&body["callees"]) {
         let state = match (&callee["confirming"], &callee["ringing"]) {
             (Value::Bool(true), _) => "confirming",

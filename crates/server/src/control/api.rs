@@ -22,6 +22,13 @@ pub enum Ask {
         /// Whether the callee must press 1 to join; `None` leaves it to the configuration.
         confirm: Option<bool>,
     },
+    /// Do something in a meeting that is running. Answered with `changed`: how many legs or settings it has changed.
+    Act {
+        /// Its conference ID.
+        conference_id: String,
+        /// What.
+        action: bridge::Action,
+    },
     /// Record a meeting that is running.
     StartRecording {
         /// Its conference ID.
@@ -135,6 +142,9 @@ impl<D: Door> Control<D> {
         };
         let (conference_id, dialed, confirm) = match ask {
             Ask::DialOut { conference_id, number, confirm } => (conference_id, number, confirm),
+            Ask::Act { conference_id, action } => {
+                return self.ask_action(now, number, &conference_id, action);
+            }
             Ask::StartRecording { conference_id } => {
                 return self.start_recording(now, number, &conference_id);
             }

@@ -76,6 +76,13 @@ impl<D: Door> Control<D> {
                 self.accept_ask(request, leg, conference);
             }
             Command::DialOutRefused { request, why, .. } => self.refuse_ask(request, &why),
+            Command::CheckPin { leg, token, hash, pin } => {
+                self.outputs.push_back(Output::CheckPin { leg, token, hash, pin });
+            }
+            Command::Acted { request, result } => self.acted(request, result),
+            Command::Show { conference } => {
+                self.changed.insert(conference);
+            }
             Command::Hangup { leg, cause } => self.hang_up(now, leg, cause),
             Command::Release { leg } => self.finish(now, leg, None),
             Command::Usage(record) => self.take_record(record),

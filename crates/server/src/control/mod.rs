@@ -4,6 +4,7 @@
 //! simulation drive the same code: [`Control::handle`] with what happened, [`Control::handle_timeout`] when
 //! [`Control::poll_timeout`] is due, then [`Control::poll_output`] until it is empty.
 
+mod acting;
 mod api;
 mod commands;
 mod dial_in;
@@ -148,6 +149,15 @@ pub enum Input<Io> {
     },
     /// The start record of this leg is durable, or the disk refuses and the call should not wait.
     Settled(LegId),
+    /// A PIN has been checked, as [`Output::CheckPin`] asked.
+    PinChecked {
+        /// The leg.
+        leg: LegId,
+        /// The token of the output.
+        token: u64,
+        /// It was the organizer's.
+        right: bool,
+    },
     /// The API asks; answered by [`Output::Reply`] with the same number.
     Ask {
         /// Echoed.
@@ -207,6 +217,17 @@ pub enum Output<Io> {
         line: String,
         /// The leg that waits.
         ticket: Option<LegId>,
+    },
+    /// Find out whether a keyed PIN is the one of this hash, elsewhere: it takes long on purpose. Then [`Input::PinChecked`].
+    CheckPin {
+        /// The leg.
+        leg: LegId,
+        /// Echoed.
+        token: u64,
+        /// The organizer's PIN, hashed.
+        hash: bridge::PinHash,
+        /// What was keyed.
+        pin: bridge::Pin,
     },
     /// Write what is tapped in a meeting to a file, until the other end of the ring is gone; then, or when that cannot be
     /// done, report [`Input::RecordingEnded`].
@@ -452,6 +473,9 @@ impl<D: Door> Control<D> {
             Input::Load { shard, load } => return self.handle_load(shard, load),
             Input::Busy { share, waiting } => return self.load.handle_signalling(share, waiting),
             Input::Settled(leg) => self.tell_bridge(now, bridge::Event::UsageDurable { leg }),
+            Input::PinChecked { leg, token, right } => {
+                self.tell_bridge(now, bridge::Event::PinChecked { leg, token, right });
+            }
             Input::Ask { number, ask } => self.handle_ask(now, number, ask),
             Input::RecordingEnded { number } => self.recording_ended(number),
             Input::Trunks(trunks) => self.take_trunks(now, trunks),
@@ -522,8 +546,9 @@ impl<D: Door> Control<D> {
     }
 
     fn tell_bridge(&mut self, now: Now, event: bridge::Event) {
-        // A dial-out names its meeting by the digits that callers key, and no log holds those.
-        if !matches!(event, bridge::Event::DialOut(_)) {
+        // A dial-out names its meeting by the digits that callers key, and no log holds those; nor does one tell how many keys a
+        // PIN has.
+        if !matches!(event, bridge::Event::DialOut(_) | bridge::Event::Digit { .. }) {
             tracing::trace!(?event, "bridge event");
         }
         self.bridge.handle(now.mono, now.wall, event);

@@ -17,6 +17,7 @@ impl<D: Door> Control<D> {
             Ask::DialOut { conference_id, .. }
             | Ask::StartRecording { conference_id }
             | Ask::StopRecording { conference_id }
+            | Ask::Act { conference_id, .. }
             | Ask::Remove { conference_id, .. }
             | Ask::End { conference_id } => {
                 if !self.is_of(now, tenant, conference_id) {
@@ -70,10 +71,14 @@ impl<D: Door> Control<D> {
         self.reply(ask, 202, json!({ "conference_id": conference_id }));
     }
 
-    /// Whether the leg is in this meeting, or being called for it.
+    /// Whether the leg is in this meeting, waits in its lobby, or is being called for it.
     fn is_in(&self, conference: ConferenceId, leg: LegId) -> bool {
         let seated = self.legs.get(&leg).is_some_and(|entry| entry.meeting == Some(conference));
-        seated || self.callees.get(&leg) == Some(&conference)
+        let waits = || {
+            let lobby = self.bridge.conference(conference).map(|shown| shown.lobby).unwrap_or_default();
+            lobby.iter().any(|waiting| waiting.leg == leg)
+        };
+        seated || self.callees.get(&leg) == Some(&conference) || waits()
     }
 
     fn no_such_participant(&mut self, ask: u64) {

@@ -169,14 +169,17 @@ impl<D: Door> Control<D> {
         if before == counters {
             return;
         }
-        for (result, now, then) in [
-            ("accepted", counters.ids_accepted, before.ids_accepted),
-            ("wrong", counters.ids_wrong, before.ids_wrong),
-            ("expired", counters.ids_expired, before.ids_expired),
-            ("refused", counters.ids_refused, before.ids_refused),
-            ("slowed", counters.ids_slowed, before.ids_slowed),
+        for (step, result, now, then) in [
+            ("conference_id", "accepted", counters.ids_accepted, before.ids_accepted),
+            ("conference_id", "wrong", counters.ids_wrong, before.ids_wrong),
+            ("conference_id", "expired", counters.ids_expired, before.ids_expired),
+            ("conference_id", "refused", counters.ids_refused, before.ids_refused),
+            ("conference_id", "slowed", counters.ids_slowed, before.ids_slowed),
+            ("pin", "accepted", counters.pins_accepted, before.pins_accepted),
+            ("pin", "wrong", counters.pins_wrong, before.pins_wrong),
+            ("pin", "slowed", counters.pins_slowed, before.pins_slowed),
         ] {
-            let attempts = self.metrics.attendant_attempts.with_label_values(&["conference_id", result]);
+            let attempts = self.metrics.attendant_attempts.with_label_values(&[step, result]);
             attempts.inc_by(now.saturating_sub(then));
         }
     }
@@ -269,9 +272,9 @@ fn metric_reason(cause: bridge::HangupCause) -> &'static str {
     use bridge::HangupCause as Cause;
     match cause {
         Cause::Farewell => "attendant",
-        Cause::AttendantLimit | Cause::SetupTimeout | Cause::NotConfirmed => "timeout",
+        Cause::AttendantLimit | Cause::SetupTimeout | Cause::NotConfirmed | Cause::TimeIsUp => "timeout",
         Cause::MediaSilent => "media_timeout",
-        Cause::NobodyLeft | Cause::ConferenceEnded => "host_end",
+        Cause::NobodyLeft | Cause::ConferenceEnded | Cause::OrganizerLeft => "host_end",
         Cause::Removed => "kicked",
         Cause::Drain => "drain",
     }

@@ -36,10 +36,20 @@ pub(super) struct Conference {
     opened: String,
     /// How many may be in it.
     capacity: u32,
+    /// Somebody who may start it is or was there; before that callers wait in the lobby.
+    started: bool,
+    /// Nobody may come in.
+    locked: bool,
+    /// Entry and exit are heard.
+    announcements: bool,
     /// Who is in it.
     participants: Vec<Participant>,
     /// Who is being called for it.
     callees: Vec<Callee>,
+    /// Who waits in the lobby.
+    lobby: Vec<Waiting>,
+    /// The legs with a raised hand, the first to be raised first.
+    hands: Vec<u64>,
     /// The file that it is being recorded into; absent while it is not.
     #[serde(default)]
     recording: Option<String>,
@@ -62,8 +72,16 @@ pub(super) struct Participant {
     /// Since when, RFC 3339.
     #[schema(format = DateTime)]
     joined: String,
+    /// What he may do.
+    role: Role,
     /// Not heard by the others.
     muted: bool,
+    /// By whom; null while he is not.
+    #[schema(required)]
+    muted_by: Option<MutedBy>,
+    /// Since when his hand is raised, RFC 3339; null while it is not.
+    #[schema(required, format = DateTime)]
+    hand: Option<String>,
     /// How the audio is coded.
     #[schema(required)]
     codec: Option<String>,
@@ -72,6 +90,46 @@ pub(super) struct Participant {
     /// The suite that encrypts the audio; null where it is not encrypted.
     #[schema(required)]
     srtp: Option<String>,
+}
+
+/// What somebody may do in a meeting.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Role {
+    /// The meeting is his, by PIN or by a user's word.
+    Organizer,
+    /// Anybody else.
+    Participant,
+}
+
+/// Who has muted somebody.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum MutedBy {
+    /// He himself.
+    #[serde(rename = "self")]
+    Own,
+    /// An organizer or a user; he can end it.
+    Organizer,
+    /// An organizer or a user; he cannot end it.
+    OrganizerHard,
+}
+
+/// Somebody who waits in the lobby.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Waiting {
+    /// The leg.
+    leg: u64,
+    /// The number; null where the caller asked for privacy.
+    #[schema(required)]
+    number: Option<String>,
+    /// The name that came with the call; null where there was none or the caller asked for privacy.
+    #[schema(required)]
+    display: Option<String>,
+    /// Since when, RFC 3339.
+    #[schema(format = DateTime)]
+    since: String,
 }
 
 /// Who called whom.

@@ -66,7 +66,10 @@ impl Shell {
         let parts = Parts::new(&config, trunks, prompts, metrics, door, shards.len(), rand::random());
         let control = Control::new(now(), parts);
         announce(&config, shards.len());
+        let (pins, checked) = super::pins::PinChecks::new();
         Ok(Self {
+            pins,
+            checked,
             control,
             sip,
             arrivals,

@@ -38,7 +38,7 @@ impl Judge {
             Event::LegOffered { leg, .. } => {
                 self.legs.entry(*leg).or_default();
             }
-            Event::DialOut(_) => self.asked += 1,
+            Event::DialOut(_) | Event::Act { .. } => self.asked += 1,
             Event::UsageDurable { leg } => {
                 if let Some(leg) = self.legs.get_mut(leg) {
                     leg.durable |= leg.starts > 0;
@@ -72,7 +72,7 @@ impl Judge {
                 assert!(self.rooms.remove(conference).is_some(), "{conference} is not open");
                 assert!(self.seated(*conference) == 0, "{conference} closed with legs in it");
             }
-            Command::PlayAll { conference, .. } => {
+            Command::PlayAll { conference, .. } | Command::Show { conference } => {
                 assert!(self.rooms.contains_key(conference), "{conference} is not open");
             }
             Command::DialOutAccepted { leg, conference, .. } => {
@@ -80,7 +80,7 @@ impl Judge {
                 assert!(self.legs.insert(*leg, Leg::default()).is_none(), "{leg} used twice");
                 self.answer_request();
             }
-            Command::DialOutRefused { .. } => self.answer_request(),
+            Command::DialOutRefused { .. } | Command::Acted { .. } => self.answer_request(),
             Command::Usage(record) => self.record(record),
             about_a_leg => self.leg_command(about_a_leg),
         }
@@ -138,6 +138,10 @@ impl Judge {
                 assert!(*token > self.last_token && !prompts.is_empty() && prompts.len() < 64);
                 self.last_token = *token;
             }
+            Command::CheckPin { token, .. } => {
+                assert!(leg.seat.is_some() && leg.finals == 0 && *token > self.last_token);
+                self.last_token = *token;
+            }
             Command::StopPlay { .. } | Command::Mute { .. } => {
                 assert!(leg.seat.is_some() && leg.finals == 0);
             }
@@ -191,6 +195,7 @@ fn leg_of(command: &Command) -> Option<LegId> {
         | Command::Play { leg, .. }
         | Command::StopPlay { leg }
         | Command::Mute { leg, .. }
+        | Command::CheckPin { leg, .. }
         | Command::Dial { leg, .. }
         | Command::CancelDial { leg, .. }
         | Command::Hangup { leg, .. }

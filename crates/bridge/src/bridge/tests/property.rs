@@ -1,17 +1,19 @@
 //! Any order of events, also impossible ones: commands stay legal, every leg gets its records, nothing is left over.
 
 use super::{CALLEE, MICROSOFT_NUMBER, OPERATOR_NUMBER, World, ended, failed, key};
+use crate::action::Action;
 use crate::bridge::BridgeConfig;
 use crate::call::State;
 use crate::event::{Caller, DialFailureKind, EndedBy, Event};
 use crate::id::{ConferenceId, LegId};
+use crate::policy::Role;
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-const IDS: [&str; 9] = [
+const IDS: [&str; 11] = [
     "111111111",
     "222222222",
     "333333333",
@@ -20,9 +22,11 @@ const IDS: [&str; 9] = [
     "666666666",
     "777777777",
     "888888888",
+    "121212121",
+    "131313131",
     "123456789",
 ];
-const KEYS: [char; 8] = ['1', '6', '*', '#', '0', '9', 'A', '2'];
+const KEYS: [char; 9] = ['1', '6', '*', '#', '0', '9', 'A', '2', '5'];
 const KINDS: [DialFailureKind; 5] = [
     DialFailureKind::NoResponse,
     DialFailureKind::Timeout,
@@ -77,7 +81,7 @@ fn step(world: &mut World, (a, b, c): (u8, u8, u8)) {
         }
         2 => {
             let caller = world.greeted("acme-1", OPERATOR_NUMBER);
-            world.press(caller, pick(&["111111111", "222222222", "444444444"], c));
+            world.press(caller, pick(&["111111111", "222222222", "444444444", "121212121", "131313131"], c));
         }
         3..=4 => {
             let dialed = pick(&[CALLEE, "+493087654321", "+14255550111", "112", ""], c);
@@ -93,7 +97,10 @@ fn step(world: &mut World, (a, b, c): (u8, u8, u8)) {
         11..=12 => world.tell(Event::MediaStarted { leg }),
         13..=14 => world.tell(Event::Digit { leg, digit: key(pick(&KEYS, c)) }),
         15..=16 => world.press(leg, pick(&IDS, c)),
-        17..=18 => world.press(leg, pick(&["*6", "*1", "**9", "1", "#"], c)),
+        17..=18 => world.press(
+            leg,
+            pick(&["*6", "*1", "**9", "1", "#", "*3", "*5", "*7", "*21", "*22", "*23", "*12345#"], c),
+        ),
         19..=20 => world.prompt_ends(leg),
         21 => world.tell(Event::ClipEnded { leg, token: u64::from(c) }),
         22 if c < 64 => world.tell(Event::MediaSilent { leg }),
@@ -104,8 +111,8 @@ fn step(world: &mut World, (a, b, c): (u8, u8, u8)) {
             let failure = failed(pick(&KINDS, c), pick(&STATUSES, c / 4), c % 2 == 0);
             world.tell(Event::LegFailed { leg, attempt, failure });
         }
-        28 => rare(world, leg, b, c),
-        29 => world.pass(Duration::from_millis(u64::from(c) * 20)),
+        28..=29 if b.is_multiple_of(2) || a.is_multiple_of(2) => rare(world, leg, b, c),
+        28..=29 => world.pass(Duration::from_millis(u64::from(c) * 20)),
         30 => world.pass(Duration::from_secs(u64::from(c / 8))),
         _ => {
             // Woken for nothing, and an offer of a leg that exists.
@@ -130,8 +137,34 @@ fn rare(world: &mut World, leg: LegId, b: u8, c: u8) {
             let conference = if open.is_empty() { ConferenceId(u64::from(b)) } else { pick(&open, b) };
             world.tell(Event::EndConference { conference });
         }
-        61..=90 => world.tell(Event::TableChanged(super::table())),
-        _ => world.tell(Event::RemoveLeg { leg }),
+        61..=70 => world.tell(Event::TableChanged(super::table())),
+        71..=100 => world.tell(Event::RemoveLeg { leg }),
+        101..=150 => {
+            let token = world.checks.last().map_or(u64::from(b), |(_, token)| *token);
+            let leg = world.checks.last().map_or(leg, |(leg, _)| *leg);
+            world.tell(Event::PinChecked { leg, token, right: c.is_multiple_of(2) });
+        }
+        _ => {
+            let open: Vec<ConferenceId> = world.bridge.conferences.keys().copied().collect();
+            let conference = if open.is_empty() { ConferenceId(u64::from(b)) } else { pick(&open, b) };
+            let role = if b.is_multiple_of(2) { Role::Organizer } else { Role::Participant };
+            let action = match c % 16 {
+                0..=1 => Action::Admit(leg),
+                2..=3 => Action::AdmitAll,
+                4 => Action::Reject(leg),
+                5..=6 => Action::Mute { leg, hard: b.is_multiple_of(2) },
+                7 => Action::Unmute(leg),
+                8 => Action::MuteAll { hard: b.is_multiple_of(2) },
+                9 => Action::UnmuteAll,
+                10 => Action::LowerHand(leg),
+                11 => Action::Lock(b.is_multiple_of(2)),
+                12 => Action::Announce(b.is_multiple_of(2)),
+                13 => Action::SetRole { leg, role },
+                14 => Action::Remove(leg),
+                _ => Action::End,
+            };
+            world.act(conference, action);
+        }
     }
 }
 
@@ -161,8 +194,8 @@ fn the_stories_reach_every_state_and_every_command() {
             }
         }
     }
-    assert_eq!(states.len(), 7, "{states:?}");
-    assert_eq!(commands.len(), 16, "{commands:?}");
+    assert_eq!(states.len(), 9, "{states:?}");
+    assert_eq!(commands.len(), 19, "{commands:?}");
 }
 
 proptest! {

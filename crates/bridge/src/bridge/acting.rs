@@ -1,0 +1,123 @@
+//! What authenticated users do in a meeting that is being held. Every wish is answered.
+
+use super::{At, Bridge};
+use crate::action::{Action, ActionRefusal};
+use crate::call::{Call, State};
+use crate::command::{Command, HangupCause};
+use crate::id::{ConferenceId, RequestId};
+use crate::policy::Role;
+use crate::prompt::PromptId;
+use crate::usage::EndingParty;
+
+impl Bridge {
+    /// Does it, and says what came of it.
+    pub(super) fn act(&mut self, at: At, request: RequestId, conference: ConferenceId, action: Action) {
+        let result = self.try_action(at, conference, action);
+        if result.is_ok_and(|changed| changed > 0) && self.conferences.contains_key(&conference) {
+            self.command(Command::Show { conference });
+            self.schedule_end(conference);
+        }
+        self.command(Command::Acted { request, result });
+    }
+
+    fn try_action(
+        &mut self,
+        at: At,
+        conference: ConferenceId,
+        action: Action,
+    ) -> Result<usize, ActionRefusal> {
+        let roster = self.conferences.get_mut(&conference).ok_or(ActionRefusal::UnknownConference)?;
+        match action {
+            Action::Admit(leg) | Action::Reject(leg) if !roster.is_waiting(leg) => {
+                return Err(if roster.has(leg) {
+                    ActionRefusal::NotInLobby(leg)
+                } else {
+                    ActionRefusal::UnknownLeg(leg)
+                });
+            }
+            Action::Mute { leg, .. }
+            | Action::Unmute(leg)
+            | Action::LowerHand(leg)
+            | Action::SetRole { leg, .. }
+                if roster.participant(leg).is_none() =>
+            {
+                return Err(ActionRefusal::UnknownLeg(leg));
+            }
+            Action::Mute { leg, hard: true } if roster.role(leg) == Role::Organizer => {
+                return Err(ActionRefusal::IsOrganizer(leg));
+            }
+            Action::Remove(leg) if !roster.has(leg) => return Err(ActionRefusal::UnknownLeg(leg)),
+            _ => {}
+        }
+        Ok(self.do_action(at, conference, action))
+    }
+
+    /// Nothing speaks against it.
+    fn do_action(&mut self, at: At, conference: ConferenceId, action: Action) -> usize {
+        let Some(roster) = self.conferences.get_mut(&conference) else { return 0 };
+        let changed = match action {
+            Action::Admit(leg) => {
+                self.admit(at, leg);
+                return 1;
+            }
+            Action::AdmitAll => return self.admit_all(at, conference),
+            Action::Reject(leg) => {
+                self.with_call(leg, |bridge, call| bridge.dismiss(at, call, PromptId::LobbyRejected));
+                return 1;
+            }
+            Action::Mute { leg, hard } => {
+                let muted = roster.mute(leg, hard);
+                if muted {
+                    self.tell_muted(leg, hard);
+                }
+                muted
+            }
+            Action::Unmute(leg) => {
+                let unmuted = roster.unmute(leg);
+                if unmuted {
+                    self.command(Command::Mute { leg, muted: false });
+                    self.say(leg, PromptId::Unmuted);
+                }
+                unmuted
+            }
+            Action::MuteAll { hard } => return self.mute_all(conference, hard),
+            Action::UnmuteAll => return self.unmute_all(conference, None),
+            Action::LowerHand(leg) => {
+                let lowered = roster.set_hand(leg, None);
+                if lowered {
+                    self.say(leg, PromptId::HandLowered);
+                }
+                lowered
+            }
+            Action::Lock(locked) => roster.set_lock(locked),
+            Action::Announce(heard) => roster.set_announcements(heard),
+            Action::SetRole { leg, role } => roster.set_role(at.now, leg, role),
+            Action::Remove(leg) => {
+                self.with_call(leg, |bridge, call| bridge.removed(at, call));
+                return 1;
+            }
+            Action::End => {
+                let legs = roster.legs().len();
+                self.end_conference(at, conference, EndingParty::User, HangupCause::ConferenceEnded);
+                return legs.max(1);
+            }
+        };
+        usize::from(changed)
+    }
+
+    /// Whether a leg that ends by itself may be remembered for the case that its caller comes back: what it was, if so.
+    pub(super) fn remember(&mut self, at: At, call: &Call, by: EndingParty) {
+        let State::InConference { conference, .. } = call.state else { return };
+        let Some(roster) = self.conferences.get(&conference) else { return };
+        let record = call.ledger.record();
+        let Some(number) = record.caller.as_ref().filter(|_| !record.caller_anonymous) else { return };
+        let meeting = &roster.meeting().conference_id;
+        match roster.standing(call.leg) {
+            Some(standing) if matches!(by, EndingParty::FarEnd | EndingParty::Network) => {
+                self.returning.remember(at.now, meeting, number, standing);
+            }
+            // Removed, or the meeting is over: nobody comes back from that.
+            _ => self.returning.forget(at.now, meeting, number),
+        }
+    }
+}

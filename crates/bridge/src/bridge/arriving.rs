@@ -1,0 +1,216 @@
+//! From a right conference ID to the meeting: at once, through the lobby, or with a PIN.
+
+use super::{At, Bridge};
+use crate::attendant::Attendant;
+use crate::call::{Call, State};
+use crate::command::Command;
+use crate::id::{ConferenceId, LegId};
+use crate::identification::{Identification, Step};
+use crate::lobby::{Door, door};
+use crate::meeting::Meeting;
+use crate::policy::{Pin, Role};
+use crate::prompt::PromptId;
+use crate::returning::Standing;
+use crate::roster::{Roster, Waiting};
+use crate::stamp::Stamp;
+use std::sync::Arc;
+
+impl Bridge {
+    /// The caller may come in, as far as number, license, lock and capacity go.
+    pub(super) fn arrive(&mut self, at: At, mut call: Call, meeting: &Arc<Meeting>) -> Option<Call> {
+        let started = self.is_started(meeting);
+        if let Some(standing) = self.standing_before(at, &call, meeting)
+            && (started || standing.role == Role::Organizer)
+        {
+            let conference = self.conference_for(at, meeting);
+            self.join_as(at, &mut call, conference, standing, Vec::new());
+            return Some(call);
+        }
+        match door(meeting.policy, started, meeting.pin.is_some()) {
+            Door::Ask => self.identify(at, call, meeting),
+            other => Some(self.enter(at, call, meeting, other, Vec::new())),
+        }
+    }
+
+    fn is_started(&self, meeting: &Meeting) -> bool {
+        self.open_roster(meeting).is_some_and(Roster::is_started)
+    }
+
+    /// What the caller was in this meeting, if his line dropped a short while ago.
+    fn standing_before(&mut self, at: At, call: &Call, meeting: &Meeting) -> Option<Standing> {
+        let record = call.ledger.record();
+        let number = record.caller.as_ref().filter(|_| !record.caller_anonymous)?;
+        self.returning.recall(at.now, &meeting.conference_id, number)
+    }
+
+    /// Into the meeting or its lobby, hearing this first.
+    fn enter(
+        &mut self,
+        at: At,
+        mut call: Call,
+        meeting: &Arc<Meeting>,
+        door: Door,
+        first: Vec<PromptId>,
+    ) -> Call {
+        let conference = self.conference_for(at, meeting);
+        if door == Door::In {
+            self.join_as(at, &mut call, conference, Standing::default(), first);
+            return call;
+        }
+        self.wait(at, call, conference, first)
+    }
+
+    /// Into the lobby: a word, and music until somebody says otherwise.
+    fn wait(&mut self, at: At, mut call: Call, conference: ConferenceId, first: Vec<PromptId>) -> Call {
+        let (Some(room), Some(roster)) = (call.room(), self.conferences.get_mut(&conference)) else {
+            return call;
+        };
+        let record = call.ledger.record();
+        let shown = !record.caller_anonymous;
+        roster.wait(Waiting {
+            leg: call.leg,
+            number: record.caller.clone().filter(|_| shown),
+            display: record.caller_display.clone().filter(|_| shown),
+            since: Stamp(at.wall),
+        });
+        let mut told = roster.organizers();
+        if !told.is_empty() && !roster.may_tell_of_lobby(at.now) {
+            told.clear();
+        }
+        call.ledger.conference(conference);
+        call.state = State::Lobby { room, conference, until: at.now + self.config.lobby };
+        let mut prompts = first;
+        prompts.extend([PromptId::LobbyWait, PromptId::HoldMusic]);
+        self.play(&mut call, prompts);
+        self.command(Command::Show { conference });
+        for organizer in told {
+            self.say(organizer, PromptId::LobbyCaller);
+        }
+        call
+    }
+
+    /// The music has come to its end: once more.
+    pub(super) fn lobby_clip_ended(&mut self, mut call: Call) -> Call {
+        self.play(&mut call, vec![PromptId::HoldMusic]);
+        call
+    }
+
+    /// Lets a leg in from the lobby.
+    pub(super) fn admit(&mut self, at: At, leg: LegId) {
+        self.with_call(leg, |bridge, mut call| {
+            if let State::Lobby { conference, .. } = call.state {
+                bridge.join_as(at, &mut call, conference, Standing::default(), Vec::new());
+            }
+            Some(call)
+        });
+    }
+
+    /// Lets everybody in from the lobby; how many that were.
+    pub(super) fn admit_all(&mut self, at: At, conference: ConferenceId) -> usize {
+        let waiting = self.conferences.get(&conference).map(Roster::lobby).unwrap_or_default();
+        for &leg in &waiting {
+            self.admit(at, leg);
+        }
+        waiting.len()
+    }
+
+    /// Sends a leg away that is in the lobby or about to come in: why, and goodbye.
+    pub(super) fn dismiss(&mut self, at: At, mut call: Call, why: PromptId) -> Option<Call> {
+        let Some(room) = call.room() else { return Some(call) };
+        let left = call.conference();
+        let (attendant, step) = Attendant::farewell(self.config.attendant, at.now, why);
+        call.state = State::Attended { room, attendant };
+        if let Some(conference) = left {
+            self.give_seat_back(at, call.leg, conference, false);
+            if self.conferences.contains_key(&conference) {
+                self.command(Command::Show { conference });
+            }
+        }
+        self.attendant_step(at, call, step)
+    }
+
+    /// "If you are the organizer, press star."
+    fn identify(&mut self, at: At, mut call: Call, meeting: &Arc<Meeting>) -> Option<Call> {
+        let State::Attended { room, attendant } = &call.state else { return Some(call) };
+        let (room, spare_pound) = (*room, attendant.spare_pound());
+        let (identification, step) = Identification::start(self.config.attendant, at.now, spare_pound);
+        let meeting = Arc::clone(meeting);
+        call.state = State::Identifying { room, meeting, identification, check: None };
+        self.identification_step(at, call, step)
+    }
+
+    /// Carries out what the identification wants.
+    pub(super) fn identification_step(&mut self, at: At, mut call: Call, step: Step) -> Option<Call> {
+        match step {
+            Step::Play(prompts) => self.play(&mut call, prompts),
+            Step::Stop => self.stop(&mut call),
+            Step::CheckNow(pin) => self.check_pin(&mut call, pin),
+            Step::Check(pin) => {
+                let State::Identifying { meeting, identification, .. } = &mut call.state else {
+                    return Some(call);
+                };
+                let caller = call.ledger.record().caller.as_ref();
+                let delay = self.defence.pin_delay(at.now, caller, &meeting.organizer);
+                if delay.is_zero() {
+                    self.check_pin(&mut call, pin);
+                } else {
+                    self.counters.pins_slowed += 1;
+                    identification.ponder(pin, at.now + delay);
+                }
+            }
+            Step::Organizer => return self.identified(at, call, Role::Organizer, Vec::new()),
+            Step::Participant(first) => return self.identified(at, call, Role::Participant, first),
+        }
+        Some(call)
+    }
+
+    fn check_pin(&mut self, call: &mut Call, pin: Pin) {
+        let State::Identifying { meeting, check, .. } = &mut call.state else { return };
+        let Some(hash) = meeting.pin.clone() else { return };
+        self.last_token += 1;
+        *check = Some(self.last_token);
+        self.command(Command::CheckPin { leg: call.leg, token: self.last_token, hash, pin });
+    }
+
+    /// A PIN has been checked; an answer that comes too late is no answer.
+    pub(super) fn pin_checked(&mut self, at: At, mut call: Call, token: u64, right: bool) -> Option<Call> {
+        let State::Identifying { meeting, identification, check, .. } = &mut call.state else {
+            return Some(call);
+        };
+        if *check != Some(token) {
+            return Some(call);
+        }
+        *check = None;
+        let Some(step) = identification.checked(at.now, right) else { return Some(call) };
+        if right {
+            self.counters.pins_accepted += 1;
+        } else {
+            self.counters.pins_wrong += 1;
+            let record = call.ledger.record();
+            if let Some(trunk) = &record.trunk {
+                self.defence.wrong_pin(at.now, record.caller.as_ref(), trunk, &meeting.organizer);
+            }
+        }
+        self.identification_step(at, call, step)
+    }
+
+    /// It is known who he is. Meanwhile others have come, and the meeting may be full or locked.
+    fn identified(&mut self, at: At, mut call: Call, role: Role, first: Vec<PromptId>) -> Option<Call> {
+        let State::Identifying { meeting, .. } = &call.state else { return Some(call) };
+        let meeting = Arc::clone(meeting);
+        if self.is_locked(&meeting) {
+            return self.dismiss(at, call, PromptId::ConferenceLocked);
+        }
+        if self.is_full(&meeting) {
+            return self.dismiss(at, call, PromptId::ConferenceFull);
+        }
+        if role == Role::Organizer {
+            let conference = self.conference_for(at, &meeting);
+            let standing = Standing { role, ..Standing::default() };
+            self.join_as(at, &mut call, conference, standing, first);
+            return Some(call);
+        }
+        let door = door(meeting.policy, self.is_started(&meeting), false);
+        Some(self.enter(at, call, &meeting, door, first))
+    }
+}

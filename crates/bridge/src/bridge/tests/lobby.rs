@@ -1,0 +1,310 @@
+//! The organizer by telephone, the lobby, and who comes back.
+
+use super::World;
+use crate::bridge::Reason;
+use crate::command::{Command, HangupCause};
+use crate::event::{EndedBy, Event};
+use crate::id::{ConferenceId, LegId};
+use crate::policy::Role;
+use crate::prompt::PromptId::{
+    self, ConferenceFull, ConferenceLocked, EnterPin, FirstCaller, Goodbye, HoldMusic, JoinAsParticipant,
+    Joining, LobbyCaller, LobbyTooLong, LobbyWait, MeetingEnds, Muted, OrganizerPressStar, PinNotRecognized,
+};
+use crate::roster::{ConferenceSnapshot, MutedBy};
+use crate::usage::EndingParty;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Neither switch is on.
+const STRICT: &str = "121212121";
+/// Callers pass the lobby once the meeting has started.
+const BYPASS: &str = "131313131";
+/// Ends with its organizer; room for three.
+const HERS: &str = "141414141";
+const PETRA: &str = "+14255550101";
+const EVE: &str = "+14255550102";
+const BOB: &str = "+14255550103";
+
+/// The one open conference.
+fn shown(world: &World) -> ConferenceSnapshot {
+    let open: Vec<ConferenceId> = world.bridge.conferences.keys().copied().collect();
+    let [one] = open[..] else { panic!("{open:?}") };
+    world.bridge.conference(one).expect("it is open")
+}
+
+/// Everything that was played to a leg since the last look.
+fn played(commands: &[Command], to: LegId) -> Vec<PromptId> {
+    let of_leg = commands.iter().filter_map(|command| match command {
+        Command::Play { leg, prompts, .. } if *leg == to => Some(prompts.clone()),
+        _ => None,
+    });
+    of_leg.flatten().collect()
+}
+
+#[test]
+fn the_right_pin_starts_the_meeting() {
+    let mut world = World::new();
+    let petra = world.keyed(PETRA, STRICT);
+    assert_eq!(world.heard(petra), [OrganizerPressStar]);
+    world.press(petra, "#*");
+    assert_eq!(world.heard(petra), [EnterPin]);
+    world.press(petra, "2718#");
+    let commands = world.take();
+    let checks = commands.iter().filter_map(|command| match command {
+        Command::CheckPin { leg, hash, pin, .. } => Some((*leg, hash.as_str(), pin.as_str())),
+        _ => None,
+    });
+    assert_eq!(checks.collect::<Vec<_>>(), [(petra, "the hash of 2718", "2718")]);
+    assert!(!format!("{commands:?}").contains("2718"), "{commands:?}");
+    assert_eq!(world.bridge.poll_timeout().map(|(_, reason)| reason), Some(Reason::PinCheck));
+    world.pin_is(true);
+    assert_eq!(world.heard(petra), [FirstCaller]);
+    let shown = shown(&world);
+    assert!(shown.started);
+    assert_eq!(shown.participants[0].role, Role::Organizer);
+    assert_eq!((world.bridge.counters.pins_accepted, world.bridge.counters.pins_wrong), (1, 0));
+    world.bye(petra);
+    let record = world.final_record().expect("a record");
+    assert_eq!(
+        record.end.expect("an end").keys_pressed,
+        9,
+        "neither the star nor a digit of the PIN is counted"
+    );
+    world.assert_empty();
+}
+
+#[test]
+fn three_wrong_pins_make_an_ordinary_participant() {
+    let mut world = World::new();
+    let eve = world.keyed(EVE, STRICT);
+    world.press(eve, "*");
+    for _ in 0..2 {
+        world.press(eve, "1111#");
+        world.pin_is(false);
+        assert_eq!(world.heard(eve), [PinNotRecognized, EnterPin]);
+    }
+    world.press(eve, "1111#");
+    world.pin_is(false);
+    assert_eq!(world.heard(eve), [PinNotRecognized, JoinAsParticipant, LobbyWait, HoldMusic]);
+    assert_eq!(world.state(eve), Some("lobby"));
+    assert_eq!(world.bridge.counters.pins_wrong, 3);
+    assert_eq!(world.bridge.snapshot(world.now).wrong_ids[0].in_window, 3, "they count like wrong IDs");
+    world.bye(eve);
+    world.assert_empty();
+}
+
+#[test]
+fn the_pins_of_an_organizer_are_guessed_slowly_whoever_guesses() {
+    let mut world = World::new();
+    for caller in 0..4 {
+        let eve = world.keyed(&format!("+1425555020{caller}"), STRICT);
+        world.press(eve, "*");
+        for _ in 0..3 {
+            world.press(eve, "1111#");
+            if world.checks.is_empty() {
+                assert_eq!(world.bridge.poll_timeout().map(|(_, reason)| reason), Some(Reason::SlowDown));
+                world.pass(3 * SECOND);
+            }
+            world.pin_is(false);
+        }
+    }
+    assert_eq!(world.bridge.counters.pins_slowed, 1, "the twelfth");
+    let petra = world.keyed(PETRA, STRICT);
+    world.press(petra, "*2718#");
+    assert!(world.checks.is_empty(), "also the right one");
+    world.pass(3 * SECOND);
+    world.pin_is(true);
+    assert!(world.is_in_conference(petra));
+}
+
+#[test]
+fn a_check_that_is_answered_late_or_for_another_is_no_answer() {
+    let mut world = World::new();
+    let eve = world.keyed(EVE, STRICT);
+    world.press(eve, "*1111#");
+    let (leg, token) = world.checks.pop().expect("a check");
+    world.tell(Event::PinChecked { leg, token: token + 7, right: true });
+    assert_eq!(world.state(eve), Some("identifying"));
+    world.pass(15 * SECOND);
+    world.tell(Event::PinChecked { leg, token, right: true });
+    assert_eq!(world.state(eve), Some("identifying"), "it counts as a wrong one");
+    assert_eq!(world.heard(eve), [PinNotRecognized, EnterPin]);
+}
+
+#[test]
+fn the_lobby_has_music_that_goes_on_and_an_end_after_half_an_hour() {
+    let mut world = World::new();
+    let eve = world.waiting(EVE, STRICT);
+    assert_eq!(world.heard(eve), [LobbyWait, HoldMusic]);
+    let lobby = shown(&world).lobby;
+    assert_eq!(lobby[0].leg, eve);
+    assert_eq!(lobby[0].number.as_ref().map(ToString::to_string), Some(EVE.into()));
+    world.prompt_ends(eve);
+    assert_eq!(world.heard(eve), [HoldMusic]);
+    world.press(eve, "*6#1");
+    assert!(world.take().is_empty(), "keys mean nothing here");
+    world.pass(Duration::from_secs(30 * 60 - 1));
+    assert_eq!(world.state(eve), Some("lobby"));
+    world.pass(SECOND);
+    assert_eq!(world.heard(eve), [LobbyTooLong, Goodbye]);
+    assert!(world.bridge.conferences.is_empty(), "nobody waits any more");
+    world.prompt_ends(eve);
+    world.assert_empty();
+}
+
+#[test]
+fn with_bypass_the_organizer_s_coming_lets_everybody_in_and_later_callers_go_straight_in() {
+    let mut world = World::new();
+    let waiting = [world.waiting(EVE, BYPASS), world.waiting(BOB, BYPASS)];
+    let petra = world.organizer(PETRA, BYPASS);
+    for leg in waiting {
+        assert!(world.is_in_conference(leg));
+    }
+    world.bye(petra);
+    let later = world.keyed("+14255550109", BYPASS);
+    assert!(world.is_in_conference(later), "nobody is asked, also when the organizer has left");
+}
+
+#[test]
+fn without_bypass_everybody_waits_until_he_is_let_in() {
+    let mut world = World::new();
+    let early = world.waiting(EVE, STRICT);
+    let petra = world.organizer(PETRA, STRICT);
+    assert_eq!(world.state(early), Some("lobby"), "the start alone lets nobody in");
+    world.take();
+    let late = world.keyed(BOB, STRICT);
+    assert_eq!(world.state(late), Some("lobby"), "and he was not asked");
+    assert_eq!(played(&world.take(), petra), [LobbyCaller]);
+    world.press(petra, "*21");
+    let commands = world.take();
+    assert!(world.is_in_conference(early) && world.is_in_conference(late));
+    assert_eq!(played(&commands, late), [Joining]);
+    assert!(shown(&world).lobby.is_empty());
+}
+
+#[test]
+fn when_all_have_left_a_lobby_waits_for_a_new_beginning() {
+    let mut world = World::new();
+    let eve = world.waiting(EVE, STRICT);
+    let petra = world.organizer(PETRA, STRICT);
+    world.bye(petra);
+    assert_eq!(world.state(eve), Some("lobby"));
+    assert!(!shown(&world).started);
+    world.pass(Duration::from_mins(4));
+    let again = world.keyed(PETRA, STRICT);
+    assert_eq!(world.heard(again), [OrganizerPressStar]);
+}
+
+#[test]
+fn who_waits_has_a_seat_and_the_lock_is_looked_at_again_after_the_pin() {
+    let mut world = World::new();
+    let slow = world.keyed(PETRA, HERS);
+    for caller in [EVE, BOB, "+14255550109"] {
+        world.waiting(caller, HERS);
+    }
+    let fifth = world.keyed("+14255550110", HERS);
+    assert_eq!(world.heard(fifth), [ConferenceFull, Goodbye]);
+    world.press(slow, "*2718#");
+    world.pin_is(true);
+    assert_eq!(world.heard(slow), [ConferenceFull, Goodbye]);
+
+    let slow = world.keyed("+14255550111", STRICT);
+    let petra = world.organizer(PETRA, STRICT);
+    world.press(petra, "*7");
+    world.press(slow, "1");
+    assert_eq!(world.heard(slow), [ConferenceLocked, Goodbye]);
+}
+
+#[test]
+fn who_drops_and_returns_within_three_minutes_is_who_he_was() {
+    let mut world = World::new();
+    let petra = world.organizer(PETRA, STRICT);
+    let eve = world.waiting(EVE, STRICT);
+    world.press(petra, "*21");
+    world.press(eve, "*6*5");
+    world.bye(eve);
+    world.pass(Duration::from_mins(2));
+    world.take();
+    let back = world.keyed(EVE, STRICT);
+    assert!(world.is_in_conference(back), "past the lobby");
+    let commands = world.take();
+    assert_eq!(played(&commands, back).last(), Some(&Muted));
+    assert!(
+        commands.iter().any(|command| matches!(command, Command::Mute { leg, muted: true } if *leg == back))
+    );
+    let snapshot = shown(&world);
+    assert_eq!(snapshot.hands, [back]);
+    let one = snapshot.participants.iter().find(|one| one.leg == back).expect("him");
+    assert_eq!(one.muted_by, Some(MutedBy::Own));
+
+    world.bye(petra);
+    let petra = world.keyed(PETRA, STRICT);
+    assert_eq!(shown(&world).participants.last().map(|one| one.role), Some(Role::Organizer));
+    world.bye(back);
+    world.pass(Duration::from_mins(3));
+    let late = world.keyed(EVE, STRICT);
+    assert_eq!(world.state(late), Some("lobby"), "too late");
+    world.bye(petra);
+}
+
+#[test]
+fn who_was_removed_or_hides_his_number_or_comes_to_an_empty_meeting_is_nobody() {
+    let mut world = World::new();
+    let petra = world.organizer(PETRA, STRICT);
+    let eve = world.waiting(EVE, STRICT);
+    let hidden = world.waiting("", STRICT);
+    world.press(petra, "*21");
+    world.tell(Event::RemoveLeg { leg: eve });
+    let again = world.keyed(EVE, STRICT);
+    assert_eq!(world.state(again), Some("lobby"), "removed");
+    world.bye(hidden);
+    let again = world.keyed("", STRICT);
+    assert_eq!(world.state(again), Some("lobby"), "hidden");
+
+    let mut world = World::new();
+    let petra = world.organizer(PETRA, STRICT);
+    let bob = world.waiting(BOB, STRICT);
+    world.press(petra, "*21");
+    world.bye(petra);
+    world.bye(bob);
+    let back = world.keyed(BOB, STRICT);
+    assert_eq!(world.heard(back), [OrganizerPressStar], "a participant starts nothing");
+    let petra = world.keyed(PETRA, STRICT);
+    assert!(world.is_in_conference(petra), "its organizer does");
+}
+
+#[test]
+fn a_meeting_ends_with_its_organizer_where_it_says_so() {
+    let mut world = World::new();
+    let petra = world.organizer(PETRA, HERS);
+    let eve = world.waiting(EVE, HERS);
+    world.press(petra, "*21");
+    world.tell(Event::LegEnded { leg: petra, end: super::ended(EndedBy::Transport) });
+    world.pass(Duration::from_mins(2));
+    let petra = world.keyed(PETRA, HERS);
+    world.pass(Duration::from_mins(2));
+    assert!(world.is_in_conference(eve), "her line had dropped, and she came back");
+    world.take();
+    world.bye(petra);
+    let said = |command: &Command| matches!(command, Command::PlayAll { sound: crate::Sound::Prompts(said), .. } if said == &[MeetingEnds]);
+    assert!(world.take().iter().any(said));
+    world.pass(5 * SECOND);
+    let commands = world.take();
+    assert!(commands.iter().any(
+        |command| matches!(command, Command::Hangup { leg, cause: HangupCause::OrganizerLeft } if *leg == eve)
+    ));
+    world.assert_empty();
+}
+
+#[test]
+fn a_meeting_without_a_pin_ends_after_four_hours() {
+    let mut world = World::new();
+    let leg = world.joined("111111111");
+    world.pass(Duration::from_secs(4 * 3600 - 1));
+    assert!(world.is_in_conference(leg));
+    assert_eq!(world.bridge.poll_timeout().map(|(_, reason)| reason), Some(Reason::MeetingEnd));
+    world.pass(6 * SECOND);
+    let record = world.final_record().expect("a record").end.expect("an end");
+    assert_eq!((record.ended_by, record.cause), (EndingParty::Bridge, "the meeting's time is over"));
+    world.assert_empty();
+}

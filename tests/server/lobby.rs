@@ -1,0 +1,113 @@
+//! The organizer by telephone and the lobby, against the real binary.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use server::demo::caller::Call;
+use tokio::io::AsyncWriteExt as _;
+
+use super::bridge::{Bridge, House, PETRA, PIN, STRICT, binary};
+
+const ORGANIZER: &str = "+493023125001";
+const EVE: &str = "+493023125002";
+
+/// The bridge, with Petra's meeting in which callers wait in the lobby.
+async fn house() -> (House, Bridge) {
+    let (house, _doorbell) = House::new(&[PETRA]).await;
+    let bridge = house.start().await;
+    (house, bridge)
+}
+
+/// A caller who has keyed Petra's conference ID and listened to the question whether he is the organizer.
+async fn asked(house: &House, caller: &str) -> Call {
+    let call = house.call(caller).await;
+    call.media().key(&format!("{STRICT}#")).await;
+    let accepted = "partyline_attendant_attempts_total{result=\"accepted\",step=\"conference_id\"}";
+    house.until("the ID is judged", async || house.count(accepted).await > 0).await;
+    call
+}
+
+async fn pins(house: &House, result: &str) -> u64 {
+    house.count(&format!("partyline_attendant_attempts_total{{result=\"{result}\",step=\"pin\"}}")).await
+}
+
+/// How many are shown in a list of Petra's meeting.
+async fn shown(house: &House, list: &str) -> usize {
+    let (_, shown) = house.api("GET", &format!("/v1/conferences/{STRICT}"), None).await;
+    shown[list].as_array().map_or(0, Vec::len)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_caller_waits_in_the_lobby_until_the_organizer_has_shown_his_pin_and_keyed_star_21() {
+    let (house, _bridge) = house().await;
+    let eve = asked(&house, EVE).await;
+    eve.media().key("1").await;
+    house.until("she waits in the lobby", async || shown(&house, "lobby").await == 1).await;
+    assert_eq!(shown(&house, "participants").await, 0);
+    let before = eve.media().meter().sounding;
+    assert!(eve.media().hears(before + Duration::from_secs(8), Duration::from_secs(30)).await, "music");
+
+    let petra = house.call(ORGANIZER).await;
+    petra.media().key(&format!("{STRICT}#")).await;
+    petra.media().key(&format!("*{PIN}#")).await;
+    house.until("the PIN is checked", async || pins(&house, "accepted").await == 1).await;
+    house.until("she is in her meeting", async || shown(&house, "participants").await == 1).await;
+    assert_eq!(shown(&house, "lobby").await, 1, "her coming alone lets nobody in");
+    petra.media().key("*21").await;
+    house.until("both are in the meeting", async || shown(&house, "participants").await == 2).await;
+    let (_, meeting) = house.api("GET", &format!("/v1/conferences/{STRICT}"), None).await;
+    let roles: Vec<_> =
+        meeting["participants"].as_array().expect("two").iter().map(|one| &one["role"]).collect();
+    assert_eq!(roles, ["participant", "organizer"], "{meeting}");
+    petra.hang_up().await.expect("an answer to BYE");
+    eve.hang_up().await.expect("an answer to BYE");
+    house.until_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_wrong_pins_make_an_ordinary_participant_in_the_lobby() {
+    let (house, _bridge) = house().await;
+    let eve = asked(&house, EVE).await;
+    eve.media().key("*").await;
+    for wrong in 1..=3 {
+        eve.media().key("11111#").await;
+        house.until("the PIN is checked", async || pins(&house, "wrong").await == wrong).await;
+    }
+    house.until("she waits in the lobby", async || shown(&house, "lobby").await == 1).await;
+    assert_eq!((pins(&house, "accepted").await, shown(&house, "participants").await), (0, 0));
+    eve.hang_up().await.expect("an answer to BYE");
+    house.until_empty().await;
+}
+
+/// What `partyline pin hash` makes of its input: exit code and output.
+async fn hashed(input: &str) -> (Option<i32>, String) {
+    let mut program = tokio::process::Command::new(binary())
+        .args(["pin", "hash"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program");
+    let mut stdin = program.stdin.take().expect("its input");
+    stdin.write_all(input.as_bytes()).await.expect("the program reads");
+    drop(stdin);
+    let output = program.wait_with_output().await.expect("its end");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).expect("text"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pin_hash_reads_a_pin_and_prints_what_the_configuration_wants() {
+    let (code, printed) = hashed("271828\n").await;
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(
+        printed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && !printed.contains("271828"),
+        "{printed}"
+    );
+    assert!(server::pin::verify(printed.trim(), "271828"));
+    for wrong in ["", "123\n", "1234567890123\n", "12 34\n", "PIN1234\n"] {
+        let (code, said) = hashed(wrong).await;
+        assert_eq!(code, Some(2), "{wrong:?}: {said}");
+        assert!(said.contains("4 to 12 digits"), "{said}");
+    }
+}
