@@ -34,4 +34,11 @@ impl Database {
         let row = sqlx::query(query).fetch_one(&self.pool).await.expect(query);
         row.get(0)
     }
+
+    /// What of a usage record has a column of its own: leg, kind, trunk, caller, result.
+    pub(crate) async fn record(&self, record_id: &str) -> [Option<String>; 5] {
+        let query = "SELECT usage_id, kind, trunk, caller, result FROM usage_records WHERE record_id = $1";
+        let row = sqlx::query(query).bind(record_id.to_owned()).fetch_one(&self.pool).await.expect(record_id);
+        std::array::from_fn(|at| row.get(at))
+    }
 }

@@ -9,6 +9,7 @@ mod capture;
 mod crash;
 mod ctl;
 mod database;
+mod delivered;
 mod directory;
 mod disk;
 mod doctor;

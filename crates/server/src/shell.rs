@@ -30,6 +30,7 @@ use crate::recording::{Ended, Recorder};
 use crate::reload::{Reloaded, reload};
 use crate::sip_io::{Arrival, SipIo};
 use crate::spool::Spool;
+use crate::store::Delivery;
 use crate::trace::{Look, Tap};
 
 /// Messages that may wait for control.
@@ -53,7 +54,12 @@ type ControlInput = Input<LegSockets>;
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut shell = Shell::start(config).await?;
     shell.run().await;
+    let delivery = shell.delivery.take();
     shell.stop();
+    // The spool has written what it had.
+    if let Some(delivery) = delivery {
+        delivery.finish().await;
+    }
     Ok(())
 }
 
@@ -96,6 +102,8 @@ struct Shell {
     reloaded: mpsc::Receiver<Result<Reloaded, Vec<String>>>,
     /// Directories that the database has in place of ours.
     directories: mpsc::Receiver<Built>,
+    /// Usage records on their way into it.
+    delivery: Option<Delivery>,
     signals: Signals,
 }
 

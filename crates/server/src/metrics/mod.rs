@@ -112,6 +112,12 @@ pub struct Metrics {
     pub spool_delivered: IntCounter,
     /// `partyline_cdr_dropped_total`
     pub spool_dropped: IntCounter,
+    /// `partyline_cdr_database_records`
+    pub database_waiting: IntGauge,
+    /// `partyline_cdr_database_oldest_seconds`
+    pub database_oldest: IntGauge,
+    /// `partyline_cdr_database_delivered_total{result}`
+    pub database_delivered: IntCounterVec,
     /// `partyline_directory_up`
     pub directory_up: IntGauge,
     /// `partyline_directory_version`
@@ -329,6 +335,22 @@ impl Metrics {
             spool_waiting: gauge(r, "cdr_spool_records", "Usage records waiting for the disk."),
             spool_delivered: counter(r, "cdr_delivered_total", "Usage records written and synced."),
             spool_dropped: counter(r, "cdr_dropped_total", "Usage records given up because too many waited."),
+            database_waiting: gauge(
+                r,
+                "cdr_database_records",
+                "Usage records that are in the spool and not in the database yet.",
+            ),
+            database_oldest: gauge(
+                r,
+                "cdr_database_oldest_seconds",
+                "For how long the database has refused usage records; 0 while it takes them.",
+            ),
+            database_delivered: counters(
+                r,
+                "cdr_database_delivered_total",
+                "Usage records by what came of them: new, known (there already), unreadable, refused (tried again).",
+                &["result"],
+            ),
             directory_up: gauge(r, "directory_up", "1 while the database of [store] answers; 0 without one."),
             directory_version: gauge(
                 r,

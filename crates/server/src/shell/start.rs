@@ -26,7 +26,7 @@ use crate::prompts::Prompts;
 use crate::recording::{Ended, Recorder, RecordingMetrics};
 use crate::sip_io::{Arrival, Limits, Setup, SipIo};
 use crate::spool::{Spool, SpoolMetrics};
-use crate::store::{self, DirectoryMetrics, Store};
+use crate::store::{self, Delivery, DeliveryMetrics, DirectoryMetrics, Spooled, Store};
 use crate::tls::{self, TlsMetrics};
 use crate::trace::{Export, ExportMetrics, Look, Tap};
 
@@ -55,7 +55,7 @@ impl Shell {
         let (looks_in, looks) = mpsc::channel(ASKS);
         let doors = doors(&config, &metrics, &shards, asks_in);
         let (conferences, ready) = (Arc::clone(&doors.conferences), Arc::clone(&doors.ready));
-        let directories = start_directory(&config, &metrics).await?;
+        let (directories, delivery) = start_store(&config, &metrics, &spool).await?;
         let ctl = start_ctl(&config, &current, &doors, looks_in).await?;
         tokio::spawn(http::serve(listener, Arc::new(doors)));
         let export = start_export(&config, &metrics).await?;
@@ -98,6 +98,7 @@ impl Shell {
             reloading,
             reloaded,
             directories,
+            delivery,
             signals,
         })
     }
@@ -128,20 +129,30 @@ async fn start_sip(
     Ok((Arc::new(sip), arrivals))
 }
 
-/// Changes of the directory in the database, from now on; none without one.
-async fn start_directory(config: &Config, metrics: &Metrics) -> anyhow::Result<mpsc::Receiver<Built>> {
+/// Changes of the directory in the database, from now on, and the way of usage records into it; neither without one.
+async fn start_store(
+    config: &Config,
+    metrics: &Metrics,
+    spool: &Spool,
+) -> anyhow::Result<(mpsc::Receiver<Built>, Option<Delivery>)> {
     let (taker, directories) = mpsc::channel(1);
-    if let Some(options) = &config.store {
-        let store = Store::open(&options.url).await.context("store.url")?;
-        let shown = DirectoryMetrics {
-            up: metrics.directory_up.clone(),
-            version: metrics.directory_version.clone(),
-            reloads: metrics.directory_reloads.clone(),
-        };
-        let (sources, read) = (Arc::clone(&config.sources), config.directory_version);
-        tokio::spawn(store::watch(store, options.poll, sources, read, shown, taker));
-    }
-    Ok(directories)
+    let Some(options) = &config.store else { return Ok((directories, None)) };
+    let store = Store::open(&options.url).await.context("store.url")?;
+    let shown = DirectoryMetrics {
+        up: metrics.directory_up.clone(),
+        version: metrics.directory_version.clone(),
+        reloads: metrics.directory_reloads.clone(),
+    };
+    let (sources, read) = (Arc::clone(&config.sources), config.directory_version);
+    tokio::spawn(store::watch(store.clone(), options.poll, sources, read, shown, taker));
+    let spooled =
+        Spooled { folder: config.spool.folder.clone(), durable: spool.durable(), node: config.node.clone() };
+    let counted = DeliveryMetrics {
+        waiting: metrics.database_waiting.clone(),
+        oldest: metrics.database_oldest.clone(),
+        delivered: metrics.database_delivered.clone(),
+    };
+    Ok((directories, Some(Delivery::start(store, spooled, counted))))
 }
 
 fn watch_certificates(config: &Config, metrics: &Metrics) -> anyhow::Result<()> {

@@ -3,13 +3,15 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use super::journal::Store;
 use super::open_legs::OpenLegs;
 
 /// The file that records are appended to.
-pub(super) const CURRENT: &str = "usage.jsonl";
+pub(crate) const CURRENT: &str = "usage.jsonl";
 /// The start records of legs that were open when the file before this one was put aside.
 const CARRIED: &str = "open.jsonl";
 /// Held locked while a bridge runs: two of them would take each other's running legs for crashed ones.
@@ -25,6 +27,8 @@ pub struct FileStore {
     good: u64,
     /// Length of what is known to be on disk.
     synced: u64,
+    /// The same for others to read; 0 while another file takes the place of this one.
+    durable: Arc<AtomicU64>,
     /// Lines after that.
     unsynced: Vec<u8>,
     /// Open by what is known to be on disk.
@@ -65,7 +69,13 @@ impl FileStore {
         sync_folder(folder)?;
         let (good, full_at) = (scanned.good, if limit == 0 { u64::MAX } else { limit });
         let (folder, unsynced) = (folder.to_owned(), Vec::new());
-        Ok(Self { folder, file, good, synced: good, unsynced, open, limit, full_at, _lock: lock })
+        let durable = Arc::new(AtomicU64::new(good));
+        Ok(Self { folder, file, good, synced: good, durable, unsynced, open, limit, full_at, _lock: lock })
+    }
+
+    /// How many bytes of the current file are on disk, at any time.
+    pub fn durable(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.durable)
     }
 
     /// The legs that have a start record on disk and no final one.
@@ -94,6 +104,8 @@ impl FileStore {
         fs::rename(&carried_path, self.folder.join(CARRIED))?;
         let current = self.folder.join(CURRENT);
         let aside = self.unused_name(now);
+        // Nobody takes the new file's first bytes for synced because the old one had more.
+        self.durable.store(0, Ordering::Release);
         fs::rename(&current, &aside)?;
         if let Err(error) = fs::rename(&fresh_path, &current) {
             fs::rename(&aside, &current)?;
@@ -144,6 +156,7 @@ impl Store for FileStore {
             return Err(error);
         }
         self.synced = self.good;
+        self.durable.store(self.synced, Ordering::Release);
         for line in String::from_utf8_lossy(&unsynced).lines() {
             self.open.note(line);
         }

@@ -17,6 +17,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+pub(crate) use file::CURRENT;
 pub use file::FileStore;
 pub use journal::{Flush, Journal, Store, WAITING_LIMIT, Waiting};
 pub use open_legs::{OpenLegs, Scanned};
@@ -85,6 +86,8 @@ pub struct Spool {
     records: Option<mpsc::SyncSender<Waiting>>,
     metrics: SpoolMetrics,
     oldest: Arc<Oldest>,
+    /// Bytes of the current file that are on disk.
+    durable: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
     /// Closed when the thread ends.
     ended: mpsc::Receiver<Infallible>,
@@ -102,7 +105,10 @@ impl Spool {
     ) -> io::Result<Self> {
         let store = FileStore::open(&options.folder, options.file_limit)?;
         let left = store.open_legs().closing(SystemTime::now());
-        Self::over(store, left, options.group, metrics, settled)
+        let durable = store.durable();
+        let mut spool = Self::over(store, left, options.group, metrics, settled)?;
+        spool.durable = durable;
+        Ok(spool)
     }
 
     /// The spool over any store; `left` is written first.
@@ -139,7 +145,8 @@ impl Spool {
             drop(ending);
         })?;
         let thread = Some(thread);
-        Ok(Self { records: Some(records), metrics, oldest, thread, ended, last_writes: LAST_WRITES })
+        let durable = Arc::default();
+        Ok(Self { records: Some(records), metrics, oldest, durable, thread, ended, last_writes: LAST_WRITES })
     }
 
     /// The file of a spool folder.
@@ -150,6 +157,11 @@ impl Spool {
     /// How long the oldest record has waited for the disk.
     pub fn oldest(&self) -> Arc<Oldest> {
         Arc::clone(&self.oldest)
+    }
+
+    /// How many bytes of the current file are on disk; whoever reads behind it reads no more.
+    pub fn durable(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.durable)
     }
 
     /// Hands one record over without waiting; `ticket` is told of once it is settled. `false`: the queue is full (the

@@ -3,8 +3,10 @@
 //! The engines never see it. What they need is read whole, turned into the very sections that the configuration file has
 //! ([`Rows`]), checked by the same code, and swapped in at once. A database that is slow or gone costs no call anything.
 
+mod backlog;
 mod change;
 mod csv;
+mod deliver;
 mod entity;
 mod import;
 mod migrations;
@@ -18,6 +20,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyPool, Row as _};
 
 pub use change::Change;
+pub(crate) use deliver::{Delivery, DeliveryMetrics, Spooled};
 pub(crate) use entity::Column;
 pub(crate) use entity::{BRIDGES, Cell, ENTITIES, Entity, Kind, MEETINGS, NUMBERS, ORGANIZERS};
 pub(crate) use import::{Import, KEPT, Step, fuzz, shown};
