@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Sourced by prompts.sh and voices.sh: text to a level, trimmed WAV. Development time only; the bridge never synthesizes.
-# Needs the Debian packages flite, festival, festvox-us-slt-hts, espeak-ng and sox.
+# Needs the Debian packages flite, festival, festvox-us-slt-hts, espeak-ng and sox, and libttspico-utils (section non-free) for
+# what is spoken by SVOX's Pico.
 
 readonly TARGET_LEVEL=-20   # dBFS RMS of the speech itself, pauses left out
 readonly PEAK_LIMIT=-3.5    # dBFS; leaves room for G.711 and for two people talking at once
@@ -11,23 +12,25 @@ need() {
   local tool
   for tool; do
     command -v "$tool" >/dev/null ||
-      die "$tool is missing: apt-get install flite festival festvox-us-slt-hts espeak-ng sox"
+      die "$tool is missing: apt-get install flite festival festvox-us-slt-hts espeak-ng sox libttspico-utils (non-free)"
   done
 }
 
 # The lines `name = "text"` of a flat TOML file as "name<TAB>text". No escapes: a text has no double quote in it.
 entries() { sed -nE 's/^([A-Za-z0-9-]+) *= *"([^"]*)"$/\1\t\2/p' "$1"; }
 
-# synthesize VOICE TEXT OUT.wav, at the voice's own rate. VOICE is flite/<name>[/stretch], espeak/<name>/<words per minute>
-# or hts/<speed>/<tempo>: festival's us_slt_arctic_hts played faster, which raises pitch and formants as in a smaller person,
+# synthesize VOICE TEXT OUT.wav, at the voice's own rate. VOICE is flite/<name>[/stretch], espeak/<name>/<words per minute>,
+# pico/<language>, or hts/<speed>/<tempo>: festival's us_slt_arctic_hts played faster, which raises pitch and formants as in a smaller person,
 # and then slowed down again.
 synthesize() {
   local voice=$1 text=$2 out=$3 engine first second
   IFS=/ read -r engine first second <<<"$voice"
-  text=$(sed -E 's/\bID\b/I D/g' <<<"$text")   # every engine here would read "ID" as a word
+  # Every English voice here would read "ID" as a word.
+  [[ $engine == pico ]] || text=$(sed -E 's/\bID\b/I D/g' <<<"$text")
   case $engine in
     flite)  flite -voice "$first" --setf duration_stretch="${second:-1.0}" -t "$text" -o "$out" ;;
     espeak) espeak-ng -v "$first" -s "${second:-160}" -w "$out" "$text" ;;
+    pico)   pico2wave -l "$first" -w "$out" "$text" ;;
     hts)
       text2wave -o "$out.slow.wav" -eval '(voice_cmu_us_slt_arctic_hts)' <<<"$text"
       sox -D "$out.slow.wav" "$out" gain -3 speed "$first" tempo -s "$second"

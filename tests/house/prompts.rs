@@ -1,5 +1,6 @@
 //! The recordings that are committed are the ones that the bridge asks for, and say what its texts say.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bridge::PromptId;
@@ -20,20 +21,59 @@ fn every_text_of_the_bridge_is_the_text_that_was_recorded() {
     assert_eq!(recorded, expected, "after a change here run scripts/prompts.sh, which makes the WAVs");
 }
 
+/// The languages that are committed.
+const LANGUAGES: [&str; 5] = ["en-US", "de-DE", "fr-FR", "it-IT", "es-ES"];
+
+#[test]
+fn every_language_says_all_that_the_others_say_and_nothing_twice() {
+    let stems: BTreeSet<&str> = PromptId::ALL.into_iter().map(PromptId::stem).collect();
+    for language in LANGUAGES {
+        let written =
+            std::fs::read_to_string(prompts().join(language).join("prompts.toml")).expect("prompts.toml");
+        let table: toml::Table = written.parse().expect("a table");
+        let mut says: BTreeSet<&str> = table.keys().map(String::as_str).collect();
+        if language != "en-US" {
+            says.insert(PromptId::HoldMusic.stem());
+        }
+        assert_eq!(says, stems, "{language}");
+        // A sentence that was not translated.
+        if language != "en-US" {
+            for prompt in PromptId::ALL.into_iter().filter(|prompt| prompt.text().contains(' ')) {
+                assert_ne!(
+                    table[prompt.stem()].as_str(),
+                    Some(prompt.text()),
+                    "{language}: {}",
+                    prompt.stem()
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn every_prompt_has_a_recording_that_is_neither_too_loud_nor_cut() {
-    for prompt in PromptId::ALL {
-        let path = prompts().join("en-US").join(format!("{}.wav", prompt.stem()));
+    let all = LANGUAGES.into_iter().flat_map(|language| PromptId::ALL.map(|prompt| (language, prompt)));
+    // Music needs no translation.
+    let all = all.filter(|(language, prompt)| *language == "en-US" || *prompt != PromptId::HoldMusic);
+    for (language, prompt) in all {
+        let path = prompts().join(language).join(format!("{}.wav", prompt.stem()));
         let mut wav = hound::WavReader::open(&path).unwrap_or_else(|why| {
-            panic!("{}: {why}; add its text to prompts.toml and run scripts/prompts.sh", path.display())
+            panic!(
+                "{}: {why}; add its text to prompts.toml and run scripts/prompts.sh {language}",
+                path.display()
+            )
         });
         let spec = wav.spec();
-        assert_eq!((spec.channels, spec.bits_per_sample, spec.sample_rate), (1, 16, 16_000), "{prompt:?}");
+        assert_eq!(
+            (spec.channels, spec.bits_per_sample, spec.sample_rate),
+            (1, 16, 16_000),
+            "{language} {prompt:?}"
+        );
         let samples: Vec<i16> = wav.samples().collect::<Result<_, _>>().expect("samples");
         let peak = samples.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0);
-        assert!((3000..23_200).contains(&peak), "{prompt:?}: peak {peak}, -3 dBFS is 23197");
+        assert!((3000..23_200).contains(&peak), "{language} {prompt:?}: peak {peak}, -3 dBFS is 23197");
         let (first, last) = (samples.first().copied(), samples.last().copied());
-        assert_eq!((first, last), (Some(0), Some(0)), "{prompt:?} begins or ends with a click");
+        assert_eq!((first, last), (Some(0), Some(0)), "{language} {prompt:?} begins or ends with a click");
     }
 }
 

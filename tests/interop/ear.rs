@@ -20,7 +20,7 @@ pub(crate) fn share_heard(voice: &[f32], recording: &[f32]) -> f32 {
 }
 
 /// For each loud snippet of the voice: its best normalized correlation with the recording, at any time.
-fn likeness(voice: &[f32], recording: &[f32]) -> Vec<f32> {
+pub(crate) fn likeness(voice: &[f32], recording: &[f32]) -> Vec<f32> {
     let recording = flat(recording);
     let fourier = Fourier::new((recording.len() + SNIPPET).next_power_of_two());
     let spectrum = fourier.spectrum(&recording);

@@ -14,9 +14,13 @@ mod directory;
 mod disk;
 mod doctor;
 mod drain;
+#[path = "../interop/ear.rs"]
+#[expect(dead_code, reason = "the tests with other telephones use more of it")]
+mod ear;
 mod echo;
 mod files;
 mod hep;
+mod languages;
 mod large;
 mod load;
 mod lobby;

@@ -536,10 +536,7 @@ fn parts(config: &Config, setup: &Setup, metrics: Metrics, sockets: Sockets) -> 
     let media = &config.media;
     let prompts = match setup.voice {
         Voice::Marked => crate::prompts::marked(),
-        Voice::Recorded => {
-            let (folder, map) = &media.prompts;
-            Arc::new(Prompts::load(folder, map.as_deref()).expect("the committed prompts load"))
-        }
+        Voice::Recorded => Arc::new(Prompts::of(media).expect("the committed prompts load")),
     };
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&setup.seed.to_be_bytes());

@@ -150,16 +150,17 @@ pub(crate) struct Attendant {
 }
 
 impl Attendant {
-    /// Begins the dialogue: the first step greets.
-    pub(crate) fn start(config: AttendantConfig, now: Instant) -> (Self, Step) {
+    /// Begins the dialogue: the first step greets, where nobody has greeted yet, and asks.
+    pub(crate) fn start(config: AttendantConfig, now: Instant, greeted: bool) -> (Self, Step) {
         let state = State::Asking { playing: true, due: now + config.longest_prompt };
         let attendant = Self { config, state, failures: 0, spare_pound: None, overall: now + config.overall };
-        (attendant, Step::Play(vec![PromptId::Welcome, PromptId::EnterConferenceId]))
+        let welcome = (!greeted).then_some(PromptId::Welcome);
+        (attendant, Step::Play(welcome.into_iter().chain([PromptId::EnterConferenceId]).collect()))
     }
 
     /// A dialogue that begins with its end: why, and goodbye.
     pub(crate) fn farewell(config: AttendantConfig, now: Instant, why: PromptId) -> (Self, Step) {
-        let (mut attendant, _) = Self::start(config, now);
+        let (mut attendant, _) = Self::start(config, now, true);
         let step = attendant.leave(now, vec![why]);
         (attendant, step)
     }

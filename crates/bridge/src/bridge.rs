@@ -61,6 +61,8 @@ pub struct BridgeConfig {
     pub seats: usize,
     /// The most dial-outs under way for one conference.
     pub dial_outs: usize,
+    /// Whether the bridge's own language is English, whose counts are said by rule.
+    pub english: bool,
 }
 
 impl Default for BridgeConfig {
@@ -80,6 +82,7 @@ impl Default for BridgeConfig {
             legs: 10_000,
             seats: 1000,
             dial_outs: 20,
+            english: true,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One leg's life. Every state owns what is known in it; a transition consumes the old state.
 //!
 //! ```text
-//! dial-in    Recording -> Answered -> Attended (-> Identifying) (-> Lobby) -> InConference -> Released
+//! dial-in    Recording -> Answered (-> Choosing) -> Attended (-> Identifying) (-> Lobby) -> InConference -> Released
 //! dial-out   Recording -> Dialing (-> Confirming) -> InConference -> Released
 //! ```
 //! A leg may go from any state to `Released`; that takes it out of the bridge.
@@ -13,8 +13,10 @@ use crate::dial_out::DialOut;
 use crate::id::{ConferenceId, LegId};
 use crate::identification::{self, Identification};
 use crate::keypad::Keypad;
+use crate::language_menu::LanguageMenu;
 use crate::meeting::Meeting;
 use crate::usage::Ledger;
+use routing::Language;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,6 +26,8 @@ pub(crate) struct Call {
     pub(crate) leg: LegId,
     pub(crate) ledger: Ledger,
     pub(crate) state: State,
+    /// What it is spoken to in; `None`: the bridge's own language.
+    pub(crate) language: Option<Language>,
     /// What plays to this leg alone.
     pub(crate) clip: Option<u64>,
     /// The entry in the bridge's timer index.
@@ -46,6 +50,8 @@ pub(crate) enum State {
     Recording { until: Instant, pending: Pending },
     /// The 200 is out. The greeting waits for media, or for `greet_at` once the ACK has come.
     Answered { room: ConferenceId, until: Instant, greet_at: Option<Instant> },
+    /// Greeted, and asked for a language.
+    Choosing { room: ConferenceId, menu: LanguageMenu },
     /// With the attendant.
     Attended { room: ConferenceId, attendant: Attendant },
     /// Asked whether it is the organizer's. `check`: the token of the PIN that is being checked.
@@ -76,6 +82,10 @@ impl Call {
                 Some(greet_at) if greet_at < until => Some((*greet_at, Reason::NoMediaAfterAck)),
                 _ => Some((*until, Reason::NoAck)),
             },
+            State::Choosing { menu, .. } => {
+                let (due, speaking) = menu.deadline();
+                Some((due, if speaking { Reason::PromptEnd } else { Reason::FirstDigit }))
+            }
             State::Attended { attendant, .. } => attendant.deadline().map(|(due, waiting)| {
                 let reason = match waiting {
                     Waiting::PromptEnd => Reason::PromptEnd,
@@ -109,6 +119,7 @@ impl Call {
     pub(crate) fn room(&self) -> Option<ConferenceId> {
         match &self.state {
             State::Answered { room, .. }
+            | State::Choosing { room, .. }
             | State::Attended { room, .. }
             | State::Identifying { room, .. }
             | State::Lobby { room, .. }
@@ -135,7 +146,7 @@ impl Call {
         match &self.state {
             State::Recording { .. } => "recording",
             State::Answered { .. } => "answered",
-            State::Attended { .. } => "attended",
+            State::Choosing { .. } | State::Attended { .. } => "attended",
             State::Identifying { .. } => "identifying",
             State::Lobby { .. } => "lobby",
             State::InConference { .. } => "in-conference",

@@ -8,7 +8,7 @@ use crate::id::{ConferenceId, LegId, RequestId};
 use crate::policy::{Pin, PinHash};
 use crate::prompt::PromptId;
 use crate::usage::Record;
-use routing::{Because, Candidate};
+use routing::{Because, Candidate, Language};
 
 /// A sound that is generated, not recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,6 +187,8 @@ pub enum Command {
         token: u64,
         /// One after the other, without a pause.
         prompts: Vec<PromptId>,
+        /// In which language; `None`: the bridge's own.
+        language: Option<Language>,
     },
     /// Stop what plays to this leg alone, at once (barge-in).
     StopPlay {

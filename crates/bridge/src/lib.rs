@@ -19,6 +19,7 @@ mod event;
 mod id;
 mod identification;
 mod keypad;
+mod language_menu;
 mod lobby;
 mod meeting;
 mod policy;

@@ -8,6 +8,8 @@
 pub enum PromptId {
     /// The first words of every dial-in call.
     Welcome,
+    /// Offers a language, in itself; the digit to press follows.
+    ForThisLanguage,
     /// Asks for the conference ID.
     EnterConferenceId,
     /// A keyed ID leads nowhere: wrong, unknown, barred or another tenant's, on purpose all alike.
@@ -172,8 +174,9 @@ pub enum PromptId {
 
 impl PromptId {
     /// Every prompt, in the order of the enum. The server must have a recording for each before it opens a port.
-    pub const ALL: [Self; 81] = [
+    pub const ALL: [Self; 82] = [
         Self::Welcome,
+        Self::ForThisLanguage,
         Self::EnterConferenceId,
         Self::IdNotRecognized,
         Self::NothingEntered,
@@ -287,6 +290,7 @@ impl PromptId {
     fn recording(self) -> (&'static str, &'static str) {
         match self {
             Self::Welcome => ("welcome", "Welcome to the audio conferencing service."),
+            Self::ForThisLanguage => ("for-this-language", "For English, press"),
             Self::EnterConferenceId => {
                 ("enter-conference-id", "Please enter your conference ID, followed by the pound key.")
             }

@@ -37,8 +37,15 @@ const TENS: [PromptId; 8] = [
     PromptId::Ninety,
 ];
 
+/// A count in some language: in English by its rules; in the others as a word where it is one in all of them (up to twenty, and whole
+/// tens), and digit by digit otherwise, since their words for 21 or 95 are no sequence of ours.
+pub(crate) fn count_in(english: bool, number: usize) -> Vec<PromptId> {
+    let one_word = number <= 20 || (number < 100 && number.is_multiple_of(10));
+    if english || one_word { count(number) } else { PromptId::spell(&number.to_string()).collect() }
+}
+
 /// A count, as the prompts that say it: 342 is "three hundred forty two". Millions have no word of their own here.
-pub(crate) fn count(number: usize) -> Vec<PromptId> {
+fn count(number: usize) -> Vec<PromptId> {
     let mut words = Vec::new();
     match number {
         0..=9 => words.push(DIGITS[number]),
@@ -67,7 +74,7 @@ fn rest(number: usize) -> Vec<PromptId> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PromptId, count};
+    use super::{PromptId, count, count_in};
 
     fn said(number: usize) -> String {
         let words: Vec<&str> = count(number).into_iter().map(PromptId::text).collect();
@@ -95,6 +102,16 @@ mod tests {
         ] {
             assert_eq!(said(number), words, "{number}");
         }
+    }
+
+    #[test]
+    fn other_languages_have_the_words_that_are_one_word_and_digits_else() {
+        for number in [0, 7, 16, 20, 90] {
+            assert_eq!(count_in(false, number), count(number), "{number}");
+        }
+        assert_eq!(count_in(false, 21), [PromptId::Digit2, PromptId::Digit1]);
+        assert_eq!(count_in(false, 300), [PromptId::Digit3, PromptId::Digit0, PromptId::Digit0]);
+        assert_eq!(count_in(true, 21), count(21));
     }
 
     #[test]

@@ -59,6 +59,7 @@ mod dial_out_policy;
 #[doc(hidden)]
 pub mod fuzzing;
 mod ids;
+mod language;
 mod license;
 mod lint;
 mod number;
@@ -76,6 +77,7 @@ pub use decision::{
 };
 pub use dial_out_policy::{DialOutPolicy, Reach, UnknownDialOutPolicy, Zone};
 pub use ids::{OperatorId, OrganizerId, TenantId, TrunkId};
+pub use language::{Language, MOST_LANGUAGES, NotALanguage};
 pub use license::{LegDirection, License, UnknownLicense};
 pub use lint::{Lint, LintKind, lint};
 pub use number::{DialPlan, E164, MAX_DIGITS, MAX_KEYED, NumberError};

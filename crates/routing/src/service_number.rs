@@ -1,6 +1,7 @@
 //! The numbers of the bridges: many callers at once, owned by Microsoft or by an operator.
 
 use crate::ids::TenantId;
+use crate::language::Language;
 use crate::number::E164;
 use crate::owner::Owner;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,8 @@ pub struct ServiceNumber {
     pub kind: NumberKind,
     /// Whose meetings it reaches.
     pub tenancy: Tenancy,
+    /// What its callers are greeted in, and then what they may choose, in this order; empty: the bridge's own language.
+    pub languages: Vec<Language>,
     /// The owner suspended it; it is not answered (rule D3).
     pub suspended: bool,
 }

@@ -114,6 +114,10 @@ pub struct NumberSource {
     /// The one tenant it is dedicated to. Default: shared by all.
     #[serde(default)]
     pub tenant: Option<Spanned<String>>,
+    /// The primary language and up to four to choose from, such as `["de-DE", "en-US"]`; of dedicated numbers only. Default:
+    /// the bridge's own.
+    #[serde(default)]
+    pub languages: Vec<Spanned<String>>,
     /// Default: false.
     #[serde(default)]
     pub suspended: bool,

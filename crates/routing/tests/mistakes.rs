@@ -78,6 +78,26 @@ fn a_toll_free_or_operator_number_is_never_the_default_of_a_bridge() {
 }
 
 #[test]
+fn a_number_speaks_up_to_five_languages_and_a_shared_one_the_bridge_s_own() {
+    let number = |tenant: &str, languages: &str| {
+        format!(
+            "[[number]]\nnumber = \"+4930200009\"\nowner = \"operator:acme\"\n{tenant}\nlanguages = [{languages}]\n"
+        )
+    };
+    let dedicated = "tenant = \"contoso\"";
+    let five = "\"de-DE\", \"en-US\", \"fr-FR\", \"it-IT\", \"es-ES\"";
+    let table = build(&number(dedicated, five)).expect("five languages");
+    let spoken =
+        table.numbers().iter().find(|one| one.number.to_string() == "+4930200009").expect("the number");
+    assert_eq!(spoken.languages.iter().map(ToString::to_string).collect::<Vec<_>>().len(), 5);
+    let key = "number \"+4930200009\".languages";
+    refused(&number(dedicated, "\"german\""), 5, key, "such as en-US");
+    refused(&number(dedicated, "\"de-DE\", \"de-DE\""), 5, key, "each language once");
+    refused(&number(dedicated, &format!("{five}, \"pt-BR\"")), 5, key, "at most 5");
+    refused(&number("", "\"de-DE\""), 5, key, "no languages at a shared number");
+}
+
+#[test]
 fn a_route_has_either_a_source_number_or_gateways() {
     let expected = "either bridge_source_phone_number or pstn_gateway_list";
     refused("[[route]]\nname = \"Lost\"\npstn_usages = [\"Lost\"]\n", 2, "route.name", expected);

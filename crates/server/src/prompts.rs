@@ -1,20 +1,28 @@
 //! The recordings that callers hear: a folder of WAV files, decoded once at start.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::f64::consts::PI;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bridge::PromptId;
 use mixer::{Rate, Sound};
+use routing::Language;
+
+use crate::config::Media;
 
 /// A telephone that rings, by the tone of most of the world. Short, as its end may meet the callee's first word.
 const RING_BACK: [(f64, f64); 1] = [(425.0, 0.6)];
 
+/// One language's recordings.
+type Clips = HashMap<PromptId, Arc<Sound>>;
+
 /// Every prompt and tone, at every sample rate.
 #[derive(Debug)]
 pub struct Prompts {
-    clips: HashMap<PromptId, Arc<Sound>>,
+    clips: Clips,
+    /// What numbers speak that do not speak the bridge's own language.
+    packs: BTreeMap<Language, Clips>,
     entry: Arc<Sound>,
     exit: Arc<Sound>,
     ring_back: Arc<Sound>,
@@ -33,6 +41,11 @@ impl Prompts {
     /// `stem = ["file", ...]`, paths relative to the folder and without the `.wav`) may name other files, played
     /// one after the other; stems that it leaves out are looked for as `<stem>.wav`.
     pub fn load(folder: &Path, map: Option<&Path>) -> Result<Self, PromptError> {
+        Self::load_beside(folder, map, None)
+    }
+
+    /// The same for a further language, which may leave the music to the bridge's own.
+    fn load_beside(folder: &Path, map: Option<&Path>, own: Option<&Clips>) -> Result<Self, PromptError> {
         let mut problems = Vec::new();
         if map.is_none() && !folder.is_dir() {
             problems.push("there is no such folder; expected one with a WAV for each prompt".to_owned());
@@ -52,6 +65,12 @@ impl Prompts {
         problems.extend(strange.into_iter().map(|name| format!("`{name}` in the prompt map is no prompt")));
         let mut clips = HashMap::new();
         for prompt in PromptId::ALL {
+            if let (PromptId::HoldMusic, Some(own)) = (prompt, own)
+                && !folder.join(format!("{}.wav", prompt.stem())).exists()
+            {
+                clips.extend(own.get(&prompt).map(|music| (prompt, Arc::clone(music))));
+                continue;
+            }
             let own = vec![prompt.stem().to_owned()];
             let files = names.get(prompt.stem()).unwrap_or(&own);
             let mut sounds = Vec::new();
@@ -66,6 +85,7 @@ impl Prompts {
         if problems.is_empty() {
             Ok(Self {
                 clips,
+                packs: BTreeMap::new(),
                 entry: tone(&[(660.0, 0.09), (880.0, 0.12)]),
                 exit: tone(&[(880.0, 0.09), (660.0, 0.12)]),
                 ring_back: tone(&RING_BACK),
@@ -75,19 +95,37 @@ impl Prompts {
         }
     }
 
+    /// Everything that a configuration names: its own prompts, and those of each further language.
+    pub fn of(media: &Media) -> Result<Self, PromptError> {
+        let (folder, map) = &media.prompts;
+        let mut own = Self::load(folder, map.as_deref())?;
+        for (language, folder) in &media.prompt_packs {
+            let clips = Self::load_beside(folder, None, Some(&own.clips))?.clips;
+            own.packs.insert(language.clone(), clips);
+        }
+        Ok(own)
+    }
+
     /// Silent stand-ins of 200 ms each, for simulations in which nobody listens to the words.
     pub fn silent() -> Self {
         let clip = Arc::new(Sound::new(Rate::Narrow, &[0; 10 * mixer::FRAME]));
         let clips = PromptId::ALL.into_iter().map(|prompt| (prompt, Arc::clone(&clip))).collect();
-        Self { clips, entry: tone(&[(660.0, 0.2)]), exit: tone(&[(880.0, 0.2)]), ring_back: tone(&RING_BACK) }
+        Self {
+            clips,
+            packs: BTreeMap::new(),
+            entry: tone(&[(660.0, 0.2)]),
+            exit: tone(&[(880.0, 0.2)]),
+            ring_back: tone(&RING_BACK),
+        }
     }
 
-    /// A sequence of prompts, played without a gap.
-    pub fn sequence(&self, prompts: &[PromptId]) -> Arc<Sound> {
+    /// A sequence of prompts, played without a gap; without a language, or in one that has no pack, in the bridge's own.
+    pub fn sequence(&self, prompts: &[PromptId], language: Option<&Language>) -> Arc<Sound> {
+        let all = language.and_then(|language| self.packs.get(language)).unwrap_or(&self.clips);
         if let [one] = prompts {
-            return self.clips.get(one).map(Arc::clone).unwrap_or_default();
+            return all.get(one).map(Arc::clone).unwrap_or_default();
         }
-        let clips = prompts.iter().filter_map(|prompt| self.clips.get(prompt));
+        let clips = prompts.iter().filter_map(|prompt| all.get(prompt));
         Arc::new(Sound::sequence(clips.map(|clip| &**clip)))
     }
 

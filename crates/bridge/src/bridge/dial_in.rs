@@ -1,13 +1,14 @@
 //! A caller's way from the INVITE to the door of the meeting.
 
 use super::{At, Bridge};
-use crate::attendant::{Attendant, Entry, Step, Verdict};
+use crate::attendant::{Attendant, AttendantConfig, Entry, Step, Verdict};
 use crate::call::{Call, Pending, State};
 use crate::command::{Command, HangupCause, Purpose};
 use crate::confirmation::{self, Confirmation};
 use crate::digit::Digit;
 use crate::event::Caller;
-use crate::id::LegId;
+use crate::id::{ConferenceId, LegId};
+use crate::language_menu::{self, LanguageMenu};
 use crate::meeting::{Lookup, Meeting};
 use crate::prompt::PromptId;
 use crate::usage::{CallResult, CallType, Ending, EndingParty, Ledger};
@@ -57,7 +58,7 @@ impl Bridge {
         };
         let until = at.now + self.config.record_safe;
         let state = State::Recording { until, pending: Pending::Answer };
-        let call = Call { leg, ledger, state, clip: None, scheduled: None };
+        let call = Call { leg, ledger, state, language: None, clip: None, scheduled: None };
         if let Some((status, cause, because)) = refusal {
             self.refuse(at, call, status, EndingParty::Bridge, cause, &because);
             return;
@@ -101,12 +102,61 @@ impl Bridge {
     /// The attendant begins.
     pub(super) fn greet(&mut self, at: At, mut call: Call) -> Call {
         let State::Answered { room, .. } = call.state else { return call };
-        let (attendant, step) = Attendant::start(self.config.attendant, at.now);
+        let AttendantConfig { first_digit, longest_prompt, .. } = self.config.attendant;
+        let number =
+            call.ledger.record().service_number.as_ref().and_then(|number| self.table.number(number));
+        let languages = number.map_or(&[][..], |number| &number.languages);
+        call.language = languages.first().cloned();
+        if let Some((menu, step)) = LanguageMenu::start(at.now, languages, first_digit, longest_prompt) {
+            call.state = State::Choosing { room, menu };
+            if let language_menu::Step::Say(_, prompts) = step {
+                self.play(&mut call, prompts);
+            }
+            return call;
+        }
+        self.attend(at, call, room, false)
+    }
+
+    /// The caller is asked for the conference ID.
+    fn attend(&mut self, at: At, mut call: Call, room: ConferenceId, greeted: bool) -> Call {
+        let (attendant, step) = Attendant::start(self.config.attendant, at.now, greeted);
         call.state = State::Attended { room, attendant };
         if let Step::Play(prompts) = step {
             self.play(&mut call, prompts);
         }
         call
+    }
+
+    /// Carries out what the language menu wants.
+    fn language_step(&mut self, at: At, mut call: Call, step: language_menu::Step) -> Option<Call> {
+        match step {
+            language_menu::Step::Say(language, prompts) => {
+                call.language = Some(language);
+                self.play(&mut call, prompts);
+                Some(call)
+            }
+            language_menu::Step::Stop => {
+                self.stop(&mut call);
+                Some(call)
+            }
+            language_menu::Step::Chosen(language, digits) => {
+                let room = call.room()?;
+                call.language = Some(language);
+                let mut call = self.attend(at, call, room, true);
+                for digit in digits {
+                    call = self.attendant_digit(at, call, digit)?;
+                }
+                Some(call)
+            }
+        }
+    }
+
+    fn attendant_digit(&mut self, at: At, mut call: Call, digit: Digit) -> Option<Call> {
+        let State::Attended { attendant, .. } = &mut call.state else { return Some(call) };
+        for step in attendant.digit(at.now, digit) {
+            call = self.attendant_step(at, call, step)?;
+        }
+        Some(call)
     }
 
     /// A key: for the attendant, for the question "press 1", or for the meeting.
@@ -120,13 +170,9 @@ impl Bridge {
             call = self.greet(at, call);
         }
         match &mut call.state {
-            State::Attended { attendant, .. } => {
-                let steps = attendant.digit(at.now, digit);
-                let mut call = call;
-                for step in steps {
-                    call = self.attendant_step(at, call, step)?;
-                }
-                Some(call)
+            State::Choosing { menu, .. } => {
+                let step = menu.digit(at.now, digit);
+                self.language_step(at, call, step)
             }
             State::Identifying { identification, .. } => {
                 let steps = identification.digit(at.now, digit);
@@ -136,6 +182,7 @@ impl Bridge {
                 }
                 Some(call)
             }
+            State::Attended { .. } => self.attendant_digit(at, call, digit),
             State::Confirming { .. } => match Confirmation::digit(digit) {
                 Some(step) => self.confirmation_step(at, call, &step),
                 None => Some(call),
@@ -152,6 +199,10 @@ impl Bridge {
         }
         call.clip = None;
         match &mut call.state {
+            State::Choosing { menu, .. } => match menu.prompt_ended(at.now) {
+                Some(step) => self.language_step(at, call, step),
+                None => Some(call),
+            },
             State::Attended { attendant, .. } => match attendant.prompt_ended(at.now) {
                 Some(step) => self.attendant_step(at, call, step),
                 None => Some(call),
@@ -186,6 +237,10 @@ impl Bridge {
                 self.hang_up(at, call, EndingParty::Network, HangupCause::SetupTimeout);
                 None
             }
+            State::Choosing { menu, .. } => match menu.timeout(at.now) {
+                Some(step) => self.language_step(at, call, step),
+                None => Some(call),
+            },
             State::Attended { attendant, .. } => match attendant.timeout(at.now) {
                 Some(step) => self.attendant_step(at, call, step),
                 None => Some(call),

@@ -11,6 +11,7 @@ use crate::prompt::PromptId;
 use crate::roster::{Roster, Toggled};
 use crate::spoken;
 use crate::stamp::Stamp;
+use routing::Language;
 
 impl Bridge {
     /// A key in the meeting: it stops what plays to this leg, and may complete a command.
@@ -23,7 +24,8 @@ impl Bridge {
         let State::InConference { conference, keypad } = &mut call.state else { return call };
         let conference = *conference;
         if let Some(command) = keypad.digit(at.now, digit, self.config.keypad_pause) {
-            let prompts = self.obey(at, call.leg, conference, command);
+            let english = call.language.as_ref().map_or(self.config.english, Language::is_english);
+            let prompts = self.obey(at, call.leg, conference, command, english);
             if !prompts.is_empty() {
                 self.play(&mut call, prompts);
             }
@@ -38,6 +40,7 @@ impl Bridge {
         leg: LegId,
         conference: ConferenceId,
         command: KeypadCommand,
+        english: bool,
     ) -> Vec<PromptId> {
         let Some(roster) = self.conferences.get_mut(&conference) else { return Vec::new() };
         let role = roster.role(leg);
@@ -50,7 +53,7 @@ impl Bridge {
             }
             KeypadCommand::Help => vec![PromptId::CommandHelp],
             KeypadCommand::Unknown => vec![PromptId::UnknownCommand],
-            KeypadCommand::RollCall => roll_call(roster.participants()),
+            KeypadCommand::RollCall => roll_call(roster.participants(), english),
             KeypadCommand::ToggleMute => self.toggle_mute(leg, conference),
             KeypadCommand::ToggleHand => {
                 let up = roster.participant(leg).is_some_and(|one| one.hand.is_none());
@@ -139,12 +142,12 @@ impl Bridge {
 }
 
 /// How many are here.
-fn roll_call(people: usize) -> Vec<PromptId> {
+fn roll_call(people: usize, english: bool) -> Vec<PromptId> {
     if people <= 1 {
         return vec![PromptId::OnlyYou];
     }
     let mut prompts = vec![PromptId::ThereAre];
-    prompts.extend(spoken::count(people));
+    prompts.extend(spoken::count_in(english, people));
     prompts.push(PromptId::PeopleHere);
     prompts
 }

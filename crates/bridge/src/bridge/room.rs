@@ -124,7 +124,8 @@ impl Bridge {
     pub(super) fn play(&mut self, call: &mut Call, prompts: Vec<PromptId>) {
         self.last_token += 1;
         call.clip = Some(self.last_token);
-        self.command(Command::Play { leg: call.leg, token: self.last_token, prompts });
+        let language = call.language.clone();
+        self.command(Command::Play { leg: call.leg, token: self.last_token, prompts, language });
     }
 
     /// Stops what plays to this leg alone, if anything does.

@@ -6,6 +6,7 @@ mod dial_out;
 mod endings;
 mod judge;
 mod keys;
+mod languages;
 mod lobby;
 mod property;
 
@@ -54,6 +55,11 @@ tenant = "contoso"
 number = "+14255550200"
 owner = "operator:acme"
 tenant = "contoso"
+[[number]]
+number = "+14255550300"
+owner = "operator:acme"
+tenant = "contoso"
+languages = ["de-DE", "en-US"]
 
 [[organizer]]
 id = "megan"
@@ -116,6 +122,8 @@ meeting = [
 
 pub(crate) const MICROSOFT_NUMBER: &str = "+14255550100";
 pub(crate) const OPERATOR_NUMBER: &str = "+14255550200";
+/// Speaks German and English.
+pub(crate) const BILINGUAL_NUMBER: &str = "+14255550300";
 pub(crate) const CALLEE: &str = "+493012345678";
 
 #[derive(serde::Deserialize)]

@@ -10,6 +10,7 @@ mod routes;
 
 use super::{Bridge, Table, TableError, TrunkRef};
 use crate::ids::TenantId;
+use crate::language::{Language, MOST_LANGUAGES};
 use crate::number::{DialPlan, E164, NumberError};
 use crate::owner::{Owner, Provider};
 use crate::pattern::Pattern;
@@ -194,12 +195,36 @@ impl<'a> Check<'a> {
             None => Some(Tenancy::Shared),
             Some(tenant) => self.tenant(tenant, || key("tenant")).map(Tenancy::Dedicated),
         };
+        let languages = self.languages(source, &key("languages"));
         let number = number?;
         let (Some(owner), Some(kind), Some(tenancy)) = (owner, kind, tenancy) else {
             self.rejected.insert(number);
             return None;
         };
-        Some(ServiceNumber { number, owner, kind, tenancy, suspended: source.suspended })
+        Some(ServiceNumber { number, owner, kind, tenancy, languages, suspended: source.suspended })
+    }
+
+    fn languages(&mut self, source: &NumberSource, key: &str) -> Vec<Language> {
+        let mut languages: Vec<Language> = Vec::new();
+        for at in &source.languages {
+            match at.get_ref().parse() {
+                Err(error) => self.wrong(at, key.to_owned(), format!("{error}")),
+                Ok(language) if languages.contains(&language) => {
+                    self.wrong(at, key.to_owned(), "each language once");
+                }
+                Ok(_) if languages.len() == MOST_LANGUAGES => {
+                    self.wrong(at, key.to_owned(), format!("at most {MOST_LANGUAGES} languages"));
+                }
+                Ok(_) if source.tenant.is_none() => {
+                    let expected =
+                        "no languages at a shared number: it speaks the bridge's own, for all tenants alike";
+                    self.wrong(at, key.to_owned(), expected);
+                    break;
+                }
+                Ok(language) => languages.push(language),
+            }
+        }
+        languages
     }
 
     fn e164(&mut self, at: &Spanned<String>, key: impl FnOnce() -> String) -> Option<E164> {

@@ -20,8 +20,7 @@ pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
         }
     };
     // Not a matter of the file alone, and yet `serve` would not start.
-    let (folder, map) = &config.media.prompts;
-    if let Err(error) = Prompts::load(folder, map.as_deref()) {
+    if let Err(error) = Prompts::of(&config.media) {
         remark!("{}: `media.prompts`: {error}", file.display());
         remark!("1 problem; nothing was started");
         return ExitCode::from(2);

@@ -44,6 +44,9 @@ impl<'a> Check<'a> {
         let tls = self.tls(&document, &listeners, trunks.as_ref());
         let store = document.store.as_ref().map(|store| self.store(store));
         let tables = document.take_tables();
+        if let Some(media) = &media {
+            self.spoken(&tables.0, media);
+        }
         let built = self.tables(tables, rows, trunks.as_deref(), bridge.as_ref());
         let usage = &document.usage;
         let group = self.within("usage.group_milliseconds", &usage.group_milliseconds, 0..=1000);
@@ -72,7 +75,8 @@ impl<'a> Check<'a> {
         };
         let drain = document.drain.deadline_seconds;
         let dial_attempt = bridge.dial_attempt.max(trunks.longest_attempt());
-        let bridge = bridge::BridgeConfig { dial_attempt, ..bridge };
+        let english = media.language.is_english();
+        let bridge = bridge::BridgeConfig { dial_attempt, english, ..bridge };
         Ok(Config {
             path: self.path.to_owned(),
             node: document.node.name,
@@ -306,6 +310,7 @@ impl<'a> Check<'a> {
         let silence =
             self.within("media.silence_timeout_seconds", &media.silence_timeout_seconds, 1..=86_400);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let (language, prompt_packs) = self.prompt_packs(media);
         Some(Media {
             address,
             advertise: advertise.map_or(address, |(ip, _)| ip),
@@ -314,6 +319,8 @@ impl<'a> Check<'a> {
             scheduling: Scheduling { priority, pin: media.pin },
             limits: LoadLimits { busy, late: Duration::from_millis(late) },
             prompts: (self.resolve(&media.prompts), media.prompt_map.as_deref().map(|map| self.resolve(map))),
+            language: language?,
+            prompt_packs,
             silence_timeout: Duration::from_secs(silence),
             mix,
         })

@@ -1,5 +1,6 @@
 //! The configuration file as it is written: TOML, every key optional, no key unknown.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -195,6 +196,10 @@ pub struct Media {
     pub max_late_milliseconds: Spanned<u64>,
     /// The folder of prompts.
     pub prompts: PathBuf,
+    /// The language of those.
+    pub language: Spanned<String>,
+    /// Further languages that numbers may speak: a folder of prompts for each.
+    pub prompt_packs: BTreeMap<Spanned<String>, PathBuf>,
     /// A table that maps prompt names to other recordings (see `config/prompts/README.md`).
     pub prompt_map: Option<PathBuf>,
     /// Hang up a leg that has sent nothing for so long, in seconds.
@@ -225,6 +230,8 @@ impl Default for Media {
             max_load: Spanned::new(0..0, 0.85),
             max_late_milliseconds: Spanned::new(0..0, 20),
             prompts: PathBuf::from("prompts/en-US"),
+            language: Spanned::new(0..0, "en-US".to_owned()),
+            prompt_packs: BTreeMap::new(),
             prompt_map: None,
             silence_timeout_seconds: Spanned::new(0..0, 30),
             seats_per_conference: Spanned::new(0..0, 300),

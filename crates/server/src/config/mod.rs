@@ -2,11 +2,13 @@
 
 mod check;
 mod document;
+mod languages;
 mod problem;
 mod sources;
 mod tls;
 mod tokens;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use check::Check;
 pub use document::{Document, Log, LogFormat};
 pub use problem::{Problem, Problems};
 pub use sources::{Built, Sources};
+
+use routing::Language;
 
 use crate::control::{LoadLimits, Strangers};
 use crate::media::realtime::Scheduling;
@@ -104,6 +108,10 @@ pub struct Media {
     pub limits: LoadLimits,
     /// The prompts' folder and map.
     pub prompts: (PathBuf, Option<PathBuf>),
+    /// The language of those prompts.
+    pub language: Language,
+    /// The folders of further languages.
+    pub prompt_packs: BTreeMap<Language, PathBuf>,
     /// A leg that sends nothing for so long is hung up.
     pub silence_timeout: Duration,
     /// How conferences mix.

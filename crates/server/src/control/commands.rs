@@ -37,8 +37,8 @@ impl<D: Door> Control<D> {
                 let sent = self.seating.seat(leg, conference);
                 self.media_out(sent);
             }
-            Command::Play { leg, token, prompts } => {
-                let clip = mixer::Clip { token, sound: self.prompts.sequence(&prompts) };
+            Command::Play { leg, token, prompts, language } => {
+                let clip = mixer::Clip { token, sound: self.prompts.sequence(&prompts, language.as_ref()) };
                 let sent = self
                     .seating
                     .tell(leg, mixer::Command::Play { leg: mixer_leg(leg), clip, interrupt: true });
@@ -51,7 +51,7 @@ impl<D: Door> Control<D> {
             Command::PlayAll { conference, sound, except } => {
                 let sound = match sound {
                     Sound::Tone(tone) => self.prompts.tone(tone),
-                    Sound::Prompts(prompts) => self.prompts.sequence(&prompts),
+                    Sound::Prompts(prompts) => self.prompts.sequence(&prompts, None),
                 };
                 if let Some(shard) = self.seating.shard_of(conference) {
                     let clip = mixer::Clip { token: 0, sound };

@@ -271,6 +271,12 @@ fn tailor(template: &str, plan: &Plan, ports: Ports) -> anyhow::Result<String> {
             set(&mut config, "media", key, path.display().to_string().into());
         }
     }
+    let packs = config.get_mut("media").and_then(|media| media.get_mut("prompt_packs"));
+    for folder in packs.and_then(toml::Value::as_table_mut).into_iter().flat_map(toml::Table::iter_mut) {
+        if let Some(path) = folder.1.as_str() {
+            *folder.1 = std::path::absolute(home.join(path))?.display().to_string().into();
+        }
+    }
     if let Some(sabotage) = &plan.sabotage {
         set(&mut config, "media", "sabotage", sabotage.as_str().into());
     }

@@ -34,8 +34,7 @@ impl Shell {
     pub(super) async fn start(config: Config) -> anyhow::Result<Self> {
         // Before anything says that it is ready: from then on a signal must drain and not kill.
         let signals = Signals::new()?;
-        let (folder, map) = &config.media.prompts;
-        let prompts = Arc::new(Prompts::load(folder, map.as_deref())?);
+        let prompts = Arc::new(Prompts::of(&config.media)?);
         let mut metrics = Metrics::new(config.trunks.profiles().iter().map(|profile| profile.id.as_str()));
         let (first, last) = config.media.ports;
         crate::descriptors::raise(u64::from(last.saturating_sub(first)) + 1);
