@@ -117,6 +117,18 @@ fn the_organizer_lets_everybody_in_by_star_21_and_they_hear_each_other() {
 }
 
 #[test]
+fn who_hangs_up_in_the_lobby_is_shown_there_no_more() {
+    let mut world = World::new(Setup::default());
+    organizer(&mut world, &petra(), STRICT);
+    let other = keyed(&mut world, &guest(), STRICT);
+    assert_eq!(waiting(&world, STRICT).len(), 1);
+    world.hang_up(other);
+    world.seconds(1);
+    assert_eq!(waiting(&world, STRICT).len(), 0);
+    world.close();
+}
+
+#[test]
 fn with_bypass_the_lobby_is_empty_once_the_organizer_has_come() {
     let mut world = World::new(Setup::default());
     let early = keyed(&mut world, &guest(), BYPASS);

@@ -276,6 +276,11 @@ impl Roster {
         Some(Standing { role: one.role, muted: one.muted_by, hand: one.hand })
     }
 
+    /// Whether somebody else in it shows this number.
+    pub(crate) fn shares_number(&self, leg: LegId, number: &E164) -> bool {
+        self.participants.values().any(|one| one.leg != leg && one.number.as_ref() == Some(number))
+    }
+
     /// Turns one's own mute over, `None` for a stranger.
     pub(crate) fn toggle_mute(&mut self, leg: LegId) -> Option<Toggled> {
         let one = self.participants.get_mut(&leg)?;

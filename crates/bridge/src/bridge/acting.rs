@@ -113,6 +113,8 @@ impl Bridge {
         let Some(number) = record.caller.as_ref().filter(|_| !record.caller_anonymous) else { return };
         let meeting = &roster.meeting().conference_id;
         match roster.standing(call.leg) {
+            // Behind a number that several call from anybody could come back as anybody.
+            _ if roster.shares_number(call.leg, number) => self.returning.forget(at.now, meeting, number),
             Some(standing) if matches!(by, EndingParty::FarEnd | EndingParty::Network) => {
                 self.returning.remember(at.now, meeting, number, standing);
             }

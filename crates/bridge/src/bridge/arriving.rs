@@ -122,9 +122,6 @@ impl Bridge {
         call.state = State::Attended { room, attendant };
         if let Some(conference) = left {
             self.give_seat_back(at, call.leg, conference, false);
-            if self.conferences.contains_key(&conference) {
-                self.command(Command::Show { conference });
-            }
         }
         self.attendant_step(at, call, step)
     }

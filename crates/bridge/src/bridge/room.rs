@@ -140,6 +140,7 @@ impl Bridge {
     /// hung up, the line broke.
     pub(super) fn give_seat_back(&mut self, at: At, leg: LegId, conference: ConferenceId, dropped: bool) {
         let Some(roster) = self.conferences.get_mut(&conference) else { return };
+        let waited = roster.is_waiting(leg);
         let gone = roster.leave(at.now, leg);
         let was_seated = gone.is_some();
         let left = roster.participants();
@@ -160,9 +161,12 @@ impl Bridge {
         }
         if self.conferences.get(&conference).is_some_and(Roster::is_deserted) {
             self.close_conference(conference);
-        } else {
-            self.schedule_end(conference);
+            return;
         }
+        if waited {
+            self.command(Command::Show { conference });
+        }
+        self.schedule_end(conference);
     }
 
     /// The meeting ends with its organizer: at once when he has hung up, else unless he comes back in time.

@@ -153,6 +153,22 @@ fn the_lobby_has_music_that_goes_on_and_an_end_after_half_an_hour() {
 }
 
 #[test]
+fn who_hangs_up_in_the_lobby_is_shown_there_no_more() {
+    let mut world = World::new();
+    let petra = world.organizer(PETRA, STRICT);
+    let (eve, bob) = (world.waiting(EVE, STRICT), world.waiting(BOB, STRICT));
+    world.take();
+    world.bye(eve);
+    let shows = |commands: &[Command]| commands.iter().any(|one| matches!(one, Command::Show { .. }));
+    assert!(shows(&world.take()), "nothing else tells the shell that the lobby has changed");
+    assert_eq!(shown(&world).lobby.iter().map(|one| one.leg).collect::<Vec<_>>(), [bob]);
+    world.tell(Event::RemoveLeg { leg: bob });
+    assert!(shows(&world.take()));
+    world.bye(petra);
+    world.assert_empty();
+}
+
+#[test]
 fn with_bypass_the_organizer_s_coming_lets_everybody_in_and_later_callers_go_straight_in() {
     let mut world = World::new();
     let waiting = [world.waiting(EVE, BYPASS), world.waiting(BOB, BYPASS)];
@@ -271,6 +287,24 @@ fn who_was_removed_or_hides_his_number_or_comes_to_an_empty_meeting_is_nobody() 
     assert_eq!(world.heard(back), [OrganizerPressStar], "a participant starts nothing");
     let petra = world.keyed(PETRA, STRICT);
     assert!(world.is_in_conference(petra), "its organizer does");
+}
+
+#[test]
+fn a_number_that_several_call_from_tells_nobody() {
+    let mut world = World::new();
+    let petra = world.organizer(PETRA, STRICT);
+    let colleague = world.keyed("+14255550199", STRICT);
+    assert_eq!(world.state(colleague), Some("lobby"));
+    let twin = world.waiting(PETRA, STRICT);
+    world.press(petra, "*21");
+    assert!(world.is_in_conference(twin));
+    world.bye(petra);
+    let third = world.keyed(PETRA, STRICT);
+    assert_eq!(
+        world.state(third),
+        Some("lobby"),
+        "another telephone behind the same number is still in the meeting"
+    );
 }
 
 #[test]
