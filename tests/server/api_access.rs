@@ -26,6 +26,8 @@ const TOKENS: [(&str, &str, Option<&str>); 9] = [
 enum About {
     /// The meetings that the token sees.
     List,
+    /// What happened to whom the token sees.
+    Stream,
     /// The meeting of Contoso, or somebody in it.
     Meeting,
     /// The node, which is no tenant's.
@@ -33,7 +35,7 @@ enum About {
 }
 
 /// Every operation: method, path as it is described, least role, what it is about, body. The last one ends the meeting.
-const OPERATIONS: [(&str, &str, &str, About, Option<&str>); 12] = [
+const OPERATIONS: [(&str, &str, &str, About, Option<&str>); 13] = [
     ("get", "/v1/conferences", "viewer", About::List, None),
     ("get", "/v1/conferences/{id}", "viewer", About::Meeting, None),
     // A number that nobody may call: the answer shows that it was decided.
@@ -41,6 +43,7 @@ const OPERATIONS: [(&str, &str, &str, About, Option<&str>); 12] = [
     ("post", "/v1/conferences/{id}/recording", "operator", About::Meeting, None),
     ("delete", "/v1/conferences/{id}/recording", "operator", About::Meeting, None),
     ("delete", "/v1/conferences/{id}/participants/{leg}", "operator", About::Meeting, None),
+    ("get", "/v1/events", "viewer", About::Stream, None),
     ("get", "/v1/explain", "viewer", About::Meeting, None),
     ("get", "/v1/trunks", "viewer", About::Node, None),
     ("get", "/v1/trunks/{name}", "viewer", About::Node, None),
@@ -128,6 +131,14 @@ async fn every_path_is_crossed_with_every_role_and_tenant() {
                 (About::Node, Some(_)) => {
                     assert_eq!(answer.status, 403, "{said}");
                     assert!(answer.body.contains("of one tenant"), "{said}");
+                }
+                (About::Stream, of) => {
+                    let told = serde_json::from_str::<Value>(&answer.body).expect("JSON");
+                    let events = told["events"].as_array().expect("events");
+                    let seen = |tenant: &str| events.iter().any(|event| event["tenant"] == tenant);
+                    assert_eq!(seen("contoso"), of != Some("fabrikam"), "{said}");
+                    let foreign = |event: &&Value| of.is_some_and(|of| event["tenant"] != of);
+                    assert_eq!(events.iter().find(foreign), None, "{said}");
                 }
                 (About::List, Some("fabrikam")) => assert_eq!(answer.body, "{\"conferences\":[]}", "{said}"),
                 (About::Meeting, Some("fabrikam")) => {

@@ -18,6 +18,7 @@ mod drain;
 #[expect(dead_code, reason = "the tests with other telephones use more of it")]
 mod ear;
 mod echo;
+mod events;
 mod files;
 mod hep;
 mod languages;

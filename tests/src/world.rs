@@ -56,6 +56,8 @@ pub struct World {
     pub replies: HashMap<u64, Reply>,
     /// What the API shows of each open meeting.
     pub shown: HashMap<String, Value>,
+    /// What the event stream would tell, in order.
+    pub happened: Vec<server::control::Happening>,
     /// Every SIP message that was sent to the bridge, for those who send it again.
     pub spoken: Vec<(SocketAddr, Bytes)>,
     /// Somebody has set the clock on the wall by so many seconds.
@@ -114,6 +116,7 @@ impl World {
             records: Vec::new(),
             replies: HashMap::new(),
             shown: HashMap::new(),
+            happened: Vec::new(),
             spoken: Vec::new(),
             wall_step: 0,
             setup,
@@ -467,6 +470,7 @@ impl World {
                     let before = self.replies.insert(number, reply);
                     assert!(before.is_none(), "ask {number} was answered twice");
                 }
+                Output::Happened(happening) => self.happened.push(happening),
                 Output::Publish { conference_id, shown: Some(shown) } => {
                     self.shown.insert(conference_id, shown);
                 }

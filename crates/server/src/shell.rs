@@ -21,6 +21,7 @@ use trunk::Trunks;
 use crate::config::{Built, Config};
 use crate::control::{Ask, Control, Input, Now, Output, Reply, Shown};
 use crate::ctl;
+use crate::http::Ring;
 use crate::log_budget::LogBudget;
 use crate::media::capture::Captured;
 use crate::media::door::SocketDoor;
@@ -87,6 +88,7 @@ struct Shell {
     held: Vec<VecDeque<mixer::Command<LegSockets>>>,
     reports: Arc<Notify>,
     conferences: Arc<DashMap<String, Shown>>,
+    happened: Arc<Ring>,
     ready: Arc<AtomicBool>,
     /// When control is told the load of the media threads next.
     load_at: Instant,
@@ -377,6 +379,7 @@ impl Shell {
                         let _ = answer.send(reply);
                     }
                 }
+                Output::Happened(happened) => self.happened.push(happened),
                 Output::Publish { conference_id, shown: Some(shown) } => {
                     self.conferences.insert(conference_id, Shown::of(&shown));
                 }

@@ -161,6 +161,7 @@ impl<D: Door> Control<D> {
         };
         if let Err(overload) = self.load.admit() {
             self.metrics.legs_refused.with_label_values(&["out", overload.label()]).inc();
+            self.tell_limit(now, overload.label());
             let detail = format!("{overload}; try again in {RETRY_AFTER} s");
             tracing::warn!(detail, "dial-out refused");
             return self.reply(
@@ -256,8 +257,11 @@ impl<D: Door> Control<D> {
             for person in shown["participants"].as_array_mut().into_iter().flatten() {
                 self.show_media(person);
             }
+            self.tell_difference(now, conference, Some(&shown));
             self.outputs.push_back(Output::Publish { conference_id: id, shown: Some(shown) });
         }
+        // Whoever is shown no more has been told of.
+        self.told.forget_endings();
         self.metrics.conferences.set(self.meetings.len() as i64);
         let seated = self.legs.values().filter(|leg| leg.meeting.is_some()).count();
         self.metrics.participants.set(seated as i64);
@@ -273,7 +277,8 @@ impl<D: Door> Control<D> {
     }
 
     /// A meeting is over.
-    pub(super) fn withdraw(&mut self, conference: ConferenceId) {
+    pub(super) fn withdraw(&mut self, now: Now, conference: ConferenceId) {
+        self.tell_difference(now, conference, None);
         // Nothing to show any more, but the gauges change.
         self.changed.insert(conference);
         let Some(meeting) = self.meetings.remove(&conference) else { return };

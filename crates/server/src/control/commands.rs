@@ -25,7 +25,7 @@ impl<D: Door> Control<D> {
                 self.media_out([sent]);
             }
             Command::CloseConference { conference } => {
-                self.withdraw(conference);
+                self.withdraw(now, conference);
                 let sent = self.seating.close(conference);
                 self.media_out(sent);
             }
@@ -103,6 +103,7 @@ impl<D: Door> Control<D> {
             end.q850 = end.q850.or(Some(sip::q850(end.sip_status)));
         }
         self.count_result(&record);
+        self.note_ending(&record);
         let has_media = self.legs.get(&record.leg).is_some_and(|entry| entry.media.is_some());
         if record.kind == bridge::RecordKind::Final && has_media {
             self.finals.insert(record.leg, record);

@@ -102,16 +102,20 @@ impl<D: Door> Control<D> {
 
     /// Whether there is room for one more leg, here and on its trunk; a channel of the trunk is taken for it.
     fn admit_offer(&mut self, now: Now, profile: &Profile) -> Result<(), TurnedAway> {
-        self.load.admit().map_err(|overload| {
+        if let Err(overload) = self.load.admit() {
             self.metrics.legs_refused.with_label_values(&["in", overload.label()]).inc();
-            TurnedAway {
+            self.tell_limit(now, overload.label());
+            return Err(TurnedAway {
                 retry_after: Some(RETRY_AFTER),
                 ..TurnedAway::new(503, &overload.to_string(), "overload")
+            });
+        }
+        self.admission.try_take(now.mono, &profile.id, LegDirection::DialIn).map_err(|limit| {
+            self.tell_limit(now, "trunk");
+            TurnedAway {
+                retry_after: Some(limit.retry_after),
+                ..TurnedAway::new(limit.status, &limit.to_string(), "overload")
             }
-        })?;
-        self.admission.try_take(now.mono, &profile.id, LegDirection::DialIn).map_err(|limit| TurnedAway {
-            retry_after: Some(limit.retry_after),
-            ..TurnedAway::new(limit.status, &limit.to_string(), "overload")
         })
     }
 

@@ -100,7 +100,7 @@ impl<D: Door> Control<D> {
     }
 }
 
-fn word(state: State) -> &'static str {
+pub(super) fn word(state: State) -> &'static str {
     match state {
         State::Up => "up",
         State::Suspect => "suspect",

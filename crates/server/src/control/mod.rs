@@ -12,6 +12,7 @@ mod dial_out;
 mod explaining;
 mod format;
 mod gate;
+mod happenings;
 mod inspect;
 mod keys;
 mod leg;
@@ -42,6 +43,7 @@ use trunk::{Admission, MediaAddress, Monitor, Registrations, TlsPeer, Trunks};
 
 pub use api::{Ask, Explain, Reply, Shown};
 pub(crate) use format::keys as srtp_keys;
+pub use happenings::Happening;
 pub use load::LoadLimits;
 pub use parts::Parts;
 pub use strangers::Strangers;
@@ -246,6 +248,8 @@ pub enum Output<Io> {
         /// The answer.
         reply: Reply,
     },
+    /// Something happened that the event stream tells.
+    Happened(Happening),
     /// A meeting has changed: replace what the API shows, or with `None` show it no more.
     Publish {
         /// Its conference ID.
@@ -326,6 +330,8 @@ pub struct Control<D: Door> {
     changed: BTreeSet<ConferenceId>,
     /// When they may be shown again.
     publish_at: Instant,
+    /// What the event stream was told last.
+    told: happenings::Told,
     captured: bool,
     silent_after: Duration,
     confirm_dial_out: bool,
@@ -399,6 +405,7 @@ impl<D: Door> Control<D> {
             callees: HashMap::new(),
             changed: BTreeSet::new(),
             publish_at: now.mono,
+            told: happenings::Told::default(),
             silent_after: parts.silent_after,
             confirm_dial_out: parts.confirm_dial_out,
             outputs: VecDeque::new(),

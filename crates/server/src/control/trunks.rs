@@ -8,6 +8,7 @@ use routing::TrunkId;
 use sip::{Failure, FailureKind, OptionsId, OutgoingOptions};
 use trunk::{PeerKey, PingOutcome, Profile, SendOptions, State, Trunks};
 
+use super::inspect::word;
 use super::{Control, Door, Now};
 use crate::config::sip_transport as transport;
 use crate::metrics::Metrics;
@@ -134,6 +135,8 @@ impl<D: Door> Control<D> {
                 self.registrations.handle_peer_up(now.mono, trunk);
             }
             let peer = change.peer.as_ref().map(|peer| tracing::field::display(peer.address));
+            let state = word(self.monitor.state(trunk));
+            self.tell_trunk(now, trunk.as_str(), state, &change.because);
             tracing::info!(%trunk, peer, from = ?change.from, to = ?change.to, because = change.because, "trunk state changed");
         }
     }

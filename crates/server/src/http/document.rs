@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use utoipa::openapi::path::{HttpMethod, Operation, PathItem};
+use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, Content, Info, License, OpenApi, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{
+    Components, Content, Info, License, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response,
+    ResponseBuilder,
+};
 use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{PROBLEM, Problem};
-use super::{Doors, health, meetings, trunks};
+use super::{Doors, events, health, meetings, once, trunks};
 
 /// What is said of the whole.
 const ABOUT: &str = "Runs the meetings of a telephone-conference bridge.\n\nEvery request but those for health, metrics and this \
@@ -33,6 +37,7 @@ fn guarded() -> OpenApiRouter<Arc<Doors>> {
         .routes(routes!(meetings::remove))
         .routes(routes!(meetings::dial_out))
         .routes(routes!(meetings::start_recording, meetings::stop_recording))
+        .routes(routes!(events::events))
         .routes(routes!(trunks::explain))
         .routes(routes!(trunks::trunks))
         .routes(routes!(trunks::trunk))
@@ -109,6 +114,11 @@ fn complete(method: &HttpMethod, operation: &mut Operation) {
     if *method != HttpMethod::Get {
         statuses.push(("409", "Not in this state."));
     }
+    if *method == HttpMethod::Post {
+        statuses.push(("413", "The body is larger than 16 KiB."));
+        statuses.push(("422", "Another request had this Idempotency-Key within ten minutes."));
+        operation.parameters.get_or_insert_with(Vec::new).push(RefOr::T(idempotency_key()));
+    }
     if operation.request_body.is_some() {
         statuses.push(("413", "The body is larger than 16 KiB."));
         statuses.push(("415", "The body is not `application/json`."));
@@ -117,6 +127,20 @@ fn complete(method: &HttpMethod, operation: &mut Operation) {
         let responses = &mut operation.responses.responses;
         responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(refusal(description)));
     }
+}
+
+/// The header that every POST may carry.
+fn idempotency_key() -> Parameter {
+    let about = "The same request with the same key is done once and answered alike for ten minutes (then with \
+        `Idempotency-Replayed: true`). A fresh one for each request, as a UUID.";
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255));
+    ParameterBuilder::new()
+        .name(once::KEY)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(about))
+        .schema(Some(text.pattern(Some("^[A-Za-z0-9._:-]+$"))))
+        .build()
 }
 
 fn refusal(description: &str) -> Response {

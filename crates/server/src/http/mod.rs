@@ -3,9 +3,11 @@
 mod access;
 mod asked;
 mod document;
+mod events;
 mod guarded;
 mod health;
 mod meetings;
+mod once;
 mod problem;
 mod shown;
 mod trunks;
@@ -17,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use crossbeam_utils::CachePadded;
@@ -30,7 +32,9 @@ use crate::metrics::Metrics;
 use access::NoToken;
 pub use access::{Holder, Role, Token, digest};
 pub use document::description;
+pub use events::{Ring, Stream};
 use guarded::Guarded;
+pub use once::Answers;
 use problem::{complete, problem};
 
 /// Control must answer a request within this time.
@@ -56,6 +60,10 @@ pub struct Doors {
     pub ready: Arc<AtomicBool>,
     /// What the media threads publish.
     pub shards: Vec<Arc<CachePadded<ShardGauges>>>,
+    /// What happens.
+    pub stream: Stream,
+    /// What was answered to requests with an `Idempotency-Key`.
+    pub answers: Answers,
     /// What `/v1/openapi.json` says.
     pub description: String,
     /// The last sighting of each shard's tick counter.
@@ -128,7 +136,11 @@ async fn require_token(State(doors): State<Arc<Doors>>, mut request: Request, ne
     let acts = !request.method().is_safe();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
+    let response = if method == Method::POST {
+        once::once(Arc::clone(&doors), Arc::clone(&token), request, next).await
+    } else {
+        next.run(request).await
+    };
     if acts {
         // The path as it is described, not as it was sent: no log holds the digits that callers key.
         let path = path.as_ref().map_or("unknown", MatchedPath::as_str);

@@ -410,3 +410,103 @@ pub(super) struct Answered {
     /// How long it took.
     rtt_ms: f64,
 }
+
+/// What happened, in order.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "they are the names in the answer")]
+pub(super) struct Events {
+    /// What this run of the bridge is called. Numbers begin anew with each.
+    run: String,
+    /// The place to go on from, as `since`.
+    next: String,
+    /// Something between `since` and these is gone: read the meetings again.
+    gap: bool,
+    events: Vec<Event>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Event {
+    /// Its number in this run.
+    seq: u64,
+    /// The run.
+    run: String,
+    /// What happened.
+    #[serde(rename = "type")]
+    kind: EventType,
+    /// When, RFC 3339.
+    #[schema(format = DateTime)]
+    at: String,
+    /// Whose it is; null: the node's own.
+    #[schema(required)]
+    tenant: Option<String>,
+    /// The meeting that it happened in.
+    #[schema(required)]
+    conference_id: Option<String>,
+    /// The leg that it happened to.
+    #[schema(required)]
+    leg: Option<u64>,
+    /// The trunk that it happened to.
+    #[schema(required)]
+    trunk: Option<String>,
+    /// What depends on `type`: of `joined`, `dialing` and `opened` what is shown of the meeting or person, of `changed` the
+    /// members that are others now, of `left` and `ended` how the leg ended or `moved`, of recordings the `file`, of a trunk
+    /// `state` and `because`, of a limit which `limit`.
+    #[schema(value_type = Object)]
+    details: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What can happen. There are no others.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) enum EventType {
+    /// The first has come.
+    #[serde(rename = "conference.opened")]
+    ConferenceOpened,
+    /// It is locked, has started, or the like.
+    #[serde(rename = "conference.changed")]
+    ConferenceChanged,
+    /// Nobody is left.
+    #[serde(rename = "conference.closed")]
+    ConferenceClosed,
+    /// Somebody is in the meeting.
+    #[serde(rename = "participant.joined")]
+    ParticipantJoined,
+    /// Muted, hand raised, role, codec.
+    #[serde(rename = "participant.changed")]
+    ParticipantChanged,
+    /// Somebody is no more in the meeting.
+    #[serde(rename = "participant.left")]
+    ParticipantLeft,
+    /// Somebody waits.
+    #[serde(rename = "lobby.joined")]
+    LobbyJoined,
+    /// What is shown of who waits has changed.
+    #[serde(rename = "lobby.changed")]
+    LobbyChanged,
+    /// Somebody waits no more: `moved` into the meeting, or gone.
+    #[serde(rename = "lobby.left")]
+    LobbyLeft,
+    /// Somebody is being called.
+    #[serde(rename = "callee.dialing")]
+    CalleeDialing,
+    /// It rings, the next trunk is tried, he is asked to press 1.
+    #[serde(rename = "callee.changed")]
+    CalleeChanged,
+    /// `moved` into the meeting, or why not.
+    #[serde(rename = "callee.ended")]
+    CalleeEnded,
+    /// A meeting is recorded.
+    #[serde(rename = "recording.started")]
+    RecordingStarted,
+    /// It is recorded no more.
+    #[serde(rename = "recording.ended")]
+    RecordingEnded,
+    /// A trunk is up, suspect, down or draining.
+    #[serde(rename = "trunk.changed")]
+    TrunkChanged,
+    /// A leg was refused because a limit is reached; told every 10 s at most.
+    #[serde(rename = "limit.reached")]
+    LimitReached,
+}

@@ -124,6 +124,10 @@ pub struct Metrics {
     pub directory_version: IntGauge,
     /// `partyline_directory_reloads_total{result}`
     pub directory_reloads: IntCounterVec,
+    /// `partyline_event_readers`
+    pub event_readers: IntGauge,
+    /// `partyline_event_readers_cut_off_total`
+    pub event_readers_cut_off: IntCounter,
     /// `partyline_api_requests_total{result}`
     pub api_requests: IntCounterVec,
 }
@@ -362,6 +366,12 @@ impl Metrics {
                 "directory_reloads_total",
                 "Changes of the database's directory by result: taken, or refused because it was wrong.",
                 &["result"],
+            ),
+            event_readers: gauge(r, "event_readers", "Connections that read the event stream."),
+            event_readers_cut_off: counter(
+                r,
+                "event_readers_cut_off_total",
+                "Readers of the event stream that were too slow and were let go.",
             ),
             api_requests: counters(
                 r,

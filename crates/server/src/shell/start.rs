@@ -52,7 +52,8 @@ impl Shell {
         metrics.observe(sources(&shards, &sip, &spool));
         let (asks_in, asks) = mpsc::channel(ASKS);
         let (looks_in, looks) = mpsc::channel(ASKS);
-        let doors = doors(&config, &metrics, &shards, asks_in);
+        let happened = Arc::new(http::Ring::new(uuid::Uuid::now_v7().simple().to_string()));
+        let doors = doors(&config, &metrics, &shards, asks_in, &happened);
         let (conferences, ready) = (Arc::clone(&doors.conferences), Arc::clone(&doors.ready));
         let (directories, delivery) = start_store(&config, &metrics, &spool).await?;
         let ctl = start_ctl(&config, &current, &doors, looks_in).await?;
@@ -87,6 +88,7 @@ impl Shell {
             shards,
             reports,
             conferences,
+            happened,
             ready,
             load_at: Instant::now(),
             used: processor_time(),
@@ -186,6 +188,7 @@ fn doors(
     metrics: &Metrics,
     shards: &[ShardDoor],
     asks: mpsc::Sender<(Ask, oneshot::Sender<Reply>)>,
+    happened: &Arc<http::Ring>,
 ) -> Doors {
     Doors {
         metrics: metrics.clone(),
@@ -195,6 +198,8 @@ fn doors(
         ready: Arc::new(AtomicBool::new(true)),
         shards: shards.iter().map(|shard| Arc::clone(&shard.gauges)).collect(),
         description: http::description(),
+        stream: http::Stream::new(Arc::clone(happened)),
+        answers: http::Answers::default(),
         heartbeat: Heartbeat::new(shards.len()),
     }
 }

@@ -1,0 +1,212 @@
+//! The event stream: what happened since, as JSON, or what happens, as server-sent events.
+
+mod ring;
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
+use utoipa::IntoParams;
+
+use super::Doors;
+use super::access::{By, Token, VIEWER};
+use super::asked::Asked;
+use super::shown::Events;
+use crate::metrics::Metrics;
+pub use ring::Ring;
+use ring::{Event, Since};
+
+/// Readers of the stream at once.
+const READERS: usize = 64;
+/// Events in one answer or one write.
+const MOST_AT_ONCE: usize = 1000;
+/// A stream without events carries a comment this often, so that a reader knows that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// The stream and its readers.
+pub struct Stream {
+    ring: Arc<Ring>,
+    places: Arc<Semaphore>,
+}
+
+impl Stream {
+    /// Of what is put into `ring`.
+    pub fn new(ring: Arc<Ring>) -> Self {
+        Self { ring, places: Arc::new(Semaphore::new(READERS)) }
+    }
+}
+
+/// From where on, and how much.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct From {
+    /// The place to go on from: `next` of the answer before, or the `id` of an event. Without it JSON begins with the oldest
+    /// event that is kept, a stream with what happens from now on.
+    #[param(example = "0", max_length = 64)]
+    since: Option<String>,
+    /// Events in an answer of JSON at most.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u16>,
+}
+
+/// What happened since: as JSON, or with `Accept: text/event-stream` what happens, as server-sent events.
+///
+/// The events of a node have one sequence; a token of one tenant sees that tenant's. As many are kept as fit into memory.
+/// Where some between `since` and the oldest that is kept are gone, or `since` is of an earlier run of the bridge, `gap` is
+/// true: read the meetings again, then go on. A stream says the same with an event `gap`; it has the same `id`s, takes
+/// `Last-Event-ID` in place of `since`, carries a comment every 15 s, and is ended when its reader is too slow.
+#[utoipa::path(
+    get,
+    path = "/events",
+    tag = "events",
+    params(From),
+    responses((
+        status = 200,
+        description = "The events in order.",
+        content((Events = "application/json"), (String = "text/event-stream"))
+    ))
+)]
+pub(super) async fn events(
+    By(token): By<VIEWER>,
+    State(doors): State<Arc<Doors>>,
+    headers: HeaderMap,
+    Asked(from): Asked<From>,
+) -> Response {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let streams =
+        text("accept").is_some_and(|accept| accept.to_ascii_lowercase().contains("text/event-stream"));
+    let since = text("last-event-id").filter(|_| streams).or(from.since.as_deref());
+    let Ok(since) = since.map(|text| Since::read(text).ok_or(())).transpose() else {
+        return doors.refuse(StatusCode::BAD_REQUEST, "`since` is a number, or RUN:NUMBER as `next` says");
+    };
+    if streams {
+        return doors.stream(token, since.as_ref());
+    }
+    match from.limit.map_or(100, usize::from) {
+        limit @ 1..=MOST_AT_ONCE => doors.page(&token, since.as_ref(), limit),
+        _ => doors.refuse(StatusCode::BAD_REQUEST, "`limit` is a number from 1 to 1000"),
+    }
+}
+
+/// Whether a token sees an event: what is the node's own only without a tenant.
+fn seen_by(token: &Token) -> impl Fn(Option<&str>) -> bool {
+    |tenant| tenant.map_or(token.tenant.is_none(), |tenant| token.sees(tenant))
+}
+
+impl Doors {
+    fn page(&self, token: &Token, since: Option<&Since>, limit: usize) -> Response {
+        let ring = &self.stream.ring;
+        let (place, gap) = since.map_or((0, false), |since| ring.place(since));
+        let page = ring.read(place, limit, seen_by(token));
+        self.count("ok");
+        let events: Vec<Value> = page.events.iter().map(Event::value).collect();
+        let next = format!("{}:{}", ring.run(), page.place);
+        // Who names no place has lost nothing.
+        let gap = gap || (page.gap && since.is_some());
+        super::json(json!({ "run": ring.run(), "next": next, "gap": gap, "events": events }).to_string())
+    }
+
+    fn stream(&self, token: Arc<Token>, since: Option<&Since>) -> Response {
+        let Ok(permit) = Arc::clone(&self.stream.places).try_acquire_owned() else {
+            return self.refuse(StatusCode::TOO_MANY_REQUESTS, "64 readers have the stream already");
+        };
+        self.count("ok");
+        let ring = Arc::clone(&self.stream.ring);
+        let (place, gap) = since.map_or_else(|| (ring.end(), false), |since| ring.place(since));
+        self.metrics.event_readers.inc();
+        let reader = Reader {
+            news: ring.news(),
+            ring,
+            token,
+            place,
+            first: Some(gap),
+            over: false,
+            metrics: self.metrics.clone(),
+            _permit: permit,
+        };
+        let lines = stream::unfold(reader, |mut reader| async {
+            let lines = reader.next().await?;
+            Some((Ok::<_, Infallible>(lines), reader))
+        });
+        let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
+        (head, Body::from_stream(lines)).into_response()
+    }
+}
+
+/// Somebody who reads the stream.
+struct Reader {
+    ring: Arc<Ring>,
+    news: watch::Receiver<u64>,
+    token: Arc<Token>,
+    place: u64,
+    /// Until the first lines are out: whether they begin with a gap.
+    first: Option<bool>,
+    over: bool,
+    metrics: Metrics,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.metrics.event_readers.dec();
+    }
+}
+
+impl Reader {
+    /// The next lines; `None` when the stream is over.
+    async fn next(&mut self) -> Option<String> {
+        if let Some(gap) = self.first.take() {
+            // How long a reader whose stream broke waits, in milliseconds.
+            let mut lines = "retry: 2000\n\n".to_owned();
+            if gap {
+                self.say_gap(&mut lines);
+            }
+            return Some(lines);
+        }
+        loop {
+            if self.over || self.token.expires.is_some_and(|at| at <= SystemTime::now()) {
+                return None;
+            }
+            self.news.mark_unchanged();
+            let page = self.ring.read(self.place, MOST_AT_ONCE, seen_by(&self.token));
+            self.place = page.place;
+            let mut lines = String::new();
+            if page.gap {
+                // He did not keep up, and does not learn everything: he is told so and let go.
+                self.metrics.event_readers_cut_off.inc();
+                self.over = true;
+                self.say_gap(&mut lines);
+                return Some(lines);
+            }
+            for event in &page.events {
+                let (run, seq) = (self.ring.run(), event.seq);
+                let _ = write!(lines, "id: {run}:{seq}\nevent: {}\ndata: {}\n\n", event.kind, event.json);
+            }
+            if !lines.is_empty() {
+                return Some(lines);
+            }
+            match timeout(HEARTBEAT, self.news.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return None,
+                Err(_) => return Some(": still here\n\n".to_owned()),
+            }
+        }
+    }
+
+    fn say_gap(&self, lines: &mut String) {
+        let (run, place) = (self.ring.run(), self.place);
+        let _ =
+            write!(lines, "id: {run}:{place}\nevent: gap\ndata: {{\"run\":\"{run}\",\"seq\":{place}}}\n\n");
+    }
+}

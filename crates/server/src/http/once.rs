@@ -1,0 +1,201 @@
+//! `Idempotency-Key`: the same request with the same key is done once, and answered alike for ten minutes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::access::Token;
+use super::{Doors, LONGEST_BODY};
+
+/// The header.
+pub(super) const KEY: &str = "idempotency-key";
+/// In an answer that was given before.
+const REPLAYED: &str = "idempotency-replayed";
+/// How long an answer is kept.
+const KEPT: Duration = Duration::from_mins(10);
+/// Keys of one token at once.
+const MOST_KEYS: usize = 256;
+/// The longest answer that is kept, in bytes.
+const LONGEST_ANSWER: usize = 64 * 1024;
+/// The longest key.
+const LONGEST_KEY: usize = 255;
+
+/// The answers that are kept, by token and key.
+#[derive(Default)]
+pub struct Answers(Mutex<HashMap<String, HashMap<String, Entry>>>);
+
+struct Entry {
+    at: Instant,
+    /// What was asked.
+    print: [u8; 32],
+    /// `None` while it is under way.
+    answer: Option<Answer>,
+}
+
+#[derive(Clone)]
+struct Answer {
+    status: StatusCode,
+    kind: Option<HeaderValue>,
+    body: Bytes,
+}
+
+/// What is known of a key.
+enum Claim {
+    /// It is fresh, and now taken.
+    Fresh,
+    /// It was answered.
+    Answered(Answer),
+    /// The same request is under way.
+    UnderWay,
+    /// It was another request's.
+    Other,
+    /// The token has too many.
+    Full,
+}
+
+impl Answers {
+    fn claim(&self, now: Instant, token: &str, key: &str, print: [u8; 32]) -> Claim {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = all.entry(token.to_owned()).or_default();
+        keys.retain(|_, entry| now.saturating_duration_since(entry.at) < KEPT);
+        match keys.get(key) {
+            Some(entry) if entry.print != print => Claim::Other,
+            Some(Entry { answer: Some(answer), .. }) => Claim::Answered(answer.clone()),
+            Some(_) => Claim::UnderWay,
+            None if keys.len() >= MOST_KEYS => Claim::Full,
+            None => {
+                keys.insert(key.to_owned(), Entry { at: now, print, answer: None });
+                Claim::Fresh
+            }
+        }
+    }
+
+    /// Keeps the answer; without one the key is free again.
+    fn settle(&self, token: &str, key: &str, answer: Option<Answer>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(keys) = all.get_mut(token) else { return };
+        match (keys.get_mut(key), answer) {
+            (Some(entry), Some(answer)) => entry.answer = Some(answer),
+            (_, None) => drop(keys.remove(key)),
+            (None, _) => {}
+        }
+    }
+}
+
+/// Lets a request through once for each key.
+pub(super) async fn once(doors: Arc<Doors>, token: Arc<Token>, request: Request, next: Next) -> Response {
+    let Some(key) = request.headers().get(KEY).cloned() else { return next.run(request).await };
+    let Some(key) = key.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len())).map(str::to_owned)
+    else {
+        return doors
+            .refuse(StatusCode::BAD_REQUEST, "an Idempotency-Key has 1 to 255 letters, digits and signs");
+    };
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, LONGEST_BODY).await else {
+        return doors.refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than 16 KiB, or broke off");
+    };
+    let mut print = Sha256::new();
+    print.update(parts.method.as_str());
+    print.update([0]);
+    print.update(parts.uri.to_string());
+    print.update([0]);
+    print.update(&body);
+    match doors.answers.claim(Instant::now(), &token.name, &key, print.finalize().into()) {
+        Claim::Fresh => {}
+        Claim::Answered(answer) => {
+            doors.count("ok");
+            let mut response = answer.into_response();
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+            return response;
+        }
+        Claim::UnderWay => {
+            return doors
+                .refuse(StatusCode::CONFLICT, "the same request with this Idempotency-Key is under way");
+        }
+        Claim::Other => {
+            let detail = "another request had this Idempotency-Key within the last ten minutes";
+            return doors.refuse(StatusCode::UNPROCESSABLE_ENTITY, detail);
+        }
+        Claim::Full => {
+            let detail =
+                "this token has used 256 Idempotency-Keys within ten minutes: wait, or leave the header out";
+            return doors.refuse(StatusCode::TOO_MANY_REQUESTS, detail);
+        }
+    }
+    // In a task of its own: who hangs up before the answer finds it when he comes again.
+    let done = tokio::spawn(async move {
+        let answer = Answer::of(next.run(Request::from_parts(parts, Body::from(body))).await).await;
+        let lasts = answer.as_ref().filter(|answer| answer.lasts()).cloned();
+        doors.answers.settle(&token.name, &key, lasts);
+        (answer, doors)
+    });
+    match done.await {
+        Ok((Some(answer), _)) => answer.into_response(),
+        _ => super::problem::problem(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be read"),
+    }
+}
+
+impl Answer {
+    async fn of(response: Response) -> Option<Self> {
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, LONGEST_ANSWER).await.ok()?;
+        let kind = parts.headers.get(axum::http::header::CONTENT_TYPE).cloned();
+        Some(Self { status: parts.status, kind, body })
+    }
+
+    /// Whether the same will be said tomorrow: who was told to come again may.
+    fn lasts(&self) -> bool {
+        !self.status.is_server_error() && self.status != StatusCode::TOO_MANY_REQUESTS
+    }
+
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body));
+        *response.status_mut() = self.status;
+        if let Some(kind) = self.kind {
+            response.headers_mut().insert(axum::http::header::CONTENT_TYPE, kind);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16) -> Answer {
+        Answer { status: StatusCode::from_u16(status).unwrap(), kind: None, body: Bytes::from_static(b"x") }
+    }
+
+    #[test]
+    fn a_key_is_one_request_s_for_ten_minutes_and_of_one_token() {
+        let (answers, now) = (Answers::default(), Instant::now());
+        assert!(matches!(answers.claim(now, "a", "k", [1; 32]), Claim::Fresh));
+        assert!(matches!(answers.claim(now, "a", "k", [1; 32]), Claim::UnderWay));
+        assert!(matches!(answers.claim(now, "b", "k", [2; 32]), Claim::Fresh));
+        answers.settle("a", "k", Some(answer(202)));
+        let known = answers.claim(now + Duration::from_secs(599), "a", "k", [1; 32]);
+        assert!(matches!(known, Claim::Answered(answer) if answer.status == 202));
+        assert!(matches!(answers.claim(now, "a", "k", [3; 32]), Claim::Other));
+        assert!(matches!(answers.claim(now + KEPT, "a", "k", [3; 32]), Claim::Fresh));
+    }
+
+    #[test]
+    fn what_was_not_done_may_be_asked_again_and_keys_are_bounded() {
+        let (answers, now) = (Answers::default(), Instant::now());
+        for key in 0..MOST_KEYS {
+            assert!(matches!(answers.claim(now, "a", &key.to_string(), [1; 32]), Claim::Fresh));
+        }
+        assert!(matches!(answers.claim(now, "a", "more", [1; 32]), Claim::Full));
+        answers.settle("a", "0", None);
+        assert!(matches!(answers.claim(now, "a", "more", [1; 32]), Claim::Fresh));
+        assert!(answer(409).lasts() && !answer(503).lasts() && !answer(429).lasts());
+    }
+}
