@@ -67,7 +67,12 @@ async fn an_engineer_sees_the_bridge_and_drains_a_trunk() {
     let shown = json(&house, "conf show 912308576").await;
     let other = &shown["participants"][1]["leg"];
     assert_ne!(leg, other);
-    assert_eq!(json(&house, &format!("conf kick 912308576 {other}")).await["leg"], *other);
+    assert_eq!(json(&house, &format!("conf mute 912308576 {other} --hard")).await["changed"], 1);
+    assert_eq!(json(&house, &format!("conf unmute 912308576 {other}")).await["changed"], 1);
+    assert_eq!(json(&house, "conf lock 912308576").await["changed"], 1);
+    assert_eq!(json(&house, "conf lock 912308576").await["changed"], 0, "it is locked already");
+    assert_eq!(json(&house, "conf lock 912308576 --off").await["changed"], 1);
+    assert_eq!(json(&house, &format!("conf kick 912308576 {other}")).await["changed"], 1);
     house.until_seated(1).await;
     drop(second);
 

@@ -111,3 +111,52 @@ async fn pin_hash_reads_a_pin_and_prints_what_the_configuration_wants() {
         assert!(said.contains("4 to 12 digits"), "{said}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_lets_people_in_from_the_lobby_mutes_them_locks_the_meeting_and_ends_it() {
+    let (house, _bridge) = house().await;
+    let eve = asked(&house, EVE).await;
+    eve.media().key("1").await;
+    house.until("she waits in the lobby", async || shown(&house, "lobby").await == 1).await;
+    let base = format!("/v1/conferences/{STRICT}");
+    let (_, meeting) = house.api("GET", &base, None).await;
+    let place = format!("{base}/participants/{}", meeting["lobby"][0]["leg"]);
+    let act = async |method: &str, path: &str| house.api(method, path, None).await;
+    let (status, refused) = act("PUT", &format!("{base}/participants/999/admission")).await;
+    assert_eq!((status, &refused["type"]), (404, &"urn:partyline:problem:not-found".into()), "{refused}");
+    let done = (200, serde_json::json!({ "changed": 1 }));
+    assert_eq!(act("PUT", &format!("{place}/admission")).await, done);
+    house.until("she is in", async || shown(&house, "participants").await == 1).await;
+    assert_eq!(act("PUT", &format!("{place}/admission")).await.0, 409, "she is in already");
+    assert_eq!(act("PUT", &format!("{place}/mute?hard=true")).await, done);
+    assert_eq!(act("PUT", &format!("{place}/mute?loud=true")).await.0, 400);
+    house
+        .until("she is muted", async || {
+            house.api("GET", &base, None).await.1["participants"][0]["muted_by"] == "organizer-hard"
+        })
+        .await;
+    assert_eq!(act("DELETE", &format!("{place}/mute")).await, done);
+    assert_eq!(act("PUT", &format!("{base}/lock")).await, done);
+    let role = house.api("PUT", &format!("{place}/role"), Some("{\"role\":\"organizer\"}")).await;
+    assert_eq!(role, done);
+    house
+        .until("it is shown", async || {
+            let meeting = house.api("GET", &base, None).await.1;
+            meeting["locked"] == true && meeting["participants"][0]["role"] == "organizer"
+        })
+        .await;
+    let (_, told) = house.api("GET", "/v1/events?since=0&limit=1000", None).await;
+    let kinds: Vec<_> = told["events"]
+        .as_array()
+        .expect("events")
+        .iter()
+        .filter_map(|event| event["type"].as_str())
+        .collect();
+    for kind in
+        ["lobby.joined", "lobby.left", "participant.joined", "participant.changed", "conference.changed"]
+    {
+        assert!(kinds.contains(&kind), "{kind}: {told}");
+    }
+    assert_eq!(act("DELETE", &base).await.0, 200);
+    house.until_empty().await;
+}

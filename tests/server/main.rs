@@ -10,6 +10,7 @@ mod crash;
 mod ctl;
 mod database;
 mod delivered;
+mod described;
 mod directory;
 mod disk;
 mod doctor;

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::{Output, counted, ctl_shown as shown, private_file};
-use crate::ctl::{Heard, Line, Question, Reply, passages_of, sounds_of};
+use crate::ctl::{Act, Heard, Line, Question, Reply, passages_of, sounds_of};
 use crate::trace::{Sound, ladder, pcap};
 
 /// No bridge answers at the socket.
@@ -63,7 +63,7 @@ enum TrunkJob {
     },
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum ConfJob {
     /// All of them.
     Ls,
@@ -76,6 +76,70 @@ enum ConfJob {
     End {
         /// Its conference ID.
         id: String,
+    },
+    /// Lock it: nobody may come in any more.
+    Lock {
+        /// Its conference ID.
+        id: String,
+        /// Unlock it instead.
+        #[arg(long)]
+        off: bool,
+    },
+    /// Let entry and exit be heard.
+    Announce {
+        /// Its conference ID.
+        id: String,
+        /// Let nobody hear them instead.
+        #[arg(long)]
+        off: bool,
+    },
+    /// Mute somebody, or everybody but the organizers.
+    Mute {
+        /// Its conference ID.
+        id: String,
+        /// Who, as `conf show` lists the legs; without it everybody.
+        leg: Option<u64>,
+        /// They cannot end it themselves.
+        #[arg(long)]
+        hard: bool,
+    },
+    /// End a mute, or all that organizers and users have muted.
+    Unmute {
+        /// Its conference ID.
+        id: String,
+        /// Who; without it everybody.
+        leg: Option<u64>,
+    },
+    /// Let somebody in from the lobby, or everybody.
+    Admit {
+        /// Its conference ID.
+        id: String,
+        /// Who; without it everybody.
+        leg: Option<u64>,
+    },
+    /// Send somebody away from the lobby.
+    Reject {
+        /// Its conference ID.
+        id: String,
+        /// Who.
+        leg: u64,
+    },
+    /// Lower somebody's hand.
+    LowerHand {
+        /// Its conference ID.
+        id: String,
+        /// Who.
+        leg: u64,
+    },
+    /// Make somebody an organizer.
+    Organizer {
+        /// Its conference ID.
+        id: String,
+        /// Who.
+        leg: u64,
+        /// A participant instead.
+        #[arg(long)]
+        off: bool,
     },
     /// Hang up on somebody in it, or stop calling him.
     Kick {
@@ -186,6 +250,28 @@ fn ask(socket: &Path, question: &Question) -> std::io::Result<Reply> {
     runtime.block_on(crate::ctl::ask(socket, question))
 }
 
+impl ConfJob {
+    fn question(&self) -> Question {
+        let (id, act) = match self.clone() {
+            Self::Ls => return Question::Conferences,
+            Self::Show { id } => return Question::Conference { id },
+            Self::DialOut { id, number, confirm } => return Question::DialOut { id, number, confirm },
+            Self::Record { id, stop } => return Question::Record { id, on: !stop },
+            Self::End { id } => (id, Act::End),
+            Self::Lock { id, off } => (id, Act::Lock { on: !off }),
+            Self::Announce { id, off } => (id, Act::Announce { on: !off }),
+            Self::Mute { id, leg, hard } => (id, Act::Mute { leg, hard }),
+            Self::Unmute { id, leg } => (id, Act::Unmute { leg }),
+            Self::Admit { id, leg } => (id, Act::Admit { leg }),
+            Self::Reject { id, leg } => (id, Act::Reject { leg }),
+            Self::LowerHand { id, leg } => (id, Act::LowerHand { leg }),
+            Self::Organizer { id, leg, off } => (id, Act::Organizer { leg, on: !off }),
+            Self::Kick { id, leg } => (id, Act::Kick { leg }),
+        };
+        Question::Act { id, act }
+    }
+}
+
 impl Job {
     fn question(&self) -> Question {
         match self {
@@ -198,14 +284,7 @@ impl Job {
             Self::Trunk(TrunkJob::Undrain { name }) => {
                 Question::DrainTrunk { name: name.clone(), draining: false }
             }
-            Self::Conf(ConfJob::Ls) => Question::Conferences,
-            Self::Conf(ConfJob::Show { id }) => Question::Conference { id: id.clone() },
-            Self::Conf(ConfJob::End { id }) => Question::EndConference { id: id.clone() },
-            Self::Conf(ConfJob::Kick { id, leg }) => Question::Kick { id: id.clone(), leg: *leg },
-            Self::Conf(ConfJob::DialOut { id, number, confirm }) => {
-                Question::DialOut { id: id.clone(), number: number.clone(), confirm: *confirm }
-            }
-            Self::Conf(ConfJob::Record { id, stop }) => Question::Record { id: id.clone(), on: !stop },
+            Self::Conf(job) => job.question(),
             Self::Trace(Trace { call_id: Some(call_id), media, .. }) => {
                 Question::Trace { call_id: call_id.clone(), media: *media }
             }

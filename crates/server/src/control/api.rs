@@ -39,18 +39,6 @@ pub enum Ask {
         /// Its conference ID.
         conference_id: String,
     },
-    /// Hang up on somebody in a meeting, or stop calling him.
-    Remove {
-        /// Its conference ID.
-        conference_id: String,
-        /// Who.
-        leg: LegId,
-    },
-    /// End a meeting for everyone.
-    End {
-        /// Its conference ID.
-        conference_id: String,
-    },
     /// What routing would say of a leg, with every step.
     Explain(Explain),
     /// The same by somebody who sees one tenant only: what is another's is answered like what does not exist.
@@ -149,8 +137,6 @@ impl<D: Door> Control<D> {
                 return self.start_recording(now, number, &conference_id);
             }
             Ask::StopRecording { conference_id } => return self.stop_recording(number, &conference_id),
-            Ask::Remove { conference_id, leg } => return self.remove(now, number, &conference_id, leg),
-            Ask::End { conference_id } => return self.end(now, number, &conference_id),
             Ask::Explain(explain) => return self.explain_leg(number, &explain),
             // Nobody sees through two tenants' eyes at once.
             Ask::Within { .. } => return self.no_such_meeting(number),

@@ -1,8 +1,7 @@
-//! What somebody with a token does to a meeting and the people in it; and whose meetings he may touch.
+//! Whose meetings somebody who sees one tenant only may touch.
 
-use bridge::{ConferenceId, Event, LegId, Lookup};
+use bridge::Lookup;
 use routing::{OrganizerId, TenantId};
-use serde_json::json;
 
 use super::api::Explain;
 use super::{Ask, Control, Door, Now};
@@ -17,9 +16,7 @@ impl<D: Door> Control<D> {
             Ask::DialOut { conference_id, .. }
             | Ask::StartRecording { conference_id }
             | Ask::StopRecording { conference_id }
-            | Ask::Act { conference_id, .. }
-            | Ask::Remove { conference_id, .. }
-            | Ask::End { conference_id } => {
+            | Ask::Act { conference_id, .. } => {
                 if !self.is_of(now, tenant, conference_id) {
                     conference_id.clear();
                 }
@@ -54,35 +51,5 @@ impl<D: Door> Control<D> {
 
     fn is_theirs(&self, tenant: &TenantId, organizer: &OrganizerId) -> bool {
         self.table.organizer(organizer).is_some_and(|known| known.tenant == *tenant)
-    }
-
-    pub(super) fn remove(&mut self, now: Now, ask: u64, conference_id: &str, leg: LegId) {
-        let Some((conference, _)) = self.shown(conference_id) else { return self.no_such_meeting(ask) };
-        if !self.is_in(conference, leg) {
-            return self.no_such_participant(ask);
-        }
-        self.tell_bridge(now, Event::RemoveLeg { leg });
-        self.reply(ask, 202, json!({ "leg": leg }));
-    }
-
-    pub(super) fn end(&mut self, now: Now, ask: u64, conference_id: &str) {
-        let Some((conference, _)) = self.shown(conference_id) else { return self.no_such_meeting(ask) };
-        self.tell_bridge(now, Event::EndConference { conference });
-        self.reply(ask, 202, json!({ "conference_id": conference_id }));
-    }
-
-    /// Whether the leg is in this meeting, waits in its lobby, or is being called for it.
-    fn is_in(&self, conference: ConferenceId, leg: LegId) -> bool {
-        let seated = self.legs.get(&leg).is_some_and(|entry| entry.meeting == Some(conference));
-        let waits = || {
-            let lobby = self.bridge.conference(conference).map(|shown| shown.lobby).unwrap_or_default();
-            lobby.iter().any(|waiting| waiting.leg == leg)
-        };
-        seated || self.callees.get(&leg) == Some(&conference) || waits()
-    }
-
-    fn no_such_participant(&mut self, ask: u64) {
-        let detail = "nobody with this leg is in the meeting, or called for it";
-        self.reply(ask, 404, json!({ "title": "no such participant", "status": 404, "detail": detail }));
     }
 }

@@ -104,10 +104,7 @@ impl Answers {
                     Reply::refusal(404, "no such conference is running; `ctl conf ls` lists those that are")
                 }
             },
-            Question::EndConference { id } => self.ask(Ask::End { conference_id: id }).await,
-            Question::Kick { id, leg } => {
-                self.ask(Ask::Remove { conference_id: id, leg: bridge::LegId(leg) }).await
-            }
+            Question::Act { id, act } => self.ask(Ask::Act { conference_id: id, action: act.into() }).await,
             Question::DialOut { id, number, confirm } => {
                 self.ask(Ask::DialOut { conference_id: id, number, confirm }).await
             }

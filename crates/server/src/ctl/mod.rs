@@ -3,6 +3,7 @@
 //! A Unix socket that only its owner can open (mode 0600). Each line of JSON that comes in is a [`Question`], each line that
 //! goes out a [`Reply`]; the questions of one connection are answered in order. `partyline ctl` is its client.
 
+mod act;
 mod answers;
 mod client;
 mod socket;
@@ -10,6 +11,7 @@ mod socket;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use act::Act;
 pub use answers::{Answers, Heard, Line, passages_of, sounds_of};
 pub use client::ask;
 pub use socket::{Control, bind};
@@ -46,17 +48,12 @@ pub enum Question {
         /// Its conference ID.
         id: String,
     },
-    /// End a meeting for everyone.
-    EndConference {
+    /// Do something to a meeting that is running, or to somebody in it.
+    Act {
         /// Its conference ID.
         id: String,
-    },
-    /// Hang up on somebody in a meeting, or stop calling him.
-    Kick {
-        /// Its conference ID.
-        id: String,
-        /// Who: a leg.
-        leg: u64,
+        /// What.
+        act: Act,
     },
     /// Call a number and bring whoever answers into a meeting.
     DialOut {

@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{PROBLEM, Problem};
-use super::{Doors, events, health, meetings, once, trunks};
+use super::{Doors, acting, events, health, meetings, once, trunks};
 
 /// What is said of the whole.
 const ABOUT: &str = "Runs the meetings of a telephone-conference bridge.\n\nEvery request but those for health, metrics and this \
@@ -33,8 +33,16 @@ fn open() -> OpenApiRouter<Arc<Doors>> {
 fn guarded() -> OpenApiRouter<Arc<Doors>> {
     OpenApiRouter::new()
         .routes(routes!(meetings::conferences))
-        .routes(routes!(meetings::conference, meetings::end))
-        .routes(routes!(meetings::remove))
+        .routes(routes!(meetings::conference, acting::end))
+        .routes(routes!(acting::lock, acting::unlock))
+        .routes(routes!(acting::announce, acting::hush))
+        .routes(routes!(acting::mute_all, acting::unmute_all))
+        .routes(routes!(acting::admit_all))
+        .routes(routes!(acting::remove))
+        .routes(routes!(acting::mute, acting::unmute))
+        .routes(routes!(acting::lower_hand))
+        .routes(routes!(acting::set_role))
+        .routes(routes!(acting::admit, acting::reject))
         .routes(routes!(meetings::dial_out))
         .routes(routes!(meetings::start_recording, meetings::stop_recording))
         .routes(routes!(events::events))

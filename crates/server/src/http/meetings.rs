@@ -9,8 +9,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::access::{By, OPERATOR, VIEWER};
-use super::asked::{Body, Id, Seat};
-use super::shown::{Conference, Conferences, Dialing, Ended, RecordingFile, Removed};
+use super::asked::{Body, Id};
+use super::shown::{Conference, Conferences, Dialing, RecordingFile};
 use super::{Doors, json};
 use crate::control::Ask;
 
@@ -116,39 +116,4 @@ pub(super) async fn stop_recording(
     Id(conference_id): Id,
 ) -> Response {
     doors.ask_as(&token, Ask::StopRecording { conference_id }).await
-}
-
-/// End the meeting for everyone; who is being called for it is let go.
-#[utoipa::path(
-    delete,
-    path = "/conferences/{id}",
-    tag = "conferences",
-    params(("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576")),
-    responses((status = 202, description = "Everybody is being hung up on.", body = Ended))
-)]
-pub(super) async fn end(
-    By(token): By<OPERATOR>,
-    State(doors): State<Arc<Doors>>,
-    Id(conference_id): Id,
-) -> Response {
-    doors.ask_as(&token, Ask::End { conference_id }).await
-}
-
-/// Hang up on a participant, or stop calling him.
-#[utoipa::path(
-    delete,
-    path = "/conferences/{id}/participants/{leg}",
-    tag = "participants",
-    params(
-        ("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576"),
-        ("leg" = u64, Path, description = "The `leg` of the participant or callee.", example = 7)
-    ),
-    responses((status = 202, description = "The leg is being hung up.", body = Removed))
-)]
-pub(super) async fn remove(
-    By(token): By<OPERATOR>,
-    State(doors): State<Arc<Doors>>,
-    Seat(conference_id, leg): Seat,
-) -> Response {
-    doors.ask_as(&token, Ask::Remove { conference_id, leg }).await
 }

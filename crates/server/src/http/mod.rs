@@ -1,6 +1,7 @@
 //! HTTP: metrics and health for everyone who can reach the port, `/v1` for those with the token.
 
 mod access;
+mod acting;
 mod asked;
 mod document;
 mod events;

@@ -169,20 +169,12 @@ pub(super) struct Dialing {
     decision: Option<Decision>,
 }
 
-/// A meeting that is being ended.
+/// What an action has done.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Ended {
-    /// Its conference ID.
-    conference_id: String,
-}
-
-/// A leg that is being hung up.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Removed {
-    /// The leg.
-    leg: u64,
+pub(super) struct Changed {
+    /// How many legs or settings; 0: it was so already.
+    changed: u64,
 }
 
 /// A recording.

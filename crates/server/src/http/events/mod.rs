@@ -53,7 +53,7 @@ impl Stream {
 pub(super) struct From {
     /// The place to go on from: `next` of the answer before, or the `id` of an event. Without it JSON begins with the oldest
     /// event that is kept, a stream with what happens from now on.
-    #[param(example = "0", max_length = 64)]
+    #[param(example = "0", max_length = 64, pattern = "^([0-9a-f]{32}:)?[0-9]{1,18}$")]
     since: Option<String>,
     /// Events in an answer of JSON at most.
     #[param(minimum = 1, maximum = 1000, default = 100)]
@@ -86,6 +86,9 @@ pub(super) async fn events(
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let streams =
         text("accept").is_some_and(|accept| accept.to_ascii_lowercase().contains("text/event-stream"));
+    if from.since.as_ref().is_some_and(|since| since.len() > 64) {
+        return doors.refuse(StatusCode::BAD_REQUEST, "`since` has 64 characters at most");
+    }
     let since = text("last-event-id").filter(|_| streams).or(from.since.as_deref());
     let Ok(since) = since.map(|text| Since::read(text).ok_or(())).transpose() else {
         return doors.refuse(StatusCode::BAD_REQUEST, "`since` is a number, or RUN:NUMBER as `next` says");
