@@ -1,4 +1,4 @@
-//! What dial-out may cost, through the real binary: where it may go.
+//! What dial-out may cost, through the real binary: where it may go, limits, and what is known of it after a crash.
 
 use super::bridge::{House, run};
 
@@ -30,4 +30,122 @@ async fn a_dial_out_beyond_the_organizer_s_policy_is_refused_with_rule_and_advic
         said.starts_with("refused with 403: +4930901820 is in DE, and DialoutCPCandPSTNDomestic"),
         "{said}"
     );
+}
+
+/// A second of the operator's time costs a cent, and a day may cost ten of them.
+const PRICED: (&str, &str) = (
+    "[drain]",
+    "[billing]\ninterim_seconds = 1\n[[rate_plan]]\nbiller = \"operator:rhein-telecom\"\ncurrency = \"EUR\"\n\
+     rounding = \"per-started-second\"\nrates = [{ prefix = \"+\", per_minute = \"0.60\", connection_fee = \"0.02\" }]\n\
+     [[dial_out_limit]]\neach = \"tenant\"\nspend_per_day = \"0.10 EUR\"\n[drain]",
+);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_spent_before_a_crash_still_counts_and_the_leg_has_its_price() {
+    let (house, mut doorbell) = House::new(&[PRICED]).await;
+    let bridge = house.start().await;
+    assert_eq!(house.dial_out("030 901820").await.0, 202);
+    let ringing = doorbell.ring().await.expect("the bridge calls");
+    ringing.alert();
+    let _callee = ringing.answer().await.expect("an ACK");
+    house.until("an interim record is written", async || !house.records("interim").is_empty()).await;
+    bridge.die().await;
+    let _second = house.start().await;
+    let last = house.records("final").pop().expect("the leg is closed");
+    let end = &last["end"];
+    assert_eq!((&end["duration_source"], &end["result"]), (&"interim".into(), &"answered".into()), "{last}");
+    let charge = end["charge_micros"].as_u64().expect("a charge");
+    assert!((30_000..=80_000).contains(&charge), "{charge}");
+    // What is left of ten cents is what the second leg may cost.
+    assert_eq!(house.dial_out("030 901821").await.0, 202);
+    let ringing = doorbell.ring().await.expect("the bridge calls");
+    ringing.alert();
+    let mut callee = ringing.answer().await.expect("an ACK");
+    callee.ended().await.expect("the limit ends it");
+    house.until("its record is written", async || house.records("final").len() == 2).await;
+    assert_eq!(house.records("final")[1]["end"]["cause"], "spending limit of the day");
+    let spent: u64 =
+        house.records("final").iter().filter_map(|record| record["end"]["charge_micros"].as_u64()).sum();
+    assert!(spent <= 100_000, "{spent}");
+    assert_eq!(
+        house.count("partyline_budget_notices_total{budget=\"spend-per-day\",percent=\"80\"}").await,
+        1
+    );
+    let (status, body) = house.dial_out("030 901822").await;
+    assert_eq!(status, 429, "{body}");
+    let said = body["detail"].as_str().unwrap_or_default();
+    assert!(said.starts_with("tenant contoso has spent ") && said.contains(" of 0.10 EUR today"), "{body}");
+}
+
+/// One record of a leg that somebody else's bridge could have written.
+fn record(id: &str, caller: &str, answered: &str, millis: u64) -> String {
+    format!(
+        "{{\"kind\":\"final\",\"usage_id\":\"{id}\",\"call_type\":\"conf_in\",\"caller\":\"{caller}\",\"trunk\":\"rhein-telecom\",\
+         \"service_number\":\"+496990009100\",\"tenant\":\"contoso\",\"organizer\":\"greta\",\"biller\":\"operator:rhein-telecom\",\
+         \"invite_time\":\"{answered}\",\"answer_time\":\"{answered}\",\"end\":{{\"result\":\"answered\",\"end_time\":\"{answered}\",\
+         \"duration_ms\":{millis},\"billed_seconds\":{},\"currency\":\"EUR\",\"charge_micros\":12345}}}}\n",
+        millis.div_ceil(60_000) * 60
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_is_reported_exported_and_reconciled_from_all_files_of_the_spool() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+    write(
+        "usage-2026-11-01T00-00-00.000Z.jsonl",
+        &record("old", "+4930111", "2026-10-31T10:00:00.000Z", 90_000),
+    );
+    let recent = record("agrees", "+4930111", "2026-11-02T10:00:00.000Z", 60_000)
+        + &record("unbilled", "+4930222", "2026-11-02T11:00:00.000Z", 30_000);
+    write("usage.jsonl", &recent);
+    let usage = async |arguments: &[&str]| {
+        let answer = run(&[&["usage"], arguments, &["--folder", "."]].concat(), folder.path()).await;
+        (answer.status.code(), String::from_utf8_lossy(&answer.stdout).into_owned())
+    };
+    let (code, table) = usage(&["report"]).await;
+    assert_eq!(code, Some(0));
+    let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(words[1][..3], ["2026-10", "contoso", "operator:rhein-telecom"], "{table}");
+    assert_eq!(words[2][3..], ["2", "0", "2", "1:30", "2:00", "0:00", "0", "0.02469", "EUR"], "{table}");
+    let (_, json) = usage(&["report", "--by", "organizer", "--during", "2026-11", "--json"]).await;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(
+        (&json[0]["dial_in"], &json[0]["charges_micros"]["EUR"]),
+        (&2.into(), &24_690.into()),
+        "{json}"
+    );
+
+    let (code, csv) = usage(&["export", "--format", "pstn-csv"]).await;
+    assert_eq!((code, csv.lines().count()), (Some(0), 4), "{csv}");
+    assert!(csv.starts_with("UsageId,Call ID,Conference ID,") && csv.contains("\r\nold,old,"), "{csv}");
+
+    write("theirs.csv", "From;To;Begin;Seconds\n0049 30 111;06990009100;2026-11-02 10:00:03;61\n");
+    let columns =
+        ["--caller-column", "from", "--called-column", "to", "--start-column", "begin", "--duration-column"];
+    let mut ask = vec!["reconcile", "theirs.csv", "--country-code", "49", "--separator", ";"];
+    ask.extend(columns.iter().chain(&["seconds"]));
+    assert_eq!(
+        usage(&ask).await,
+        (
+            Some(0),
+            "dispute  began  caller  called  our s  their s  line  usage_id\n1 calls agree, 0 are disputed\n"
+                .to_owned()
+        )
+    );
+    write(
+        "theirs.csv",
+        "From;To;Begin;Seconds\n0049 30 111;06990009100;2026-11-02 10:00:03;161\n0301;06990009100;2026-11-02 11:00:03;5\n",
+    );
+    let (code, disputes) = usage(&ask).await;
+    assert_eq!(code, Some(1));
+    for kind in ["duration", "missing-here", "missing-there"] {
+        assert_eq!(
+            disputes.lines().filter(|line| line.starts_with(&format!("{kind} "))).count(),
+            1,
+            "{disputes}"
+        );
+    }
+    assert_eq!(usage(&["reconcile", "nowhere.csv"]).await.0, Some(1));
+    assert_eq!(usage(&["reconcile", "theirs.csv", "--separator", ";;"]).await.0, Some(2));
 }

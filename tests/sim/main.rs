@@ -24,6 +24,7 @@ mod limits;
 mod lobby;
 mod media;
 mod meeting;
+mod money;
 mod registration;
 mod road;
 mod siege;

@@ -8,9 +8,11 @@ mod dialing;
 mod ending;
 mod keys;
 mod room;
+mod spending;
 
 use crate::attendant::AttendantConfig;
 use crate::bridge::dialing::{note_call_id, note_peer_failed};
+use crate::budget::Budget;
 use crate::call::{Call, Pending, State};
 use crate::command::{Command, HangupCause};
 use crate::defence::{Defence, DefenceConfig, WrongIds};
@@ -20,6 +22,7 @@ use crate::meeting::{ConferenceCode, Directory};
 use crate::returning::Returning;
 use crate::roster::{ConferenceSnapshot, Roster};
 use crate::stamp::Stamp;
+use crate::tariff::Tariffs;
 use crate::usage::{CallType, EndingParty, Rounding};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -36,7 +39,7 @@ pub struct BridgeConfig {
     pub attendant: AttendantConfig,
     /// The defence against guessed IDs.
     pub defence: DefenceConfig,
-    /// The rate plan's rounding.
+    /// The rounding where no rate plan has one.
     pub rounding: Rounding,
     /// From the ACK to the greeting when no media comes.
     pub greet_after_ack: Duration,
@@ -120,6 +123,10 @@ pub enum Reason {
     LobbyLimit,
     /// A meeting's time is over.
     MeetingEnd,
+    /// An interim usage record.
+    InterimRecord,
+    /// A look at what dial-outs cost.
+    Spending,
 }
 
 /// What happened since the start, for the metrics.
@@ -212,6 +219,9 @@ pub struct Bridge {
     curfews: BTreeSet<(Instant, ConferenceId)>,
     returning: Returning,
     defence: Defence,
+    budget: Budget,
+    /// When the budget looks at what runs.
+    guard_at: Option<Instant>,
     counters: Counters,
     last_conference: u64,
     last_token: u64,
@@ -225,6 +235,7 @@ impl Bridge {
         table: Arc<Table>,
         seed: [u8; 32],
     ) -> Self {
+        let budget = Budget::new(Arc::new(Tariffs::default()), config.rounding, &table);
         Self {
             config,
             directory,
@@ -239,6 +250,8 @@ impl Bridge {
             curfews: BTreeSet::new(),
             returning: Returning::default(),
             defence: Defence::new(config.defence),
+            budget,
+            guard_at: None,
             counters: Counters::default(),
             last_conference: 0,
             last_token: 0,
@@ -289,7 +302,10 @@ impl Bridge {
             }
             Event::Drain => self.drain(at),
             Event::DrainNow => self.drain_now(at),
-            Event::TableChanged(table) => self.table = table,
+            Event::TableChanged(table) => {
+                self.budget.table_changed(&table);
+                self.table = table;
+            }
             Event::DirectoryChanged(directory) => self.directory = directory,
         }
     }
@@ -307,6 +323,7 @@ impl Bridge {
             self.with_call(leg, |bridge, call| bridge.timeout(at, call));
         }
         self.curfew(at);
+        self.guard_spending(at);
     }
 
     /// The next thing to do.
@@ -316,9 +333,10 @@ impl Bridge {
 
     /// When [`Bridge::handle_timeout`] must be called at the latest, and why. `None`: nothing is waited for.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
-        let leg = self.timers.first().and_then(|(_, leg)| self.calls.get(leg)?.deadline());
+        let leg = self.timers.first().and_then(|(_, leg)| self.due(self.calls.get(leg)?));
         let meeting = self.curfews.first().map(|(due, _)| (*due, Reason::MeetingEnd));
-        leg.into_iter().chain(meeting).min_by_key(|(due, _)| *due)
+        let guard = self.guard_at.map(|due| (due, Reason::Spending));
+        leg.into_iter().chain(meeting).chain(guard).min_by_key(|(due, _)| *due)
     }
 
     /// From now on a dial-out attempt may take so long, if that is longer than before.
@@ -390,11 +408,18 @@ impl Bridge {
 
     /// Puts a call (back) and sets its timer.
     fn keep(&mut self, mut call: Call) {
-        call.scheduled = call.deadline().map(|(due, _)| due);
+        call.scheduled = self.due(&call).map(|(due, _)| due);
         if let Some(due) = call.scheduled {
             self.timers.insert((due, call.leg));
         }
         self.calls.insert(call.leg, Box::new(call));
+    }
+
+    /// When something must happen to a call, and why.
+    fn due(&self, call: &Call) -> Option<(Instant, Reason)> {
+        let interim = call.ledger.interim_due(self.budget.tariffs().interim);
+        let interim = interim.map(|due| (due, Reason::InterimRecord));
+        call.deadline().into_iter().chain(interim).min_by_key(|(due, _)| *due)
     }
 
     fn command(&mut self, command: Command) {

@@ -4,6 +4,7 @@
 //! the leg: the shell frees its media, and nothing that is reported about it matters any more.
 
 use crate::action::ActionRefusal;
+use crate::budget::{BudgetKind, BudgetNotice};
 use crate::id::{ConferenceId, LegId, RequestId};
 use crate::policy::{Pin, PinHash};
 use crate::prompt::PromptId;
@@ -62,6 +63,8 @@ pub enum HangupCause {
     TimeIsUp,
     /// The organizer has left a meeting that ends with him.
     OrganizerLeft,
+    /// A limit on what dial-outs may cost, or the minute pool.
+    Budget(BudgetKind),
     /// The node is shutting down.
     Drain,
 }
@@ -75,7 +78,8 @@ impl HangupCause {
             | Self::Removed
             | Self::ConferenceEnded
             | Self::OrganizerLeft
-            | Self::NotConfirmed => 16,
+            | Self::NotConfirmed
+            | Self::Budget(_) => 16,
             Self::AttendantLimit | Self::MediaSilent | Self::SetupTimeout | Self::TimeIsUp => 102,
             Self::Drain => 41,
         }
@@ -94,6 +98,9 @@ impl HangupCause {
             Self::ConferenceEnded => "conference ended by a user",
             Self::TimeIsUp => "the meeting's time is over",
             Self::OrganizerLeft => "the organizer has left the meeting",
+            Self::Budget(BudgetKind::MinutePool) => "the minute pool is used up",
+            Self::Budget(BudgetKind::SpendPerDay) => "spending limit of the day",
+            Self::Budget(BudgetKind::SpendPerMonth) => "spending limit of the month",
             Self::Drain => "node is shutting down",
         }
     }
@@ -117,6 +124,12 @@ pub enum DialOutRefusal {
     /// The same number is being called for the same meeting right now.
     #[error("this number is being called for this meeting already: wait for the outcome")]
     AlreadyDialing,
+    /// A limit on dial-outs or on their cost, or the minute pool.
+    #[error("{because}")]
+    Limit {
+        /// Which limit, how much of it is used, and when it opens again.
+        because: String,
+    },
     /// Too many dial-outs are under way, in this meeting or on this node.
     #[error("too many dial-outs are under way: wait until one has ended")]
     TooMany,
@@ -282,6 +295,8 @@ pub enum Command {
         /// The leg.
         leg: LegId,
     },
+    /// A budget has come to 80 or 100 per cent; tell whoever watches.
+    Budget(BudgetNotice),
     /// Write this record. For a start record: report `UsageDurable` when it is safe.
     Usage(Box<Record>),
 }

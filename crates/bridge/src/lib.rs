@@ -7,6 +7,7 @@
 mod action;
 mod attendant;
 mod bridge;
+mod budget;
 mod call;
 mod command;
 mod confirmation;
@@ -22,18 +23,22 @@ mod keypad;
 mod language_menu;
 mod lobby;
 mod meeting;
+mod money;
 mod policy;
 mod prompt;
 mod returning;
 mod roster;
+mod spending;
 mod spoken;
 mod stamp;
+mod tariff;
 mod text;
 mod usage;
 
 pub use action::{Action, ActionRefusal};
 pub use attendant::AttendantConfig;
 pub use bridge::{Bridge, BridgeConfig, Counters, LegSnapshot, Reason, Snapshot};
+pub use budget::{BudgetKind, BudgetNotice};
 pub use command::{Command, DialOutRefusal, HangupCause, Purpose, Sound, Tone};
 pub use defence::{DefenceConfig, WrongIds};
 pub use digit::Digit;
@@ -43,11 +48,16 @@ pub use id::{ConferenceId, LegId, RequestId};
 pub use meeting::{
     ConferenceCode, Directory, Lookup, MAX_ID_LENGTH, MIN_ID_LENGTH, Meeting, NotAConferenceCode,
 };
+pub use money::{Amount, Currency, Micros, NotACurrency, NotAnAmount};
 pub use policy::{Announcements, MAX_PIN_LENGTH, MIN_PIN_LENGTH, MeetingPolicy, Pin, PinHash, Role};
 pub use prompt::PromptId;
 pub use roster::{Callee, ConferenceSnapshot, MutedBy, Participant, Waiting};
+pub use spending::{Spending, SpentLeg};
 pub use stamp::{NotAStamp, Stamp};
+pub use tariff::{
+    BillingSource, DialOutLimitSource, Direction, RatePlanSource, RateSource, TariffSource, Tariffs,
+};
 pub use usage::{
-    AttemptRecord, CallResult, CallType, EndingParty, MediaFigures, Record, RecordEnd, RecordKind, Rounding,
-    SCHEMA_VERSION,
+    AttemptRecord, CallResult, CallType, EndingParty, MediaFigures, Record, RecordEnd, RecordKind,
+    RecordSoFar, Rounding, SCHEMA_VERSION,
 };

@@ -54,6 +54,8 @@ pub enum PromptId {
     CalleeDeclined,
     /// Tells the meeting: the call could not be completed on any trunk.
     CalleeUnreachable,
+    /// Tells the meeting: a dial-out will end, because a limit on its cost is near.
+    SpendingLimitNear,
     /// The digit 0.
     Digit0,
     /// The digit 1.
@@ -174,7 +176,7 @@ pub enum PromptId {
 
 impl PromptId {
     /// Every prompt, in the order of the enum. The server must have a recording for each before it opens a port.
-    pub const ALL: [Self; 82] = [
+    pub const ALL: [Self; 83] = [
         Self::Welcome,
         Self::ForThisLanguage,
         Self::EnterConferenceId,
@@ -199,6 +201,7 @@ impl PromptId {
         Self::CalleeNoAnswer,
         Self::CalleeDeclined,
         Self::CalleeUnreachable,
+        Self::SpendingLimitNear,
         Self::Digit0,
         Self::Digit1,
         Self::Digit2,
@@ -334,6 +337,10 @@ impl PromptId {
             Self::CalleeNoAnswer => ("callee-no-answer", "The person you called did not answer."),
             Self::CalleeDeclined => ("callee-declined", "The person you called declined the call."),
             Self::CalleeUnreachable => ("callee-unreachable", "The person you called could not be reached."),
+            Self::SpendingLimitNear => (
+                "spending-limit-near",
+                "A call that this meeting has made will end in less than a minute, because a spending limit is reached.",
+            ),
             Self::Digit0 => ("digit-0", "zero"),
             Self::Digit1 => ("digit-1", "one"),
             Self::Digit2 => ("digit-2", "two"),

@@ -78,7 +78,7 @@ pub(crate) fn moment(date: (u16, u8, u8), time: (u8, u8, u8), nanosecond: u32) -
 
 /// Days since 1970-01-01 to (year, month, day) of the Gregorian calendar. The year is taken to begin in March, so that
 /// the leap day is its last one.
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
+pub(crate) fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let era = shifted / 146_097;
     let of_era = shifted % 146_097;
@@ -91,7 +91,7 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
 }
 
 /// The inverse of [`civil_from_days`], for years from 1970. A day that does not exist gives another day's number.
-fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
+pub(crate) fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
     let march_year = if month <= 2 { year - 1 } else { year };
     let era = march_year / 400;
     let year_of_era = march_year % 400;

@@ -1,12 +1,16 @@
-//! Usage records: one start and one final record per leg, and who bills it. No record ever holds a digit that was
+//! Usage records: one start and one final record per leg, interim ones in between, and who bills it. No record ever holds a digit that was
 //! keyed, and no text from the network enters one uncleaned.
 
 mod ledger;
 
 use crate::id::{ConferenceId, LegId};
 use crate::meeting::ConferenceCode;
+use crate::money::{Currency, Micros};
 use crate::stamp::Stamp;
-use routing::{Because, Biller, E164, License, NumberKind, OrganizerId, Owner, TenantId, TrunkId};
+use crate::tariff::Rate;
+use routing::{
+    Because, Biller, Country, E164, License, NumberKind, OrganizerId, Owner, TenantId, TrunkId, Zone,
+};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use uuid::Uuid;
@@ -14,14 +18,16 @@ use uuid::Uuid;
 pub(crate) use ledger::{Ending, Ledger};
 
 /// Raised by one whenever a reader of the records must change.
-pub const SCHEMA_VERSION: u16 = 1;
+pub const SCHEMA_VERSION: u16 = 2;
 
-/// Start or final.
+/// Start, interim or final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RecordKind {
     /// Safe before the leg is answered or dialed, so that a crash cannot hide it.
     Start,
+    /// While it is answered, now and then: what is known if the bridge dies. Not to be billed.
+    Interim,
     /// Written once, when the leg has ended. A refused leg has only this one.
     Final,
 }
@@ -142,12 +148,76 @@ pub struct RecordEnd {
     pub billed_seconds: u64,
     /// The rounding rule.
     pub rounding: Rounding,
+    /// What the leg is charged to: `pool` (Microsoft's minutes), `communications-credits`, `license`, `operator:<id>`,
+    /// `customer`. `None` when it costs nothing.
+    pub bill_to: Option<String>,
+    /// Of the billed time, what came out of the tenant's minute pool.
+    pub pool_seconds: u64,
+    /// The currency of the prices; `None` where no rate plan has a price.
+    pub currency: Option<Currency>,
+    /// The prefix whose price it is.
+    pub rate_prefix: Option<String>,
+    /// The price of a minute, in millionths.
+    pub price_per_minute_micros: Option<Micros>,
+    /// Of the charge, the fee for the connection, in millionths.
+    pub connection_fee_micros: Option<Micros>,
+    /// What the leg costs, in millionths.
+    pub charge_micros: Option<Micros>,
     /// Whose clock measured it.
     pub duration_source: &'static str,
     /// The wall clock was stepped during the leg: its stamps do not differ by the duration.
     pub wall_clock_stepped: bool,
     /// How many keys were pressed. Never which.
     pub keys_pressed: u32,
+}
+
+/// How far a leg has come, should the bridge die.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecordSoFar {
+    /// Exact milliseconds since the answer.
+    pub duration_ms: u64,
+    /// The time to bill if it ended now.
+    pub billed_seconds: u64,
+    /// What it would be charged to.
+    pub bill_to: Option<String>,
+    /// What would come out of the pool.
+    pub pool_seconds: u64,
+    /// The currency of the charge.
+    pub currency: Option<Currency>,
+    /// What it would cost, in millionths.
+    pub charge_micros: Option<Micros>,
+}
+
+/// What a leg costs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bill {
+    pub(crate) rounding: Rounding,
+    pub(crate) billed_seconds: u64,
+    pub(crate) pool_seconds: u64,
+    pub(crate) account: Option<String>,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) connection_fee: Micros,
+    pub(crate) charge: Micros,
+}
+
+impl Bill {
+    /// Of a leg that no plan has a price for.
+    pub(crate) fn unpriced(rounding: Rounding, lasted: Duration) -> Self {
+        Self::priced(None, rounding, lasted, 0)
+    }
+
+    /// Of a leg with this rate; what comes out of the pool costs nothing.
+    pub(crate) fn priced(
+        rate: Option<Rate>,
+        rounding: Rounding,
+        lasted: Duration,
+        pool_seconds: u64,
+    ) -> Self {
+        let billed_seconds = rounding.billed_seconds(lasted);
+        let paid = billed_seconds.saturating_sub(pool_seconds);
+        let (connection_fee, charge) = rate.as_ref().map_or((Micros(0), Micros(0)), |rate| rate.charge(paid));
+        Self { rounding, billed_seconds, pool_seconds, account: None, rate, connection_fee, charge }
+    }
 }
 
 /// One record of one leg. Every field is always present in the JSON form; what is not known is `null`.
@@ -159,7 +229,7 @@ pub struct Record {
     pub record_id: Uuid,
     /// Unique per leg: its start and its final record share it.
     pub usage_id: Uuid,
-    /// Start or final.
+    /// Start, interim or final.
     pub kind: RecordKind,
     /// When it was written.
     pub written: Stamp,
@@ -207,6 +277,10 @@ pub struct Record {
     pub license: Option<License>,
     /// Who bills the leg.
     pub biller: Option<Biller>,
+    /// Dial-out: how far the destination is from the organizer.
+    pub zone: Option<Zone>,
+    /// The country of the destination, or of the service number.
+    pub usage_country: Option<Country>,
     /// Every step of the routing decision.
     pub decision: Vec<Because>,
     /// When the INVITE came, or the dial-out was asked for.
@@ -217,7 +291,9 @@ pub struct Record {
     pub answer_time: Option<Stamp>,
     /// When it joined the meeting.
     pub join_time: Option<Stamp>,
-    /// How it ended; `null` in a start record.
+    /// How far it has come; only in an interim record.
+    pub interim: Option<RecordSoFar>,
+    /// How it ended; `null` in a start record and in an interim one.
     pub end: Option<RecordEnd>,
     /// What went over the wire; filled in by the shell, `null` in a start record and for a leg that had no media.
     pub media: Option<MediaFigures>,

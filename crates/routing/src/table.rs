@@ -195,6 +195,15 @@ impl Table {
         Some(&self.policies[*policy as usize].name)
     }
 
+    /// How many organizers of each tenant have this license.
+    pub fn licenses(&self, license: License) -> HashMap<TenantId, u64> {
+        let mut counts = HashMap::new();
+        for organizer in self.organizers.values().filter(|organizer| organizer.license == license) {
+            *counts.entry(organizer.tenant.clone()).or_default() += 1;
+        }
+        counts
+    }
+
     /// A tenant's bridge.
     pub fn bridge(&self, tenant: &TenantId) -> Option<&Bridge> {
         self.bridges.get(tenant)

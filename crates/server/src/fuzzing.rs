@@ -36,6 +36,29 @@ pub fn directory_import(input: &[u8]) {
     crate::store::fuzz(input);
 }
 
+/// Any bytes as an operator's own records, compared with a call of ours: no panic, and what is disputed is said once.
+pub fn operator_csv(input: &[u8]) {
+    use crate::usage::reconcile::{Columns, Reconciliation, Rules};
+    let plan = routing::DialPlan::of_country("49").expect("a country");
+    let rules = Rules { tolerance_ms: 60_000, rounding_ms: 60_000, plan };
+    let [caller, called, start, duration] = ["a", "b", "c", "d"].map(str::to_owned);
+    let columns = Columns { caller, called, start, duration };
+    let Ok(mut reconciliation) = Reconciliation::read(input, b',', &columns, rules) else { return };
+    let row = crate::usage::Row {
+        call_type: "conf_in".to_owned(),
+        caller: Some("+4930111".to_owned()),
+        service_number: Some("+496990009100".to_owned()),
+        answer_time: Some("2026-11-23T10:00:00.000Z".to_owned()),
+        end: Some(crate::usage::RowEnd { duration_ms: Some(60_000), ..Default::default() }),
+        ..Default::default()
+    };
+    reconciliation.compare(&row);
+    let agreed = reconciliation.agreed;
+    let ours =
+        reconciliation.disputes().iter().filter(|one| one.kind.word() != "missing-here").count() as u64;
+    assert!(agreed + ours <= 1, "one call of ours is judged once");
+}
+
 /// Any bytes in any TLS records, and any damage to them: what the framer finds is what was sent, or a beginning of it. The first
 /// byte says how: 0 is not encrypted at all; of the others the second byte says how long the records are, and the third which byte
 /// on its way is damaged, if any.
@@ -157,6 +180,20 @@ mod tests {
     fn identity() -> (Vec<u8>, Vec<u8>) {
         let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         (issued.cert.der().to_vec(), issued.signing_key.serialize_der())
+    }
+
+    #[test]
+    fn an_operator_s_records_cut_or_bent_anywhere_do_not_panic() {
+        let seed = b"a,b,c,d\r\n+4930111,0699000 9100,2026-11-23T10:00:10Z,61.5\r\n\"0049,30111\",\"x\"\"y\",2026-11-23 10:00:00,0:01:00\n";
+        super::operator_csv(seed);
+        for at in 0..seed.len() {
+            super::operator_csv(&seed[..at]);
+            for byte in [b'"', b',', b'\n', 0xff, seed[at].wrapping_mul(31)] {
+                let mut bent = seed.to_vec();
+                bent[at] = byte;
+                super::operator_csv(&bent);
+            }
+        }
     }
 
     #[test]

@@ -34,3 +34,4 @@ pub mod spool;
 pub mod store;
 pub mod tls;
 pub mod trace;
+pub mod usage;

@@ -222,6 +222,7 @@ impl Bridge {
 
     /// The leg's deadline may have come.
     pub(super) fn timeout(&mut self, at: At, mut call: Call) -> Option<Call> {
+        self.interim(at, &mut call);
         if call.deadline().is_none_or(|(due, _)| at.now < due) {
             return Some(call);
         }

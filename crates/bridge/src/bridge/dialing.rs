@@ -1,6 +1,7 @@
 //! A callee's way from the user's request to the meeting.
 
 use super::{At, Bridge};
+use crate::budget::Who;
 use crate::call::{Call, Pending, State};
 use crate::command::{Command, DialOutRefusal, Purpose, Sound, Tone};
 use crate::confirmation::Confirmation;
@@ -29,9 +30,9 @@ impl Bridge {
         }
     }
 
-    /// Everything that can speak against it, and the candidates if nothing does. Changes nothing.
+    /// Everything that can speak against it, and the candidates if nothing does. Begins nothing.
     fn plan(
-        &self,
+        &mut self,
         at: At,
         request: &DialOutRequest,
     ) -> Result<(Arc<Meeting>, Decision, Vec<Candidate>), DialOutRefusal> {
@@ -66,7 +67,16 @@ impl Bridge {
                 return Err(DialOutRefusal::TooMany);
             }
         }
+        let candidates = match self.who(&meeting) {
+            Some(who) => self.budget.check(at.now, at.wall, &who, candidates)?,
+            None => candidates,
+        };
         Ok((meeting, decision, candidates))
+    }
+
+    /// For whom the meeting's dial-outs are.
+    fn who(&self, meeting: &Meeting) -> Option<Who> {
+        Who::of(&self.table, &meeting.organizer, meeting.conference_id.as_str())
     }
 
     /// The organizer's license and policy decide, whoever asks.
@@ -121,6 +131,10 @@ impl Bridge {
         if let Some(first) = dial.upcoming() {
             ledger.chosen(first);
         }
+        ledger.zone(self.table.zone(&meeting.organizer, dial.destination()));
+        if let Some(who) = self.who(meeting) {
+            self.budget.begin(at.now, leg, who);
+        }
         if let Some(roster) = self.conferences.get_mut(&conference) {
             roster.reserve(leg, dial.destination().clone());
         }
@@ -143,6 +157,7 @@ impl Bridge {
             return None;
         };
         call.ledger.attempt(attempt, &candidate, at.wall);
+        self.budget.dialing(call.leg, &candidate);
         if let Some(callee) = self.callee_mut(&call, &dial) {
             callee.attempt = attempt;
             callee.ringing = false;
@@ -174,6 +189,7 @@ impl Bridge {
         }
         let (conference, confirm) = (dial.conference, dial.confirm);
         call.ledger.answered(at.now, at.wall);
+        self.begin_spending(at, call.leg);
         call.ledger.attempt_over(200, None);
         if !confirm {
             self.join(at, &mut call, conference);

@@ -13,7 +13,8 @@ impl Bridge {
     pub(super) fn close(&mut self, at: At, call: Call, ending: &Ending<'_>, last: Command) {
         self.remember(at, &call, ending.by);
         let (leg, room, conference) = (call.leg, call.room(), call.conference());
-        let record = call.ledger.finish(at.now, at.wall, ending, self.config.rounding, &mut self.rng);
+        let bill = self.bill(at, &call);
+        let record = call.ledger.finish(at.now, at.wall, ending, bill, &mut self.rng);
         self.command(Command::Usage(Box::new(record)));
         self.command(last);
         if let Some(room) = room {

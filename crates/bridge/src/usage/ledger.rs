@@ -1,7 +1,8 @@
 //! One leg's record while it is being lived: every fact is noted when it happens, the final record consumes it.
 
 use super::{
-    AttemptRecord, CallResult, CallType, EndingParty, Record, RecordEnd, RecordKind, Rounding, SCHEMA_VERSION,
+    AttemptRecord, Bill, CallResult, CallType, EndingParty, Record, RecordEnd, RecordKind, RecordSoFar,
+    SCHEMA_VERSION,
 };
 use crate::event::Caller;
 use crate::id::{ConferenceId, LegId};
@@ -9,7 +10,9 @@ use crate::meeting::Meeting;
 use crate::stamp::Stamp;
 use crate::text::{LONG, SHORT, clean};
 use rand::Rng;
-use routing::{Because, Biller, Candidate, E164, License, NumberKind, Owner, Rule, TenantId, TrunkId};
+use routing::{
+    Because, Biller, Candidate, Country, E164, License, NumberKind, Owner, Rule, TenantId, TrunkId, Zone,
+};
 use std::time::{Duration, Instant, SystemTime};
 use uuid::{Builder, Uuid};
 
@@ -34,6 +37,8 @@ pub(crate) struct Ledger {
     began: (Instant, SystemTime),
     answered: Option<Instant>,
     joined: Option<Instant>,
+    /// When the last interim record was written.
+    interim: Option<Instant>,
     keys: u32,
 }
 
@@ -74,15 +79,18 @@ impl Ledger {
             organizer: None,
             license: None,
             biller: None,
+            zone: None,
+            usage_country: None,
             decision: Vec::new(),
             invite_time: Stamp(wall),
             ring_time: None,
             answer_time: None,
             join_time: None,
+            interim: None,
             end: None,
             media: None,
         };
-        Self { record, began: (now, wall), answered: None, joined: None, keys: 0 }
+        Self { record, began: (now, wall), answered: None, joined: None, interim: None, keys: 0 }
     }
 
     /// What is known so far.
@@ -93,6 +101,7 @@ impl Ledger {
     /// Who calls on which trunk, cleaned.
     pub(crate) fn offered(&mut self, trunk: TrunkId, called: E164, caller: &Caller, sip_call_id: &str) {
         self.record.trunk = Some(trunk);
+        self.record.usage_country = Country::of(&called);
         self.record.service_number = Some(called);
         self.record.caller.clone_from(&caller.number);
         self.record.caller_display = (!caller.display.is_empty()).then(|| clean(&caller.display, SHORT));
@@ -153,10 +162,16 @@ impl Ledger {
     /// The candidate the leg will use next, also in the start record.
     pub(crate) fn chosen(&mut self, candidate: &Candidate) {
         self.record.trunk = Some(candidate.trunk.clone());
+        self.record.usage_country = Country::of(&candidate.dialed);
         self.record.destination = Some(candidate.dialed.clone());
         self.record.caller_id = Some(candidate.caller_id.clone());
         self.record.route.clone_from(&candidate.route);
         self.record.biller = Some(candidate.biller.clone());
+    }
+
+    /// How far the destination is.
+    pub(crate) fn zone(&mut self, zone: Zone) {
+        self.record.zone = Some(zone);
     }
 
     /// An attempt was sent.
@@ -235,6 +250,39 @@ impl Ledger {
         self.keys = self.keys.saturating_add(1);
     }
 
+    /// How long it has been answered.
+    pub(crate) fn lasted(&self, now: Instant) -> Duration {
+        self.answered.map_or(Duration::ZERO, |answered| now.saturating_duration_since(answered))
+    }
+
+    /// When the next interim record is due.
+    pub(crate) fn interim_due(&self, every: Option<Duration>) -> Option<Instant> {
+        Some(self.interim.or(self.answered)?.max(self.answered?) + every?)
+    }
+
+    /// An interim record.
+    pub(crate) fn interim(
+        &mut self,
+        now: Instant,
+        wall: SystemTime,
+        bill: Bill,
+        rng: &mut impl Rng,
+    ) -> Record {
+        self.interim = Some(now);
+        let mut record = self.start(wall, rng);
+        record.kind = RecordKind::Interim;
+        let currency = bill.rate.as_ref().map(|rate| rate.currency);
+        record.interim = Some(RecordSoFar {
+            duration_ms: self.lasted(now).as_millis() as u64,
+            billed_seconds: bill.billed_seconds,
+            bill_to: bill.account,
+            pool_seconds: bill.pool_seconds,
+            currency,
+            charge_micros: currency.map(|_| bill.charge),
+        });
+        record
+    }
+
     /// The start record.
     pub(crate) fn start(&self, wall: SystemTime, rng: &mut impl Rng) -> Record {
         let mut record = self.record.clone();
@@ -249,13 +297,14 @@ impl Ledger {
         now: Instant,
         wall: SystemTime,
         ending: &Ending<'_>,
-        rounding: Rounding,
+        bill: Bill,
         rng: &mut impl Rng,
     ) -> Record {
         let since = |begin: Option<Instant>| {
             begin.map_or(Duration::ZERO, |begin| now.saturating_duration_since(begin))
         };
         let duration = since(self.answered);
+        let price = bill.rate.as_ref();
         let mut record = self.record;
         record.record_id = time_ordered(wall, rng);
         record.kind = RecordKind::Final;
@@ -274,8 +323,15 @@ impl Ledger {
             reason: clean(ending.reason, SHORT),
             duration_ms: duration.as_millis() as u64,
             in_conference_ms: since(self.joined).as_millis() as u64,
-            billed_seconds: rounding.billed_seconds(duration),
-            rounding,
+            billed_seconds: bill.billed_seconds,
+            rounding: bill.rounding,
+            bill_to: bill.account,
+            pool_seconds: bill.pool_seconds,
+            currency: price.map(|rate| rate.currency),
+            rate_prefix: price.map(|rate| rate.prefix.clone()),
+            price_per_minute_micros: price.map(|rate| rate.per_minute),
+            connection_fee_micros: price.map(|_| bill.connection_fee),
+            charge_micros: price.map(|_| bill.charge),
             duration_source: "bridge",
             wall_clock_stepped: stepped(self.began, (now, wall)),
             keys_pressed: self.keys,
@@ -309,6 +365,7 @@ fn time_ordered(wall: SystemTime, rng: &mut impl Rng) -> Uuid {
 mod tests {
     use super::*;
     use crate::bridge::tests::{epoch, noon};
+    use crate::usage::Rounding;
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 
@@ -353,7 +410,13 @@ mod tests {
             q850: None,
             reason: &long,
         };
-        let record = ledger.finish(epoch(), noon(), &ending, Rounding::default(), &mut rng);
+        let record = ledger.finish(
+            epoch(),
+            noon(),
+            &ending,
+            Bill::unpriced(Rounding::default(), Duration::ZERO),
+            &mut rng,
+        );
         let text = serde_json::to_string(&record).unwrap();
         assert!(text.len() < 8_192, "{}", text.len());
         assert!(!text.contains("\\r") && !text.contains("\\n"));

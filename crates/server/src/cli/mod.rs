@@ -14,6 +14,7 @@ mod private_file;
 mod store;
 mod table;
 mod token;
+mod usage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -81,6 +82,8 @@ enum Job {
         #[command(subcommand)]
         job: pin::Job,
     },
+    /// What legs cost: totals of the usage records, export, and comparison with an operator's own records.
+    Usage(usage::Options),
     /// Call a bridge with many legs, judge what they hear and measure what it costs.
     Load(Box<crate::load::Options>),
 }
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
         Job::Meeting(options) => meeting::run(options),
         Job::Organizer(options) => organizer::run(options),
         Job::Pin { job } => pin::run(&job),
+        Job::Usage(options) => usage::run(&options),
         Job::Load(options) => crate::load::run(&options),
     }
 }

@@ -48,6 +48,8 @@ impl<'a> Check<'a> {
             self.spoken(&tables.0, media);
         }
         let built = self.tables(tables, rows, trunks.as_deref(), bridge.as_ref());
+        let tariffs = document.take_tariffs();
+        let tariffs = built.as_ref().and_then(|(_, built)| self.tariffs(&tariffs, &built.table));
         let usage = &document.usage;
         let group = self.within("usage.group_milliseconds", &usage.group_milliseconds, 0..=1000);
         let megabytes = self.within("usage.file_megabytes", &usage.file_megabytes, 0..=1_000_000);
@@ -68,8 +70,8 @@ impl<'a> Check<'a> {
         let dns = self.name_servers(&document.sip.dns);
         let hep = self.hep(&document.hep);
         self.problems.sort_by_key(|problem| problem.at);
-        let (Some(media), Some(bridge), Some(trunks), Some((sources, built)), true) =
-            (media, bridge, trunks, built, self.problems.is_empty())
+        let (Some(media), Some(bridge), Some(trunks), Some((sources, built)), Some(tariffs), true) =
+            (media, bridge, trunks, built, tariffs, self.problems.is_empty())
         else {
             return Err(Problems(self.problems));
         };
@@ -105,6 +107,7 @@ impl<'a> Check<'a> {
             trunks,
             table: built.table,
             directory: built.meetings,
+            tariffs: Arc::new(tariffs),
             store: store.flatten(),
             sources: Arc::new(sources),
             directory_version: rows.version(),
@@ -406,6 +409,18 @@ impl<'a> Check<'a> {
                 None
             }
         }
+    }
+
+    /// Prices and limits, or `None` with problems noted.
+    fn tariffs(&mut self, source: &bridge::TariffSource, table: &routing::Table) -> Option<bridge::Tariffs> {
+        let built = bridge::Tariffs::build(source, table);
+        built
+            .map_err(|errors| {
+                for error in errors {
+                    self.engine_problem(error.span, error.key, error.found, error.expected);
+                }
+            })
+            .ok()
     }
 
     /// `[store]`, or `None` with a problem noted.

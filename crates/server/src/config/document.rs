@@ -60,11 +60,26 @@ pub struct Document {
     pub policy: Vec<routing::PolicySource>,
     /// `[[route]]`
     pub route: Vec<routing::RouteSource>,
+    /// `[billing]`
+    pub billing: bridge::BillingSource,
+    /// `[[rate_plan]]`
+    pub rate_plan: Vec<bridge::RatePlanSource>,
+    /// `[[dial_out_limit]]`
+    pub dial_out_limit: Vec<bridge::DialOutLimitSource>,
     /// `[[meeting]]`
     pub meeting: Vec<bridge::MeetingSource>,
 }
 
 impl Document {
+    /// Takes out what prices and limits are built from.
+    pub fn take_tariffs(&mut self) -> bridge::TariffSource {
+        bridge::TariffSource {
+            billing: std::mem::take(&mut self.billing),
+            plans: std::mem::take(&mut self.rate_plan),
+            limits: std::mem::take(&mut self.dial_out_limit),
+        }
+    }
+
     /// Takes out what routing and the directory are built from.
     pub fn take_tables(&mut self) -> (routing::TableSource, Vec<bridge::MeetingSource>) {
         let source = routing::TableSource {

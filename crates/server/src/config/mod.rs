@@ -84,6 +84,8 @@ pub struct Config {
     pub table: Arc<routing::Table>,
     /// The meetings.
     pub directory: Arc<bridge::MemoryDirectory>,
+    /// What legs cost, and may cost.
+    pub tariffs: Arc<bridge::Tariffs>,
     /// The database, where there is one.
     pub store: Option<StoreOptions>,
     /// What `table` and `directory` were made of, besides the rows of the database.

@@ -202,7 +202,7 @@ impl<D: Door> Control<D> {
             DialOutRefusal::Draining => 503,
             DialOutRefusal::UnknownMeeting => 404,
             DialOutRefusal::Routing { .. } => 403,
-            DialOutRefusal::TooMany => 429,
+            DialOutRefusal::TooMany | DialOutRefusal::Limit { .. } => 429,
             DialOutRefusal::NumberTooLong => 400,
             _ => 409,
         };

@@ -352,12 +352,13 @@ impl<D: Door> Control<D> {
         let mut random = StdRng::from_seed(parts.seed);
         let mut endpoint = Endpoint::new(parts.endpoint, random.random());
         endpoint.set_neighbors(parts.trunks.neighbors());
-        let bridge = Bridge::new(
+        let mut bridge = Bridge::new(
             parts.bridge,
             Arc::clone(&parts.directory),
             Arc::clone(&parts.table),
             random.random(),
         );
+        bridge.set_tariffs(Arc::clone(&parts.tariffs), parts.spent);
         let mut monitor = Monitor::new(now.mono, parts.trunks.profiles(), random.random());
         let key_source = StdRng::from_seed(random.random());
         let challenger = Challenger::new(now.mono, random.random());

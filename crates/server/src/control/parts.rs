@@ -19,6 +19,10 @@ pub struct Parts<D> {
     pub table: Arc<routing::Table>,
     /// The meetings.
     pub directory: Arc<dyn bridge::Directory>,
+    /// What legs cost, and may cost.
+    pub tariffs: Arc<bridge::Tariffs>,
+    /// What an earlier run has spent.
+    pub spent: bridge::Spending,
     /// The bridge's own numbers.
     pub bridge: bridge::BridgeConfig,
     /// The signalling engine's.
@@ -62,6 +66,8 @@ impl<D> Parts<D> {
             trunks,
             table: Arc::clone(&config.table),
             directory: Arc::clone(&config.directory) as Arc<dyn bridge::Directory>,
+            tariffs: Arc::clone(&config.tariffs),
+            spent: bridge::Spending::default(),
             bridge: config.bridge,
             endpoint: EndpointConfig {
                 user_agent: config.user_agent.clone(),

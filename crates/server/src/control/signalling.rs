@@ -276,6 +276,7 @@ fn metric_reason(cause: bridge::HangupCause) -> &'static str {
         Cause::MediaSilent => "media_timeout",
         Cause::NobodyLeft | Cause::ConferenceEnded | Cause::OrganizerLeft => "host_end",
         Cause::Removed => "kicked",
+        Cause::Budget(_) => "budget",
         Cause::Drain => "drain",
     }
 }

@@ -76,6 +76,8 @@ pub struct Metrics {
     pub recording_dropped: IntCounter,
     /// `partyline_route_decisions_total{direction,result}`
     pub route_decisions: IntCounterVec,
+    /// `partyline_budget_notices_total{budget,percent}`
+    pub budget_notices: IntCounterVec,
     /// `partyline_rtp_bytes_total{direction,codec}`
     pub rtp_bytes: IntCounterVec,
     /// `partyline_rtp_jitter_seconds`
@@ -267,6 +269,12 @@ impl Metrics {
                 "route_decisions_total",
                 "Routing decisions by direction and result.",
                 &["direction", "result"],
+            ),
+            budget_notices: counters(
+                r,
+                "budget_notices_total",
+                "Times that the minute pool or a spending limit came to 80 or 100 per cent.",
+                &["budget", "percent"],
             ),
             rtp_bytes: counters(
                 r,

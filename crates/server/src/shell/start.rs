@@ -63,7 +63,8 @@ impl Shell {
         let (reloading, reloaded) = mpsc::channel(1);
         let home = MediaAddress { bind: config.media.address, told: config.media.advertise };
         let door = SocketDoor::new(home, config.media.ports);
-        let parts = Parts::new(&config, trunks, prompts, metrics, door, shards.len(), rand::random());
+        let mut parts = Parts::new(&config, trunks, prompts, metrics, door, shards.len(), rand::random());
+        parts.spent = crate::usage::spent(&config.spool.folder, SystemTime::now());
         let control = Control::new(now(), parts);
         announce(&config, shards.len());
         let (pins, checked) = super::pins::PinChecks::new();

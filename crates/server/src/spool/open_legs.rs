@@ -1,4 +1,4 @@
-//! Which legs have a start record and no final one; what an earlier run left open is closed in its place.
+//! Which legs have a start record and no final one, with the last interim record of each; what an earlier run left open is closed in its place.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 /// No usage record is longer, so a longer line is none.
 const LONGEST_LINE: usize = 256 * 1024;
 
-/// The start records that no final one has followed yet, in the order they came.
+/// The start records, or the last interim ones, that no final one has followed yet, in the order they came.
 #[derive(Debug, Default)]
 pub struct OpenLegs {
     legs: HashMap<String, (u64, String)>,
@@ -43,6 +43,12 @@ impl OpenLegs {
                 self.legs.insert(mark.usage_id, (self.next, line.to_owned()));
                 self.next += 1;
             }
+            // An interim record of a leg that is over, or was never begun, opens nothing.
+            "interim" => {
+                if let Some((_, open)) = self.legs.get_mut(&mark.usage_id) {
+                    line.clone_into(open);
+                }
+            }
             "final" => {
                 self.legs.remove(&mark.usage_id);
             }
@@ -68,7 +74,7 @@ impl OpenLegs {
         }
     }
 
-    /// The start records, oldest first.
+    /// The start or last interim records, oldest first.
     pub fn lines(&self) -> Vec<&str> {
         let mut legs: Vec<_> = self.legs.values().collect();
         legs.sort_unstable_by_key(|(order, _)| *order);
@@ -102,24 +108,42 @@ fn read_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<(u64, bo
     }
 }
 
-/// The start record with an end, so that nothing known is lost. The start record was written before the answer, so
-/// nobody knows any more whether the leg was answered or how long it lasted: what is not known is `null`.
+/// The start or last interim record with an end, so that nothing known is lost. A start record was written before the
+/// answer, so nobody knows any more whether the leg was answered or how long it lasted: what is not known is `null`. An
+/// interim one knows that it was answered, and how long it lasted at least.
 fn closing(start: &str, now: SystemTime) -> Option<String> {
     let mut record: Value = serde_json::from_str(start).ok()?;
     let fields = record.as_object_mut()?;
+    let so_far = fields.insert("interim".to_owned(), Value::Null).unwrap_or_default();
+    let (result, source, reason) = if so_far.is_object() {
+        ("answered", "interim", "closed at the next start of the bridge; it lasted at least so long")
+    } else {
+        (
+            "unknown",
+            "none",
+            "closed at the next start of the bridge; whether and how long it was answered is not known",
+        )
+    };
     let end = json!({
         "end_time": null,
-        "result": "unknown",
+        "result": result,
         "ended_by": "node-crash",
         "cause": "the bridge died",
         "sip_status": 0,
         "q850": null,
-        "reason": "closed at the next start of the bridge; whether and how long it was answered is not known",
-        "duration_ms": null,
+        "reason": reason,
+        "duration_ms": so_far["duration_ms"],
         "in_conference_ms": null,
-        "billed_seconds": null,
+        "billed_seconds": so_far["billed_seconds"],
         "rounding": null,
-        "duration_source": "none",
+        "bill_to": so_far["bill_to"],
+        "pool_seconds": so_far["pool_seconds"],
+        "currency": so_far["currency"],
+        "rate_prefix": null,
+        "price_per_minute_micros": null,
+        "connection_fee_micros": null,
+        "charge_micros": so_far["charge_micros"],
+        "duration_source": source,
         "wall_clock_stepped": null,
         "keys_pressed": null,
     });
@@ -155,6 +179,30 @@ mod tests {
         let (open, scanned) = scan(&format!("{START_A}\n{START_B}\n{FINAL_B}\n"));
         assert_eq!(open.lines(), [START_A]);
         assert_eq!(scanned.unreadable, 0);
+    }
+
+    #[test]
+    fn a_crash_loses_no_more_than_the_time_since_the_last_interim_record() {
+        let interim = |millis: u64| {
+            format!(
+                "{{\"kind\":\"interim\",\"usage_id\":\"a\",\"trunk\":\"acme\",\"interim\":{{\"duration_ms\":{millis},\
+                 \"billed_seconds\":120,\"pool_seconds\":60,\"bill_to\":\"pool\",\"currency\":\"EUR\",\"charge_micros\":5}}}}"
+            )
+        };
+        let (open, scanned) =
+            scan(&format!("{START_A}\n{START_B}\n{}\n{}\n{FINAL_B}\n", interim(60_000), interim(90_000)));
+        assert_eq!((open.lines().len(), scanned.unreadable), (1, 0));
+        let record: Value = serde_json::from_str(&open.closing(SystemTime::UNIX_EPOCH)[0]).unwrap();
+        let end = &record["end"];
+        assert_eq!((&record["kind"], &record["interim"]), (&json!("final"), &Value::Null));
+        assert_eq!((&end["result"], &end["duration_ms"]), (&json!("answered"), &json!(90_000)));
+        assert_eq!(
+            (&end["billed_seconds"], &end["pool_seconds"], &end["charge_micros"]),
+            (&json!(120), &json!(60), &json!(5))
+        );
+        assert_eq!((&end["duration_source"], &end["ended_by"]), (&json!("interim"), &json!("node-crash")));
+        // An interim record that comes alone opens nothing.
+        assert!(scan(&format!("{}\n", interim(1))).0.lines().is_empty());
     }
 
     #[test]
@@ -198,6 +246,13 @@ mod tests {
             in_conference_ms: 0,
             billed_seconds: 0,
             rounding: Rounding::default(),
+            bill_to: None,
+            pool_seconds: 0,
+            currency: None,
+            rate_prefix: None,
+            price_per_minute_micros: None,
+            connection_fee_micros: None,
+            charge_micros: None,
             duration_source: "bridge",
             wall_clock_stepped: false,
             keys_pressed: 0,

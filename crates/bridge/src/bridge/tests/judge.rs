@@ -81,6 +81,7 @@ impl Judge {
                 self.answer_request();
             }
             Command::DialOutRefused { .. } | Command::Acted { .. } => self.answer_request(),
+            Command::Budget(_) => {}
             Command::Usage(record) => self.record(record),
             about_a_leg => self.leg_command(about_a_leg),
         }
@@ -101,6 +102,11 @@ impl Judge {
             RecordKind::Start => {
                 assert!(record.end.is_none());
                 leg.starts += 1;
+            }
+            RecordKind::Interim => {
+                let so_far = record.interim.as_ref().expect("an interim record says how far it has come");
+                assert!(record.end.is_none() && record.answer_time.is_some() && leg.starts == 1);
+                assert!(so_far.duration_ms > 0 && so_far.billed_seconds * 1000 >= so_far.duration_ms);
             }
             RecordKind::Final => {
                 let end = record.end.as_ref().expect("a final record has an end");

@@ -1,0 +1,191 @@
+//! What dial-outs have cost so far: today and this month, by tenant and organizer, and the tenants' minute pools. Built
+//! from the usage records of an earlier run, and counted on.
+
+use crate::money::{Currency, Micros};
+use crate::stamp::Stamp;
+use crate::tariff::Scope;
+use routing::{OrganizerId, TenantId};
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+const DAY: u64 = 86_400;
+
+/// One dial-out that is over, as its final record tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpentLeg {
+    /// The organizer's organization.
+    pub tenant: TenantId,
+    /// The organizer.
+    pub organizer: OrganizerId,
+    /// When it ended.
+    pub ended: SystemTime,
+    /// What it cost, where a rate plan said so.
+    pub charge: Option<(Micros, Currency)>,
+    /// Seconds taken from the tenant's pool.
+    pub pool_seconds: u64,
+}
+
+/// Counters of the day and the month (UTC) that a moment belongs to.
+#[derive(Debug, Clone, Default)]
+pub struct Spending {
+    day: u64,
+    month: (u64, u64),
+    pools: HashMap<TenantId, u64>,
+    spent: HashMap<(Scope, Currency), Spent>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    today: u64,
+    this_month: u64,
+}
+
+/// A day or a month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Period {
+    Day,
+    Month,
+}
+
+impl Spending {
+    /// Nothing spent yet, in the day and month of this moment.
+    pub fn at(wall: SystemTime) -> Self {
+        let mut spending = Self::default();
+        spending.turn(wall);
+        spending
+    }
+
+    /// The first moment of the month: what ended before it counts no more.
+    pub fn month_began(wall: SystemTime) -> SystemTime {
+        let (year, month) = month_of(days(wall));
+        first_of(year, month)
+    }
+
+    /// Begins a new day, and a new month, when the wall clock has come to it. A clock that is set back begins them too.
+    pub(crate) fn turn(&mut self, wall: SystemTime) {
+        let today = days(wall);
+        if today == self.day {
+            return;
+        }
+        self.day = today;
+        let month = month_of(today);
+        if month == self.month {
+            self.spent.values_mut().for_each(|spent| spent.today = 0);
+        } else {
+            self.month = month;
+            self.pools.clear();
+            self.spent.clear();
+        }
+    }
+
+    /// Counts a leg that ended within the present month; any other counts nothing.
+    pub fn add(&mut self, leg: &SpentLeg) {
+        let ended = days(leg.ended);
+        if month_of(ended) != self.month {
+            return;
+        }
+        if leg.pool_seconds > 0 {
+            let pool = self.pools.entry(leg.tenant.clone()).or_default();
+            *pool = pool.saturating_add(leg.pool_seconds);
+        }
+        let Some((charge, currency)) = leg.charge.filter(|(charge, _)| charge.0 > 0) else { return };
+        for scope in [Scope::Tenant(leg.tenant.clone()), Scope::Organizer(leg.organizer.clone())] {
+            self.note(scope, currency, charge, ended == self.day);
+        }
+    }
+
+    /// What a meeting's dial-outs cost is forgotten with the process: a meeting is over before it matters.
+    pub(crate) fn add_to_meeting(&mut self, meeting: Scope, charge: Micros, currency: Currency) {
+        if charge.0 > 0 {
+            self.note(meeting, currency, charge, true);
+        }
+    }
+
+    fn note(&mut self, scope: Scope, currency: Currency, charge: Micros, today: bool) {
+        let spent = self.spent.entry((scope, currency)).or_default();
+        spent.this_month = spent.this_month.saturating_add(charge.0);
+        if today {
+            spent.today = spent.today.saturating_add(charge.0);
+        }
+    }
+
+    /// Seconds taken from a tenant's pool this month.
+    pub(crate) fn pool_used(&self, tenant: &TenantId) -> u64 {
+        self.pools.get(tenant).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn spent(&self, scope: &Scope, currency: Currency, period: Period) -> u64 {
+        let spent = self.spent.get(&(scope.clone(), currency)).copied().unwrap_or_default();
+        match period {
+            Period::Day => spent.today,
+            Period::Month => spent.this_month,
+        }
+    }
+
+    /// Everybody who has spent something this month.
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &Scope> {
+        self.spent.keys().map(|(scope, _)| scope)
+    }
+
+    /// When the period ends.
+    pub(crate) fn ends(&self, period: Period) -> Stamp {
+        let (year, month) = self.month;
+        Stamp(match period {
+            Period::Day => SystemTime::UNIX_EPOCH + Duration::from_secs((self.day + 1) * DAY),
+            Period::Month if month == 12 => first_of(year + 1, 1),
+            Period::Month => first_of(year, month + 1),
+        })
+    }
+}
+
+fn days(wall: SystemTime) -> u64 {
+    Stamp(wall).unix_millis() / 1000 / DAY
+}
+
+fn month_of(days: u64) -> (u64, u64) {
+    let (year, month, _) = crate::stamp::civil_from_days(days);
+    (year, month)
+}
+
+fn first_of(year: u64, month: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(crate::stamp::days_from_civil(year, month, 1) * DAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::tests::noon;
+
+    fn leg(ended: SystemTime, micros: u64, pool_seconds: u64) -> SpentLeg {
+        let charge = Some((Micros(micros), "EUR".parse().expect("a currency")));
+        SpentLeg { tenant: "contoso".into(), organizer: "sam".into(), ended, charge, pool_seconds }
+    }
+
+    fn counted(spending: &Spending) -> (u64, u64, u64) {
+        let scope = Scope::Organizer("sam".into());
+        let currency = "EUR".parse().expect("a currency");
+        let spent = |period| spending.spent(&scope, currency, period);
+        (spent(Period::Day), spent(Period::Month), spending.pool_used(&"contoso".into()))
+    }
+
+    #[test]
+    fn a_day_and_a_month_begin_at_midnight_utc() {
+        // Noon of 2026-11-23.
+        let days = |count: u64| Duration::from_hours(24 * count);
+        let mut spending = Spending::at(noon());
+        spending.add(&leg(noon(), 5, 60));
+        spending.add(&leg(noon() - days(1), 7, 60));
+        spending.add(&leg(noon() - days(23), 100, 600));
+        assert_eq!(counted(&spending), (5, 12, 120), "October is over");
+        assert_eq!(spending.ends(Period::Day).to_string(), "2026-11-24T00:00:00.000Z");
+        assert_eq!(spending.ends(Period::Month).to_string(), "2026-12-01T00:00:00.000Z");
+        spending.turn(noon() + Duration::from_hours(11));
+        assert_eq!(counted(&spending), (5, 12, 120));
+        spending.turn(noon() + Duration::from_hours(12));
+        assert_eq!(counted(&spending), (0, 12, 120), "another day");
+        spending.turn(noon() + days(9));
+        assert_eq!(counted(&spending), (0, 0, 0), "another month");
+        assert_eq!(spending.ends(Period::Month).to_string(), "2027-01-01T00:00:00.000Z");
+        assert_eq!(Stamp(Spending::month_began(noon())).to_string(), "2026-11-01T00:00:00.000Z");
+    }
+}
