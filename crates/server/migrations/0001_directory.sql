@@ -27,6 +27,7 @@ CREATE TABLE numbers (
     owner TEXT NOT NULL,
     kind TEXT,
     tenant TEXT,
+    languages TEXT,
     suspended BIGINT
 );
 

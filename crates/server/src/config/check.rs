@@ -11,6 +11,8 @@ use toml::Spanned;
 
 use super::document::{self, Document};
 use super::{Built, Config, Media, Problem, Problems, Sources, sip_transport};
+use routing::Language;
+
 use crate::control::LoadLimits;
 use crate::media::realtime::Scheduling;
 use crate::sip_io::Listener;
@@ -44,10 +46,7 @@ impl<'a> Check<'a> {
         let tls = self.tls(&document, &listeners, trunks.as_ref());
         let store = document.store.as_ref().map(|store| self.store(store));
         let tables = document.take_tables();
-        if let Some(media) = &media {
-            self.spoken(&tables.0, media);
-        }
-        let built = self.tables(tables, rows, trunks.as_deref(), bridge.as_ref());
+        let built = self.tables(tables, rows, trunks.as_deref(), bridge.as_ref(), media.as_ref());
         let tariffs = document.take_tariffs();
         let tariffs = built.as_ref().and_then(|(_, built)| self.tariffs(&tariffs, &built.table));
         let usage = &document.usage;
@@ -119,6 +118,7 @@ impl<'a> Check<'a> {
         let (listeners, _) = self.listeners(&document.sip.listen);
         let bridge = self.bridge(&document);
         let trunks = self.trunks(&document.trunk, &listeners);
+        let (language, packs) = self.prompt_packs(&document.media);
         let store = if let Some(store) = &document.store {
             self.store(store)
         } else {
@@ -136,7 +136,8 @@ impl<'a> Check<'a> {
         else {
             return Err(Problems(self.problems));
         };
-        Ok((store, self.sources(document.take_tables(), &trunks, &bridge)))
+        let spoken = language.into_iter().chain(packs.into_keys()).collect();
+        Ok((store, self.sources(document.take_tables(), &trunks, &bridge, spoken)))
     }
 
     fn sources(
@@ -144,10 +145,11 @@ impl<'a> Check<'a> {
         tables: (routing::TableSource, Vec<bridge::MeetingSource>),
         trunks: &trunk::Trunks,
         bridge: &bridge::BridgeConfig,
+        spoken: Vec<Language>,
     ) -> Sources {
         let rules =
             bridge::MeetingRules { id_length: bridge.attendant.id_length, ..bridge::MeetingRules::default() };
-        Sources::new((self.path, self.text), tables, trunks.refs(), rules)
+        Sources::new((self.path, self.text), tables, trunks.refs(), rules, spoken)
     }
 
     fn name_servers(&mut self, written: &[Spanned<String>]) -> Vec<SocketAddr> {
@@ -400,8 +402,11 @@ impl<'a> Check<'a> {
         rows: &Rows,
         trunks: Option<&trunk::Trunks>,
         bridge: Option<&bridge::BridgeConfig>,
+        media: Option<&Media>,
     ) -> Option<(Sources, Built)> {
-        let sources = self.sources(tables, trunks?, bridge?);
+        let media = media?;
+        let spoken = std::iter::once(&media.language).chain(media.prompt_packs.keys()).cloned().collect();
+        let sources = self.sources(tables, trunks?, bridge?, spoken);
         match sources.build(rows) {
             Ok(built) => Some((sources, built)),
             Err(problems) => {

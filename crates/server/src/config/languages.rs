@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use routing::{Language, TableSource};
+use routing::{Language, TableError, TableSource};
 use toml::Spanned;
 
 use super::check::Check;
-use super::{Media, document};
+use super::document;
 
 impl Check<'_> {
     /// The bridge's own language, and the folder of each further one.
@@ -34,24 +34,6 @@ impl Check<'_> {
         (own, packs)
     }
 
-    /// Every language that a number speaks has its prompts.
-    pub(super) fn spoken(&mut self, source: &TableSource, media: &Media) {
-        for number in &source.numbers {
-            for written in &number.languages {
-                // What is no language at all is the table's to say.
-                let Ok(language) = written.get_ref().parse::<Language>() else { continue };
-                if language != media.language && !media.prompt_packs.contains_key(&language) {
-                    let key = format!("number {:?}.languages", number.number.get_ref());
-                    let expected = format!(
-                        "a language with prompts: {} (media.language), or one with a folder in media.prompt_packs",
-                        media.language
-                    );
-                    self.problem(written.span(), &key, format!("`{language}`"), &expected);
-                }
-            }
-        }
-    }
-
     fn language(&mut self, key: &str, written: &Spanned<String>) -> Option<Language> {
         let parsed = written.get_ref().parse();
         if let Err(error) = &parsed {
@@ -60,4 +42,22 @@ impl Check<'_> {
         }
         parsed.ok()
     }
+}
+
+/// The languages of numbers that nobody has recorded prompts in; `spoken` begins with the bridge's own.
+pub(super) fn unspoken(source: &TableSource, spoken: &[Language]) -> Vec<TableError> {
+    let all = source.numbers.iter().flat_map(|number| number.languages.iter().map(move |at| (number, at)));
+    // What is no language at all is the table's to say.
+    let wrong = all.filter(|(_, at)| at.get_ref().parse().is_ok_and(|language| !spoken.contains(&language)));
+    let own = spoken.first().map(ToString::to_string).unwrap_or_default();
+    wrong
+        .map(|(number, at)| TableError {
+            span: Some(at.span()),
+            key: format!("number {:?}.languages", number.number.get_ref()),
+            found: format!("`{}`", at.get_ref()),
+            expected: format!(
+                "a language with prompts: {own} (media.language), or one with a folder in media.prompt_packs"
+            ),
+        })
+        .collect()
 }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bridge::{MeetingRules, MemoryDirectory};
-use routing::{Table, TableError, TableSource, TrunkRef};
+use routing::{Language, Table, TableError, TableSource, TrunkRef};
 
+use super::languages::unspoken;
 use super::{Problem, Problems};
 use crate::pin;
 use crate::store::{Rows, Sections, Written};
@@ -20,6 +21,8 @@ pub struct Sources {
     meetings: Vec<bridge::MeetingSource>,
     trunks: Vec<TrunkRef>,
     rules: MeetingRules,
+    /// What prompts are there in; the bridge's own language first.
+    spoken: Vec<Language>,
 }
 
 /// The directory as the engines have it.
@@ -37,8 +40,9 @@ impl Sources {
         (table, meetings): (TableSource, Vec<bridge::MeetingSource>),
         trunks: Vec<TrunkRef>,
         rules: MeetingRules,
+        spoken: Vec<Language>,
     ) -> Self {
-        Self { path: path.to_owned(), text: text.to_owned(), table, meetings, trunks, rules }
+        Self { path: path.to_owned(), text: text.to_owned(), table, meetings, trunks, rules, spoken }
     }
 
     /// How many digits a conference ID has.
@@ -82,7 +86,8 @@ impl Sources {
             Problems(errors.into_iter().map(said).collect())
         };
         let organizers = &table.organizers;
-        let wrong = pin_hashes(organizers);
+        let mut wrong = pin_hashes(organizers);
+        wrong.extend(unspoken(table, &self.spoken));
         let table = Table::build(table, &self.trunks).map_err(all)?;
         let meetings = MemoryDirectory::build(meetings, organizers, &self.rules, &table);
         match meetings {

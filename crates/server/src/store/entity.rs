@@ -97,12 +97,13 @@ pub(crate) const NUMBERS: Entity = Entity {
         column("owner", Kind::Text),
         column("kind", Kind::Text),
         column("tenant", Kind::Text),
+        column("languages", Kind::List),
         column("suspended", Kind::Switch),
     ],
-    select: "SELECT number, owner, kind, tenant, suspended FROM numbers ORDER BY number",
-    upsert: "INSERT INTO numbers (number, owner, kind, tenant, suspended) VALUES ($1, $2, $3, $4, $5) \
+    select: "SELECT number, owner, kind, tenant, languages, suspended FROM numbers ORDER BY number",
+    upsert: "INSERT INTO numbers (number, owner, kind, tenant, languages, suspended) VALUES ($1, $2, $3, $4, $5, $6) \
              ON CONFLICT (number) DO UPDATE SET owner = excluded.owner, kind = excluded.kind, \
-             tenant = excluded.tenant, suspended = excluded.suspended",
+             tenant = excluded.tenant, languages = excluded.languages, suspended = excluded.suspended",
 };
 
 pub(crate) const ORGANIZERS: Entity = Entity {
