@@ -19,6 +19,17 @@ pub(crate) fn share_heard(voice: &[f32], recording: &[f32]) -> f32 {
     looks.iter().filter(|look| **look > FOUND).count() as f32 / looks.len().max(1) as f32
 }
 
+/// The same without the looks that are in `announcements` too: one speaker's sentences are a little like each other, and what the
+/// bridge said is no sign of the voice.
+pub(crate) fn share_heard_beside(announcements: &[f32], voice: &[f32], recording: &[f32]) -> f32 {
+    let said = likeness(voice, announcements);
+    let looks = likeness(voice, recording);
+    let own: Vec<f32> =
+        looks.into_iter().zip(said).filter(|(_, said)| *said <= FOUND).map(|(look, _)| look).collect();
+    assert!(own.len() > 3, "nearly all of this voice is like an announcement");
+    own.iter().filter(|look| **look > FOUND).count() as f32 / own.len() as f32
+}
+
 /// For each loud snippet of the voice: its best normalized correlation with the recording, at any time.
 pub(crate) fn likeness(voice: &[f32], recording: &[f32]) -> Vec<f32> {
     let recording = flat(recording);
