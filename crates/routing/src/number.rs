@@ -76,9 +76,17 @@ impl E164 {
         if north_american && matches!(national.as_bytes(), [b'2'..=b'9', b'1', b'1', ..]) {
             return Some("its area code is a service code (N11)");
         }
+        if CLOSED.contains(&country_code) && national.starts_with("112") {
+            return Some("it begins like an emergency number, which no subscriber's number there does");
+        }
+        if north_american && (national.len() != 10 || national.starts_with(['0', '1'])) {
+            return Some("it is no number of North America, which has ten digits and begins with 2 to 9");
+        }
+        if national.starts_with('0') && !ZERO_BELONGS.contains(&country_code) {
+            return Some("it has a trunk prefix (0) behind the country code, which some networks pass over");
+        }
         // The island networks whose subscribers have four digits.
         let shortest = match country_code {
-            "1" => 10,
             "290" | "683" | "690" => 4,
             _ => 5,
         };
@@ -105,6 +113,18 @@ impl E164 {
 /// The numbers every network connects to help first.
 const EMERGENCY: [&str; 12] =
     ["112", "911", "999", "000", "110", "111", "113", "117", "118", "119", "108", "122"];
+
+/// Country codes whose national numbers may begin with 0 (ITU-T Operational Bulletin and national numbering plans, November 2026):
+/// Italy, San Marino, the Vatican, Ivory Coast, Benin, Gabon, Congo, and services that belong to no country.
+const ZERO_BELONGS: [&str; 16] = [
+    "39", "378", "379", "225", "229", "241", "242", "800", "808", "870", "878", "881", "882", "883", "888",
+    "979",
+];
+
+/// Country codes with a closed numbering plan, in which no subscriber's number begins with 112: a gateway that takes the country
+/// code off and dials digit by digit must not reach the emergency services.
+const CLOSED: [&str; 15] =
+    ["30", "34", "45", "47", "48", "351", "352", "354", "356", "357", "371", "372", "376", "377", "420"];
 
 /// Six digits or fewer without a prefix are a short number wherever they are keyed.
 fn is_short(digits: &str) -> bool {
@@ -408,12 +428,31 @@ mod tests {
             "+353112",
             "+61000",
             "+12345678",
+            // A carrier may pass over the zero or the one: premium rates and another country in disguise.
+            "+4909001234567",
+            "+49018051234567",
+            "+4900882123456",
+            "+44070123456789",
+            "+410900123456",
+            "+119005551234",
+            "+11900555123",
+            "+4511212345",
+            "+420112112112",
         ] {
             let number: E164 = number.parse().expect("a number");
             assert!(number.never_dialed().is_some(), "{number}");
         }
-        for number in ["+4930123456", "+14255551234", "+33112345678", "+6834002", "+24761234", "+41791234567"]
-        {
+        for number in [
+            "+4930123456",
+            "+14255551234",
+            "+33112345678",
+            "+6834002",
+            "+24761234",
+            "+41791234567",
+            "+390612345678",
+            "+2250712345678",
+            "+911123456789",
+        ] {
             let number: E164 = number.parse().expect("a number");
             assert_eq!(number.never_dialed(), None, "{number}");
         }
