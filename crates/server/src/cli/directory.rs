@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value};
 
 use super::Output;
-use super::store::{Failure, run as run_store};
+use super::store::{Database, Failure, run as run_store};
 use super::table::Table;
 use crate::config::Sources;
 use crate::store::{
@@ -17,9 +17,8 @@ use crate::store::{
 /// What is asked.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The configuration file, which says where the database is.
-    #[arg(long, env = "PARTYLINE_CONFIG", global = true, default_value = "partyline.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    database: Database,
     #[command(subcommand)]
     job: Job,
 }
@@ -65,7 +64,7 @@ impl Which {
 /// Exit 0 when it is done, 1 when the database fails, 2 when something is wrong with what was asked.
 pub(super) fn run(options: Options) -> ExitCode {
     let job = options.job;
-    run_store(&options.config, async |store, sources, _| match job {
+    run_store(&options.database.config, async |store, sources, _| match job {
         Job::Import { file, dry_run } => import(&store, &sources, &file, dry_run).await,
         Job::Ls { table, output } => list(&store, table, output.is_json()).await,
     })

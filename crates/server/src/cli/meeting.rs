@@ -1,6 +1,5 @@
 //! `partyline meeting`: a meeting in the database, with a conference ID that nobody can guess from another.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +8,7 @@ use clap::{Args, Subcommand};
 use rand::RngExt as _;
 use routing::{OrganizerId, Table};
 
-use super::store::{Failure, run as run_store};
+use super::store::{Database, Failure, run as run_store};
 use crate::config::{Built, Sources};
 use crate::store::{Cell, KEPT, MEETINGS, Store};
 
@@ -21,9 +20,8 @@ const DRAWS: usize = 1000;
 /// What is asked.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The configuration file, which says where the database is.
-    #[arg(long, env = "PARTYLINE_CONFIG", global = true, default_value = "partyline.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    database: Database,
     #[command(subcommand)]
     job: Job,
 }
@@ -56,7 +54,7 @@ enum Job {
 /// Exit 0 when it is done, 1 when the database fails, 2 when something is wrong with what was asked.
 pub(super) fn run(options: Options) -> ExitCode {
     let job = options.job;
-    run_store(&options.config, async |store, sources, _| match job {
+    run_store(&options.database.config, async |store, sources, _| match job {
         Job::Create { organizer, subject, starts, ends } => {
             let expires = match (starts, ends) {
                 (Some(starts), ends) => ends.unwrap_or(starts).0 + KEPT,

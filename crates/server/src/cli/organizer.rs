@@ -1,22 +1,20 @@
 //! `partyline organizer`: what the database knows of an organizer besides the rows that are imported.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use zeroize::Zeroizing;
 
 use super::meeting::digits;
-use super::store::{Failure, run as run_store};
+use super::store::{Database, Failure, run as run_store};
 use crate::pin;
 use crate::store::{Cell, ORGANIZERS};
 
 /// What is asked.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The configuration file, which says where the database is.
-    #[arg(long, env = "PARTYLINE_CONFIG", global = true, default_value = "partyline.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    database: Database,
     #[command(subcommand)]
     job: Job,
 }
@@ -33,7 +31,7 @@ enum Job {
 /// Exit 0 when it is done, 1 when the database fails, 2 when something is wrong with what was asked.
 pub(super) fn run(options: Options) -> ExitCode {
     let Job::ResetPin { organizer } = options.job;
-    run_store(&options.config, async |store, sources, options| {
+    run_store(&options.database.config, async |store, sources, options| {
         let mut change = store.begin().await?;
         let rows = change.rows().await?;
         let Some(old) = rows.find(&ORGANIZERS, &organizer) else {

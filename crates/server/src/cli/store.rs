@@ -1,10 +1,20 @@
 //! What the commands that use the database have in common.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use clap::Args;
 
 use crate::config::{Config, Problems, Sources};
 use crate::store::{Store, StoreError, StoreOptions};
+
+/// Which database is meant.
+#[derive(Debug, Args)]
+pub(super) struct Database {
+    /// The configuration file, which says where the database is.
+    #[arg(long, env = "PARTYLINE_CONFIG", global = true, default_value = "partyline.toml")]
+    pub(super) config: PathBuf,
+}
 
 /// Why a command did nothing.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 
 mod file;
 mod journal;
+mod line;
 mod open_legs;
 
 use std::convert::Infallible;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub(crate) use file::CURRENT;
 pub use file::FileStore;
 pub use journal::{Flush, Journal, Store, WAITING_LIMIT, Waiting};
+pub(crate) use line::{LONGEST_LINE, read_line};
 pub use open_legs::{OpenLegs, Scanned};
 
 /// Records on their way to the spool's thread.

@@ -8,8 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// No usage record is longer, so a longer line is none.
-const LONGEST_LINE: usize = 256 * 1024;
+use super::line::{LONGEST_LINE, read_line};
 
 /// The start records, or the last interim ones, that no final one has followed yet, in the order they came.
 #[derive(Debug, Default)]
@@ -84,27 +83,6 @@ impl OpenLegs {
     /// The final records of these legs: whoever began them died before their end.
     pub fn closing(&self, now: SystemTime) -> Vec<String> {
         self.lines().into_iter().filter_map(|line| closing(line, now)).collect()
-    }
-}
-
-/// Reads one line of any length, of which it keeps no more than the longest record. Its length with the line break,
-/// and whether it had one.
-fn read_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<(u64, bool)> {
-    let mut length = 0;
-    loop {
-        let some = file.fill_buf()?;
-        if some.is_empty() {
-            return Ok((length, false));
-        }
-        let end = some.iter().position(|&byte| byte == b'\n');
-        let used = end.map_or(some.len(), |at| at + 1);
-        let room = LONGEST_LINE.saturating_sub(line.len());
-        line.extend_from_slice(&some[..used.min(room)]);
-        length += used as u64;
-        file.consume(used);
-        if end.is_some() {
-            return Ok((length, true));
-        }
     }
 }
 

@@ -1,15 +1,14 @@
 //! The final records of a spool's folder, one after the other: memory for one line, however many files there are.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bridge::Stamp;
 use serde::Deserialize;
 
-/// No usage record is longer, so a longer line is none.
-const LONGEST_LINE: u64 = 256 * 1024;
+use crate::spool::{LONGEST_LINE, read_line};
 
 /// What the tools read of a final record. Records of older versions lack some of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -68,12 +67,12 @@ pub fn read(folder: &Path, since: Option<SystemTime>, mut each: impl FnMut(&Row)
         let mut line = Vec::new();
         loop {
             line.clear();
-            let (length, finished) = next_line(&mut file, &mut line)?;
+            let (length, finished) = read_line(&mut file, &mut line)?;
             if !finished {
                 break;
             }
             match serde_json::from_slice::<Row>(&line) {
-                Ok(row) if length <= LONGEST_LINE => {
+                Ok(row) if length <= LONGEST_LINE as u64 => {
                     if row.kind == "final" {
                         each(&row);
                     }
@@ -83,27 +82,6 @@ pub fn read(folder: &Path, since: Option<SystemTime>, mut each: impl FnMut(&Row)
         }
     }
     Ok(unreadable)
-}
-
-/// One line without its end, cut to the longest record; its length, and whether it had an end.
-fn next_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<(u64, bool)> {
-    let mut length = 0;
-    loop {
-        let some = file.fill_buf()?;
-        if some.is_empty() {
-            return Ok((length, false));
-        }
-        let end = some.iter().position(|&byte| byte == b'\n');
-        let whole = end.unwrap_or(some.len());
-        let room = (LONGEST_LINE as usize).saturating_sub(line.len());
-        line.extend_from_slice(&some[..whole.min(room)]);
-        let used = end.map_or(some.len(), |at| at + 1);
-        length += used as u64;
-        file.consume(used);
-        if end.is_some() {
-            return Ok((length, true));
-        }
-    }
 }
 
 fn files(folder: &Path, since: Option<SystemTime>) -> io::Result<Vec<PathBuf>> {
@@ -156,7 +134,7 @@ mod tests {
         let write = |name: &str, text: String| fs::write(folder.path().join(name), text).expect("a file");
         write("usage-2026-11-02T00-00-00.000Z.jsonl", record("final", "b"));
         write("usage-2026-10-31T23-59-59.999Z-1.jsonl", record("start", "x") + &record("final", "a"));
-        let long = "x".repeat(2 * LONGEST_LINE as usize);
+        let long = "x".repeat(2 * LONGEST_LINE);
         let rest = format!("no json\n{long}\n{}{}", record("interim", "c"), record("final", "c"));
         write("usage.jsonl", rest + "{\"kind\":\"final\",\"usage_id\":\"half");
         write("open.jsonl", record("final", "never"));
