@@ -11,6 +11,7 @@ pub mod fixture;
 pub mod g711;
 pub mod gateway;
 pub mod judge;
+pub mod known;
 pub mod media;
 pub mod mouth;
 pub mod network;
