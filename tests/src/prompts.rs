@@ -25,7 +25,7 @@ const AMPLITUDE: f64 = 5000.0;
 /// Louder than any phone, so that phones' tones are no prompt.
 const PROMPT: f64 = 3700.0;
 /// So many tones there are, 200 Hz apart, and no phone's among them.
-const TONES: usize = 14;
+const TONES: usize = 15;
 
 /// The two frequencies of a prompt: as with the keys of a telephone, a pair says more than a tone.
 fn tones_of(number: usize) -> [u32; 2] {

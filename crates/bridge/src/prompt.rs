@@ -132,6 +132,32 @@ pub enum PromptId {
     OnlyYou,
     /// Tells the meeting that it ends.
     MeetingEnds,
+    /// Tells the meeting, or who joins it, that it is being recorded.
+    RecordingOn,
+    /// Tells the meeting that nothing is recorded for now.
+    RecordingPaused,
+    /// Tells the meeting that it is recorded again.
+    RecordingResumed,
+    /// Tells the meeting that it is recorded no more.
+    RecordingEnded,
+    /// Asks a caller for his name; a tone follows.
+    SayName,
+    /// Stands for the name of somebody who has said none, and whose number is not said.
+    Somebody,
+    /// Follows the name of one who has come.
+    HasJoined,
+    /// Follows the names of several who have come.
+    HaveJoined,
+    /// Follows the number of those who have come.
+    PeopleJoined,
+    /// Follows the name of one who has gone.
+    HasLeft,
+    /// Follows the names of several who have gone.
+    HaveLeft,
+    /// Follows the number of those who have gone.
+    PeopleLeft,
+    /// Follows the last name of a roll call that does not name everybody.
+    AndOthers,
     /// The number 10.
     Ten,
     /// The number 11.
@@ -176,7 +202,7 @@ pub enum PromptId {
 
 impl PromptId {
     /// Every prompt, in the order of the enum. The server must have a recording for each before it opens a port.
-    pub const ALL: [Self; 83] = [
+    pub const ALL: [Self; 96] = [
         Self::Welcome,
         Self::ForThisLanguage,
         Self::EnterConferenceId,
@@ -240,6 +266,19 @@ impl PromptId {
         Self::PeopleHere,
         Self::OnlyYou,
         Self::MeetingEnds,
+        Self::RecordingOn,
+        Self::RecordingPaused,
+        Self::RecordingResumed,
+        Self::RecordingEnded,
+        Self::SayName,
+        Self::Somebody,
+        Self::HasJoined,
+        Self::HaveJoined,
+        Self::PeopleJoined,
+        Self::HasLeft,
+        Self::HaveLeft,
+        Self::PeopleLeft,
+        Self::AndOthers,
         Self::Ten,
         Self::Eleven,
         Self::Twelve,
@@ -394,6 +433,19 @@ impl PromptId {
             Self::PeopleHere => ("people-here", "people in this conference."),
             Self::OnlyYou => ("only-you", "You are the only person in this conference."),
             Self::MeetingEnds => ("meeting-ends", "This meeting is now ending. Goodbye."),
+            Self::RecordingOn => ("recording-on", "This meeting is being recorded."),
+            Self::RecordingPaused => ("recording-paused", "The recording is paused."),
+            Self::RecordingResumed => ("recording-resumed", "The recording goes on."),
+            Self::RecordingEnded => ("recording-ended", "The recording has ended."),
+            Self::SayName => ("say-name", "After the tone, please say your name, then press the pound key."),
+            Self::Somebody => ("somebody", "Somebody"),
+            Self::HasJoined => ("has-joined", "has joined."),
+            Self::HaveJoined => ("have-joined", "have joined."),
+            Self::PeopleJoined => ("people-joined", "people have joined."),
+            Self::HasLeft => ("has-left", "has left."),
+            Self::HaveLeft => ("have-left", "have left."),
+            Self::PeopleLeft => ("people-left", "people have left."),
+            Self::AndOthers => ("and-others", "and others."),
             Self::Ten => ("number-10", "ten"),
             Self::Eleven => ("number-11", "eleven"),
             Self::Twelve => ("number-12", "twelve"),
