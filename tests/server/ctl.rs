@@ -26,7 +26,7 @@ async fn ctl(house: &House, words: &str) -> (Option<i32>, String, String) {
 }
 
 /// What it prints when it is done.
-async fn good(house: &House, words: &str) -> String {
+pub(crate) async fn good(house: &House, words: &str) -> String {
     let (code, said, why) = ctl(house, words).await;
     assert_eq!(code, Some(0), "{words}: {said}{why}\n{}", house.log());
     said

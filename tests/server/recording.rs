@@ -1,10 +1,14 @@
 //! A meeting is recorded: the file says what was said, when it was said; and on a full disk the meeting goes on without it.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
+use tests::programs::have;
+
 use super::bridge::{CONFERENCE, House};
+use super::ctl::{SOCKET, good};
 
 /// A tone at 8 kHz.
 fn tone(hertz: f64, seconds: usize) -> Vec<i16> {
@@ -90,6 +94,88 @@ async fn a_recording_holds_what_all_of_them_say_in_its_time() {
     }
     house.until("it is finished", async || house.count("partyline_recordings").await == 0).await;
     assert!(hound::WavReader::open(house.recording(&second)).is_ok());
+}
+
+/// Reads an Opus file as somebody else's player does: its sound at 16 kHz, and what is said about it.
+fn play(file: &Path) -> (Vec<i16>, String) {
+    let out = file.with_extension("decoded.wav");
+    let run = |program: &str, arguments: &[&std::ffi::OsStr]| {
+        let output = Command::new(program).args(arguments).output().expect("it runs");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(output.status.success(), "{program}: {said}");
+        said
+    };
+    let rate = ["--rate".as_ref(), "16000".as_ref()];
+    run("opusdec", &[rate[0], rate[1], file.as_os_str(), out.as_os_str()]);
+    let said = run("opusinfo", &[file.as_os_str()]);
+    (samples(&out), said)
+}
+
+fn samples(file: &Path) -> Vec<i16> {
+    let mut wav = hound::WavReader::open(file).expect("a WAV file");
+    assert_eq!(wav.spec().sample_rate, 16_000);
+    wav.samples().map(|sample| sample.expect("a sample")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_leaves_out_what_is_said_in_a_pause_and_says_where_it_was() {
+    if !have("opusdec", "opus-tools") {
+        return;
+    }
+    let (house, _doorbell) = House::new(&[SOCKET]).await;
+    let _bridge = house.start().await;
+    let alice = house.join("+493023125001").await;
+    let bob = house.join("+493023125002").await;
+    house.until_seated(2).await;
+    let path = format!("/v1/conferences/{CONFERENCE}/recording");
+    assert_eq!(house.api("PUT", &format!("{path}/pause"), None).await.0, 409, "nothing is recorded");
+    assert_eq!(house.api("POST", &format!("{path}?format=mp3"), None).await.0, 400);
+    for format in ["wav", "opus"] {
+        let began = std::time::Instant::now();
+        let (status, begun) = house.api("POST", &format!("{path}?format={format}"), None).await;
+        assert_eq!(status, 201, "{begun}");
+        alice.media().say(tone(700.0, 2).into()).await;
+        let paused = good(&house, &format!("conf record {CONFERENCE} --pause")).await;
+        let pause = std::time::Instant::now();
+        assert!(paused.contains("changed"), "{paused}");
+        assert_eq!(
+            house.api("PUT", &format!("{path}/pause"), None).await.1["changed"],
+            0,
+            "it is so already"
+        );
+        bob.media().say(tone(1900.0, 3).into()).await;
+        assert_eq!(house.api("DELETE", &format!("{path}/pause"), None).await.1["changed"], 1);
+        let left_out = pause.elapsed();
+        alice.media().say(tone(1100.0, 2).into()).await;
+        assert_eq!(house.record("DELETE").await.0, 200);
+        let lasted = began.elapsed() - left_out;
+        house.until("it is finished", async || house.count("partyline_recordings").await == 0).await;
+        let file = house.recording(&begun);
+        let (pcm, said) = match format {
+            "opus" => play(&file),
+            _ => (samples(&file), String::from_utf8_lossy(&std::fs::read(&file).expect("it")).into_owned()),
+        };
+        assert!(said.contains("pause; goes on at 20"), "{format}");
+        if format == "opus" {
+            assert_eq!(said.matches("New logical stream").count(), 2, "{said}");
+            assert!(!said.to_lowercase().contains("warning"), "{said}");
+        }
+        let recorded = Duration::from_secs_f64(pcm.len() as f64 / 16_000.0);
+        let most = lasted + Duration::from_millis(100);
+        assert!(
+            recorded <= most && recorded >= Duration::from_secs(3),
+            "{format}: {recorded:?} of {lasted:?}"
+        );
+        let loudest =
+            |hertz: f64| pcm.chunks_exact(1600).map(|tenth| amplitude(tenth, hertz)).fold(0.0, f64::max);
+        let heard = [700.0, 1100.0, 1900.0].map(loudest);
+        assert!(heard[0] > 1500.0 && heard[1] > 1500.0, "{format}: {heard:?}");
+        assert!(heard[2] < 700.0, "{format}: said in the pause: {heard:?}");
+    }
+    for call in [alice, bob] {
+        call.hang_up().await.expect("an answer to BYE");
+    }
 }
 
 /// No file may grow beyond 64 KiB: two seconds of a recording.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use server::control::{Ask, Input};
 use server::media::gauges::ShardLoad;
+use server::recording::Format;
 use tests::{Callee, Caller, Line, OPERATOR, OPERATOR_NUMBER, PhoneId, SAM, Setup, World};
 
 use crate::cast::{answered, join, participants};
@@ -55,7 +56,8 @@ fn recordings_that_begin_in_the_same_millisecond_have_files_of_their_own() {
     let conference_id = SAM.to_owned();
     let mut files: Vec<String> = (0..3)
         .map(|_| {
-            let begun = world.ask(Ask::StartRecording { conference_id: conference_id.clone() });
+            let begun =
+                world.ask(Ask::StartRecording { conference_id: conference_id.clone(), format: Format::Wav });
             world.ask(Ask::StopRecording { conference_id: conference_id.clone() });
             assert_eq!(world.replies[&begun].status, 201);
             world.replies[&begun].body["file"].to_string()

@@ -56,6 +56,8 @@ pub struct World {
     pub replies: HashMap<u64, Reply>,
     /// What the API shows of each open meeting.
     pub shown: HashMap<String, Value>,
+    /// What is tapped of each recording, as its writer would get it.
+    pub tapped: Vec<rtrb::Consumer<mixer::Tapped>>,
     /// What the event stream would tell, in order.
     pub happened: Vec<server::control::Happening>,
     /// Every SIP message that was sent to the bridge, for those who send it again.
@@ -116,6 +118,7 @@ impl World {
             records: Vec::new(),
             replies: HashMap::new(),
             shown: HashMap::new(),
+            tapped: Vec::new(),
             happened: Vec::new(),
             spoken: Vec::new(),
             wall_step: 0,
@@ -464,8 +467,8 @@ impl World {
                         world.feed(Input::PinChecked { leg, token, right });
                     });
                 }
-                // Nobody writes in the simulation.
-                Output::Record { .. } => {}
+                // Nobody writes in the simulation: what is tapped is kept until somebody looks.
+                Output::Record { frames, .. } => self.tapped.push(frames),
                 Output::Reply { number, reply } => {
                     let before = self.replies.insert(number, reply);
                     assert!(before.is_none(), "ask {number} was answered twice");

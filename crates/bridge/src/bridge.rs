@@ -7,6 +7,7 @@ mod dial_in;
 mod dialing;
 mod ending;
 mod keys;
+mod recorded;
 mod room;
 mod spending;
 
@@ -297,6 +298,7 @@ impl Bridge {
                 self.with_call(leg, |bridge, call| bridge.pin_checked(at, call, token, right));
             }
             Event::Act { request, conference, action } => self.act(at, request, conference, action),
+            Event::Recording { conference, change } => self.recording_changed(conference, change),
             Event::EndConference { conference } => {
                 self.end_conference(at, conference, EndingParty::User, HangupCause::ConferenceEnded);
             }

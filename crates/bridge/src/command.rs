@@ -203,6 +203,15 @@ pub enum Command {
         /// In which language; `None`: the bridge's own.
         language: Option<Language>,
     },
+    /// Mix this into what a leg in a meeting hears, after what plays to it alone now. Nothing is reported.
+    Whisper {
+        /// The leg.
+        leg: LegId,
+        /// One after the other, without a pause.
+        prompts: Vec<PromptId>,
+        /// In which language; `None`: the bridge's own.
+        language: Option<Language>,
+    },
     /// Stop what plays to this leg alone, at once (barge-in).
     StopPlay {
         /// The leg.

@@ -1,10 +1,10 @@
 //! Meetings from the configuration, held in memory.
 
 use crate::meeting::{ConferenceCode, Directory, Lookup, MAX_ID_LENGTH, MIN_ID_LENGTH, Meeting};
-use crate::policy::{Announcements, MeetingPolicy, PinHash};
+use crate::policy::{Announcements, MeetingPolicy, PinHash, RecordingNotice};
 use crate::stamp::moment;
 use crate::text::{SHORT, clean};
-use routing::{OrganizerId, OrganizerSource, Table, TableError};
+use routing::{BridgeSource, OrganizerId, OrganizerSource, Table, TableError, TableSource};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -75,17 +75,22 @@ pub struct MemoryDirectory {
 }
 
 impl MemoryDirectory {
-    /// Checks the meetings against the rules and the table's organizers, whose own policies are read from `organizers`. All
-    /// mistakes are returned at once, the organizers' first, each in the order of the document.
+    /// Checks the meetings against the rules and the table's organizers, whose own policies, and those of their bridges, are read
+    /// from `written`. All mistakes are returned at once, the organizers' first, each in the order of the document.
     pub fn build(
         sources: &[MeetingSource],
-        organizers: &[OrganizerSource],
+        written: &TableSource,
         rules: &MeetingRules,
         table: &Table,
     ) -> Result<Self, Vec<TableError>> {
         let mut errors = Vec::new();
-        let hosts = organizers.iter().map(|source| (source.id.get_ref().as_str(), host(source, &mut errors)));
-        let hosts: HashMap<&str, Host> = hosts.collect();
+        let tenants = written.bridges.iter().map(|bridge| (bridge.tenant.get_ref().as_str(), bridge));
+        let tenants: HashMap<&str, &BridgeSource> = tenants.collect();
+        let mut hosts: HashMap<&str, Host> = HashMap::with_capacity(written.organizers.len());
+        for source in &written.organizers {
+            let bridge = tenants.get(source.tenant.get_ref().as_str()).copied();
+            hosts.insert(source.id.get_ref(), host(source, bridge, &mut errors));
+        }
         let mut meetings = HashMap::with_capacity(sources.len());
         if !(MIN_ID_LENGTH..=MAX_ID_LENGTH).contains(&rules.id_length) {
             errors.push(TableError {
@@ -148,7 +153,9 @@ struct Host {
 }
 
 /// The form of a PIN's hash is the server's to check: it knows the algorithm.
-fn host(source: &OrganizerSource, errors: &mut Vec<TableError>) -> Host {
+fn host(source: &OrganizerSource, bridge: Option<&BridgeSource>, errors: &mut Vec<TableError>) -> Host {
+    let tells =
+        source.recording_notice.unwrap_or_else(|| bridge.is_none_or(|bridge| bridge.recording_notice));
     let word = source.entry_exit_announcements.as_ref();
     let announcements = match word.map(|word| word.get_ref().as_str()) {
         None | Some("tones") => Announcements::Tones,
@@ -169,6 +176,7 @@ fn host(source: &OrganizerSource, errors: &mut Vec<TableError>) -> Host {
             anonymous_start: source.allow_anonymous_users_to_start_meeting,
             announcements,
             end_when_organizer_leaves: false,
+            recording_notice: if tells { RecordingNotice::Spoken } else { RecordingNotice::Off },
         },
         pin: source.pin_hash.as_ref().map(|hash| PinHash::new(hash.get_ref())),
     }
@@ -355,6 +363,26 @@ meeting = [
         assert!(
             directory.meetings["123456789"].pin.is_none() && directory.meetings["323456789"].pin.is_some()
         );
+    }
+
+    #[test]
+    fn that_a_meeting_is_recorded_is_said_unless_the_bridge_or_the_organizer_says_no() {
+        use RecordingNotice::{Off, Spoken};
+        for (bridge, organizer, notice) in [
+            ("", "", Spoken),
+            ("recording_notice = false", "", Off),
+            ("", "recording_notice = false", Off),
+            ("recording_notice = false", "recording_notice = true", Spoken),
+        ] {
+            let written = format!(
+                "bridge = [{{ tenant = \"contoso\", {bridge} }}]\norganizer = [{{ id = \"o\", tenant = \"contoso\", \
+                 license = \"none\", {organizer} }}]"
+            );
+            let written = TableSource::from_toml(&written).expect("a document");
+            let mut errors = Vec::new();
+            let host = host(&written.organizers[0], Some(&written.bridges[0]), &mut errors);
+            assert_eq!((host.policy.recording_notice, errors), (notice, Vec::new()), "{bridge} {organizer}");
+        }
     }
 
     #[test]

@@ -101,6 +101,19 @@ pub struct DialOutRequest {
     pub down: Vec<TrunkId>,
 }
 
+/// What has become of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordingChange {
+    /// It has begun.
+    Started,
+    /// Nothing is recorded for now.
+    Paused,
+    /// It goes on.
+    Resumed,
+    /// It is over, while the meeting goes on.
+    Ended,
+}
+
 /// Everything that may happen. Each variant says who reports it and what follows.
 #[derive(Clone)]
 pub enum Event {
@@ -228,6 +241,13 @@ pub enum Event {
         /// What.
         action: Action,
     },
+    /// The recording of a meeting has begun, pauses, goes on, or is over. Follows: everybody in it hears so.
+    Recording {
+        /// The meeting's conference.
+        conference: ConferenceId,
+        /// Which.
+        change: RecordingChange,
+    },
     /// An authenticated user removes a leg, in any state. Follows: `Refuse` or `Hangup`, with a final record.
     RemoveLeg {
         /// The leg.
@@ -279,6 +299,7 @@ impl fmt::Debug for Event {
                 write!(formatter, "PinChecked {leg} token {token} {right}")
             }
             Self::Act { conference, action, .. } => write!(formatter, "Act {conference} {action:?}"),
+            Self::Recording { conference, change } => write!(formatter, "Recording {conference} {change:?}"),
             Self::RemoveLeg { leg } => write!(formatter, "RemoveLeg {leg}"),
             Self::EndConference { conference } => write!(formatter, "EndConference {conference}"),
             Self::Drain => formatter.write_str("Drain"),

@@ -43,13 +43,17 @@ pub use command::{Command, DialOutRefusal, HangupCause, Purpose, Sound, Tone};
 pub use defence::{DefenceConfig, WrongIds};
 pub use digit::Digit;
 pub use directory::{MeetingRules, MeetingSource, MemoryDirectory, utc};
-pub use event::{Caller, DialFailure, DialFailureKind, DialOutRequest, EndedBy, Event, LegEnd};
+pub use event::{
+    Caller, DialFailure, DialFailureKind, DialOutRequest, EndedBy, Event, LegEnd, RecordingChange,
+};
 pub use id::{ConferenceId, LegId, RequestId};
 pub use meeting::{
     ConferenceCode, Directory, Lookup, MAX_ID_LENGTH, MIN_ID_LENGTH, Meeting, NotAConferenceCode,
 };
 pub use money::{Amount, Currency, Micros, NotACurrency, NotAnAmount};
-pub use policy::{Announcements, MAX_PIN_LENGTH, MIN_PIN_LENGTH, MeetingPolicy, Pin, PinHash, Role};
+pub use policy::{
+    Announcements, MAX_PIN_LENGTH, MIN_PIN_LENGTH, MeetingPolicy, Pin, PinHash, RecordingNotice, Role,
+};
 pub use prompt::PromptId;
 pub use roster::{Callee, ConferenceSnapshot, MutedBy, Participant, Waiting};
 pub use spending::{Spending, SpentLeg};

@@ -16,6 +16,16 @@ pub enum Announcements {
     Off,
 }
 
+/// Whether those in a meeting hear that it is recorded (`RecordingAndTranscriptionAudioNotification`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RecordingNotice {
+    /// At the beginning, at each pause and its end, at the end, and whoever joins.
+    #[default]
+    Spoken,
+    /// Nobody hears it.
+    Off,
+}
+
 /// The rules of one meeting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MeetingPolicy {
@@ -27,6 +37,8 @@ pub struct MeetingPolicy {
     pub announcements: Announcements,
     /// The meeting ends when its last organizer has left.
     pub end_when_organizer_leaves: bool,
+    /// Whether those in it hear that it is recorded.
+    pub recording_notice: RecordingNotice,
 }
 
 impl MeetingPolicy {

@@ -6,7 +6,7 @@ use crate::command::{HangupCause, Tone};
 use crate::end_rules::Course;
 use crate::id::{ConferenceId, LegId};
 use crate::meeting::Meeting;
-use crate::policy::{Announcements, Role};
+use crate::policy::{Announcements, RecordingNotice, Role};
 use crate::returning::Standing;
 use crate::stamp::Stamp;
 use routing::E164;
@@ -30,6 +30,8 @@ pub(crate) struct Roster {
     /// What somebody in the meeting, or a user, has said about the lock; before that the directory's word counts.
     lock: Option<bool>,
     announcements: bool,
+    /// It is being recorded, at this moment.
+    pub(crate) recorded: bool,
     /// Everybody was muted, and so hard.
     all_muted: Option<bool>,
     /// When each kind of tone was played last.
@@ -88,6 +90,7 @@ impl Roster {
             started: false,
             lock: None,
             announcements: meeting.policy.announcements == Announcements::Tones,
+            recorded: false,
             all_muted: None,
             tones: [None; 2],
             told_of_lobby: None,
@@ -166,6 +169,16 @@ impl Roster {
 
     pub(crate) fn participant(&self, leg: LegId) -> Option<&Participant> {
         self.participants.get(&leg)
+    }
+
+    /// Whether who comes in must hear that it is recorded.
+    pub(crate) fn tells_of_recording(&self) -> bool {
+        self.recorded && self.meeting.policy.recording_notice == RecordingNotice::Spoken
+    }
+
+    /// Everybody in it, by leg.
+    pub(crate) fn seated(&self) -> Vec<LegId> {
+        self.participants.keys().copied().collect()
     }
 
     /// Everybody who is being called.

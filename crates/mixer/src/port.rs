@@ -52,6 +52,13 @@ pub enum Command<IO> {
         /// Which.
         conference: ConferenceId,
     },
+    /// What is said in a conference is not handed out for now, or is again: see [`crate::Tapped::part`].
+    PauseTap {
+        /// Which.
+        conference: ConferenceId,
+        /// Not, or again.
+        paused: bool,
+    },
     /// A leg sits down. When there is no such conference it comes back as [`Report::Returned`].
     Seat {
         /// Where.

@@ -148,6 +148,7 @@ impl<IO: Send + 'static> Shard<IO> {
             Command::Close { conference } => self.close(conference),
             Command::Tap { conference, tap } => self.tap(conference, tap),
             Command::Untap { conference } => self.untap(conference),
+            Command::PauseTap { conference, paused } => self.pause_tap(conference, paused),
             Command::Seat { conference, seat } => self.sit(conference, seat),
             Command::Move { leg, to } => {
                 if let Some(seat) = self.take(leg) {
@@ -295,6 +296,13 @@ impl<IO: Send + 'static> Shard<IO> {
         let taps = &mut self.groups[phase].taps;
         self.waste.reserve(taps, 1);
         taps.push((conference, tap));
+    }
+
+    fn pause_tap(&mut self, conference: ConferenceId, paused: bool) {
+        let taps = self.groups.iter_mut().flat_map(|group| &mut group.taps);
+        for (_, tap) in taps.filter(|(tapped, _)| *tapped == conference) {
+            tap.pause(paused);
+        }
     }
 
     fn untap(&mut self, conference: ConferenceId) {

@@ -15,6 +15,8 @@ pub struct Tapped {
     /// Its place in time, in ticks since the tap was set. A number that is missing was never mixed, or found no room in the
     /// ring: it stands for 20 ms all the same.
     pub number: u64,
+    /// How often the tap had paused before it. The numbers go on over a pause as if there had been none.
+    pub part: u32,
     /// All that is heard in the conference.
     pub frame: Frame,
 }
@@ -24,6 +26,12 @@ pub struct Tapped {
 pub struct Tap {
     ring: Producer<Tapped>,
     first: Option<Instant>,
+    /// The number of the frame at `first`.
+    base: u64,
+    /// The number that follows the last one.
+    next: u64,
+    part: u32,
+    paused: bool,
     /// Those who listen to it later hear loud voices together as well as those who were there.
     limiter: Limiter,
 }
@@ -32,13 +40,28 @@ impl Tap {
     /// A tap with room for so many frames, and the other end.
     pub fn new(frames: usize) -> (Box<Self>, Consumer<Tapped>) {
         let (ring, other_end) = RingBuffer::new(frames);
-        (Box::new(Self { ring, first: None, limiter: Limiter::new(Rate::default()) }), other_end)
+        let limiter = Limiter::new(Rate::default());
+        let tap = Self { ring, first: None, base: 0, next: 0, part: 0, paused: false, limiter };
+        (Box::new(tap), other_end)
     }
 
-    /// The sum of the tick at `now`, at `rate`; dropped when the ring is full.
+    /// From the next tick on nothing is handed out, or all again. What follows a pause is the next part.
+    pub(crate) fn pause(&mut self, paused: bool) {
+        if std::mem::replace(&mut self.paused, paused) && !paused {
+            self.part += 1;
+            self.base = self.next;
+            self.first = None;
+        }
+    }
+
+    /// The sum of the tick at `now`, at `rate`; dropped when the ring is full, or during a pause.
     pub(crate) fn take(&mut self, now: Instant, rate: Rate, sum: &[i32]) {
+        if self.paused {
+            return;
+        }
         let since = now.saturating_duration_since(*self.first.get_or_insert(now)) + TICK / 2;
-        let number = (since.as_nanos() / TICK.as_nanos()) as u64;
+        let number = self.base + (since.as_nanos() / TICK.as_nanos()) as u64;
+        self.next = number + 1;
         let mut rest = Rest::nothing();
         if rate != self.limiter.rate() {
             rest.drain_at(&mut self.limiter, rate);
@@ -48,7 +71,7 @@ impl Tap {
         self.limiter.run(sum, frame.samples_mut());
         rest.add_to(frame.samples_mut());
         if let Ok(place) = self.ring.write_chunk_uninit(1) {
-            place.fill_from_iter([Tapped { number, frame }]);
+            place.fill_from_iter([Tapped { number, part: self.part, frame }]);
         }
     }
 }
@@ -70,6 +93,26 @@ mod tests {
         }
         // 2 and 3 found no room; 4 and 5 never were.
         assert_eq!(numbers, [(0, 0), (1, 1), (6, 6)]);
+    }
+
+    #[test]
+    fn nothing_is_handed_out_in_a_pause_and_the_numbers_go_on_after_it() {
+        let start = crate::testing::epoch();
+        let (mut tap, mut other_end) = Tap::new(9);
+        for n in 0..10_i16 {
+            match n {
+                2 => tap.pause(true),
+                6 => tap.pause(false),
+                7 => tap.pause(false),
+                _ => {}
+            }
+            tap.take(start + TICK * u32::from(n.unsigned_abs()), Rate::Narrow, &[i32::from(n); 160]);
+        }
+        let frames = std::iter::from_fn(|| other_end.pop().ok());
+        let told: Vec<_> =
+            frames.map(|tapped| (tapped.number, tapped.part, tapped.frame.samples()[159])).collect();
+        let (before, after) = ([(0, 0, 0), (1, 0, 1)], [(2, 1, 6), (3, 1, 7), (4, 1, 8), (5, 1, 9)]);
+        assert_eq!(told, [&before[..], &after].concat());
     }
 
     #[test]

@@ -98,6 +98,10 @@ pub struct BridgeSource {
     /// The country of organizers who name none, as ISO 3166-1 alpha-2: what *domestic* means.
     #[serde(default)]
     pub usage_location: Option<Spanned<String>>,
+    /// `RecordingAndTranscriptionAudioNotification` of organizers who say nothing of it: those in a meeting hear that it is
+    /// recorded. Decides no route: the directory of meetings reads it. Default: true.
+    #[serde(default = "yes")]
+    pub recording_notice: bool,
 }
 
 /// `[[number]]`: a service number.
@@ -165,6 +169,9 @@ pub struct OrganizerSource {
     /// `EntryExitAnnouncementsType`, or `off`. Default: `tones`.
     #[serde(default)]
     pub entry_exit_announcements: Option<Spanned<String>>,
+    /// `RecordingAndTranscriptionAudioNotification`. Default: the bridge's.
+    #[serde(default)]
+    pub recording_notice: Option<bool>,
     /// `OnlineDialOutPolicy`: where this organizer's meetings may dial. Default: the bridge's.
     #[serde(default)]
     pub dial_out_policy: Option<Spanned<String>>,

@@ -367,8 +367,8 @@ impl Shell {
                     }
                 }
                 Output::CheckPin { leg, token, hash, pin } => self.pins.begin(leg, token, hash, pin),
-                Output::Record { number, file, frames } => {
-                    if !self.recorder.begin(number, file, frames) {
+                Output::Record { number, file, format, frames } => {
+                    if !self.recorder.begin(number, file, format, frames) {
                         tracing::error!(number, "the recorder is overwhelmed: this recording has not begun");
                         unrecorded.push(number);
                     }

@@ -93,6 +93,7 @@ impl Bridge {
         let admits = starts && roster.meeting().policy.bypass_lobby;
         let alone = roster.participants() == 1;
         let heard = !alone && roster.may_play(at.now, Tone::Entry);
+        let recorded = roster.tells_of_recording();
         self.command(Command::Seat { leg, conference });
         call.clip = None;
         if let Some(room) = room {
@@ -109,6 +110,7 @@ impl Bridge {
         }
         let mut prompts = first;
         prompts.push(if alone { PromptId::FirstCaller } else { PromptId::Joining });
+        prompts.extend(recorded.then_some(PromptId::RecordingOn));
         if let Some(by) = muted_by {
             self.command(Command::Mute { leg, muted: true });
             prompts.push(muted_prompt(by));

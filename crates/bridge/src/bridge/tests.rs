@@ -9,6 +9,7 @@ mod keys;
 mod languages;
 mod lobby;
 mod property;
+mod recorded;
 
 use super::{Bridge, BridgeConfig};
 use crate::action::Action;
@@ -94,6 +95,15 @@ tenant = "contoso"
 license = "audio-conferencing-standard"
 pin_hash = "the hash of 2718"
 
+# Nobody hears that his meetings are recorded.
+[[organizer]]
+id = "quentin"
+allow_pstn_users_to_bypass_lobby = true
+allow_anonymous_users_to_start_meeting = true
+tenant = "contoso"
+license = "audio-conferencing-standard"
+recording_notice = false
+
 [[policy]]
 name = "germany"
 pstn_usages = ["germany"]
@@ -117,6 +127,7 @@ meeting = [
   { conference_id = "121212121", organizer = "petra" },
   { conference_id = "131313131", organizer = "petra", allow_pstn_users_to_bypass_lobby = true },
   { conference_id = "141414141", organizer = "petra", end_when_organizer_leaves = true, capacity = 3 },
+  { conference_id = "171717171", organizer = "quentin" },
 ]
 "#;
 
@@ -145,8 +156,8 @@ pub(crate) fn table() -> Arc<Table> {
 
 pub(crate) fn meetings(document: &str) -> Result<MemoryDirectory, Vec<routing::TableError>> {
     let source: Meetings = toml::from_str(document).expect("a document");
-    let organizers = TableSource::from_toml(ROUTING).expect("a document").organizers;
-    MemoryDirectory::build(&source.meeting, &organizers, &MeetingRules::default(), &table())
+    let written = TableSource::from_toml(ROUTING).expect("a document");
+    MemoryDirectory::build(&source.meeting, &written, &MeetingRules::default(), &table())
 }
 
 /// 2026-11-23, 12:00 UTC.

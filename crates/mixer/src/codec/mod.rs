@@ -172,6 +172,14 @@ impl Encoder {
         self.codec
     }
 
+    /// How many samples at the codec's rate what is decoded lags behind what was encoded: of Opus only.
+    pub fn lookahead(&self) -> usize {
+        match &self.state {
+            EncoderState::Opus(encoder) => encoder.lookahead(),
+            EncoderState::G711(_) | EncoderState::G722(_) => 0,
+        }
+    }
+
     /// Encodes exactly one 20 ms frame at the codec's rate. Returns the bytes written to `payload`; 0 means that nothing is to
     /// be sent for this frame.
     ///

@@ -86,6 +86,11 @@ impl Encoder {
         Self { encoder, dtx: format.dtx }
     }
 
+    /// Samples by which the decoder's sound is late.
+    pub(super) fn lookahead(&self) -> usize {
+        self.encoder.lookahead().expect(WORKS) as usize
+    }
+
     /// One 20 ms frame; 0 where DTX leaves it out.
     pub(super) fn encode(&mut self, pcm: &[i16], payload: &mut [u8]) -> usize {
         // At most MAX_PAYLOAD, whatever the room: how much room there is changes the bits.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Output, counted, ctl_shown as shown, private_file};
 use crate::ctl::{Act, Heard, Line, Question, Reply, passages_of, sounds_of};
+use crate::recording::Format;
 use crate::trace::{Sound, ladder, pcap};
 
 /// No bridge answers at the socket.
@@ -165,6 +166,15 @@ enum ConfJob {
         /// End the recording instead.
         #[arg(long)]
         stop: bool,
+        /// Record nothing for now: the file has a mark there and no silence.
+        #[arg(long, conflicts_with = "stop")]
+        pause: bool,
+        /// Go on after a pause.
+        #[arg(long, conflicts_with_all = ["stop", "pause"])]
+        resume: bool,
+        /// What the file is.
+        #[arg(long, value_enum, default_value_t, conflicts_with_all = ["stop", "pause", "resume"])]
+        format: Format,
     },
 }
 
@@ -256,7 +266,10 @@ impl ConfJob {
             Self::Ls => return Question::Conferences,
             Self::Show { id } => return Question::Conference { id },
             Self::DialOut { id, number, confirm } => return Question::DialOut { id, number, confirm },
-            Self::Record { id, stop } => return Question::Record { id, on: !stop },
+            Self::Record { id, pause, resume, .. } if pause || resume => {
+                return Question::PauseRecording { id, paused: pause };
+            }
+            Self::Record { id, stop, format, .. } => return Question::Record { id, on: !stop, format },
             Self::End { id } => (id, Act::End),
             Self::Lock { id, off } => (id, Act::Lock { on: !off }),
             Self::Announce { id, off } => (id, Act::Announce { on: !off }),

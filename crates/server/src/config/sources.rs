@@ -85,11 +85,11 @@ impl Sources {
             let said = |error: TableError| places.problem(error.span, error.key, error.found, error.expected);
             Problems(errors.into_iter().map(said).collect())
         };
-        let organizers = &table.organizers;
-        let mut wrong = pin_hashes(organizers);
-        wrong.extend(unspoken(table, &self.spoken));
-        let table = Table::build(table, &self.trunks).map_err(all)?;
-        let meetings = MemoryDirectory::build(meetings, organizers, &self.rules, &table);
+        let written = table;
+        let mut wrong = pin_hashes(&written.organizers);
+        wrong.extend(unspoken(written, &self.spoken));
+        let table = Table::build(written, &self.trunks).map_err(all)?;
+        let meetings = MemoryDirectory::build(meetings, written, &self.rules, &table);
         match meetings {
             Ok(meetings) if wrong.is_empty() => {
                 Ok(Built { table: Arc::new(table), meetings: Arc::new(meetings) })

@@ -33,6 +33,15 @@ pub enum Ask {
     StartRecording {
         /// Its conference ID.
         conference_id: String,
+        /// What it is written as.
+        format: crate::recording::Format,
+    },
+    /// Record nothing of a meeting for now, or go on. Answered with `changed`.
+    PauseRecording {
+        /// Its conference ID.
+        conference_id: String,
+        /// Nothing, or go on.
+        paused: bool,
     },
     /// End the recording of a meeting.
     StopRecording {
@@ -133,10 +142,13 @@ impl<D: Door> Control<D> {
             Ask::Act { conference_id, action } => {
                 return self.ask_action(now, number, &conference_id, action);
             }
-            Ask::StartRecording { conference_id } => {
-                return self.start_recording(now, number, &conference_id);
+            Ask::StartRecording { conference_id, format } => {
+                return self.start_recording(now, number, &conference_id, format);
             }
-            Ask::StopRecording { conference_id } => return self.stop_recording(number, &conference_id),
+            Ask::PauseRecording { conference_id, paused } => {
+                return self.pause_recording(now, number, &conference_id, paused);
+            }
+            Ask::StopRecording { conference_id } => return self.stop_recording(now, number, &conference_id),
             Ask::Explain(explain) => return self.explain_leg(number, &explain),
             // Nobody sees through two tenants' eyes at once.
             Ask::Within { .. } => return self.no_such_meeting(number),
@@ -239,6 +251,7 @@ impl<D: Door> Control<D> {
                 json!(self.table.organizer(&snapshot.organizer).map(|organizer| &organizer.tenant));
             if let Some(recording) = self.recordings.get(&conference) {
                 shown["recording"] = json!(recording.file);
+                shown["recording_paused"] = json!(recording.paused);
             }
             for person in shown["participants"].as_array_mut().into_iter().flatten() {
                 self.show_media(person);

@@ -44,6 +44,12 @@ impl<D: Door> Control<D> {
                     .tell(leg, mixer::Command::Play { leg: mixer_leg(leg), clip, interrupt: true });
                 self.media_out(sent);
             }
+            Command::Whisper { leg, prompts, language } => {
+                let clip =
+                    mixer::Clip { token: 0, sound: self.prompts.sequence(&prompts, language.as_ref()) };
+                let sent = self.seating.tell(leg, mixer::Command::Whisper { leg: mixer_leg(leg), clip });
+                self.media_out(sent);
+            }
             Command::StopPlay { leg } => {
                 let sent = self.seating.tell(leg, mixer::Command::Stop { leg: mixer_leg(leg) });
                 self.media_out(sent);

@@ -150,6 +150,7 @@ impl<D: Door> Control<D> {
             let mut changed = members(&before.own, &after.own);
             if let Some(changed) = changed.as_object_mut() {
                 changed.remove("recording");
+                changed.remove("recording_paused");
             }
             if changed.as_object().is_some_and(|changed| !changed.is_empty()) {
                 out.push(("conference.changed", None, changed));
@@ -212,12 +213,20 @@ impl<D: Door> Control<D> {
     }
 }
 
-/// A recording that has begun or ended.
+/// A recording that has begun, pauses, goes on or has ended.
 fn recording(before: &Meeting, after: Option<&Meeting>) -> Option<Line> {
     let (was, is) = (before.own.get("recording"), after.and_then(|after| after.own.get("recording")));
     match (was, is) {
         (None, Some(file)) => Some(("recording.started", None, json!({ "file": file }))),
         (Some(file), None) => Some(("recording.ended", None, json!({ "file": file }))),
+        (Some(_), Some(file)) => {
+            let paused = |meeting: &Meeting| meeting.own.get("recording_paused") == Some(&Value::Bool(true));
+            match (paused(before), after.is_some_and(paused)) {
+                (false, true) => Some(("recording.paused", None, json!({ "file": file }))),
+                (true, false) => Some(("recording.resumed", None, json!({ "file": file }))),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }

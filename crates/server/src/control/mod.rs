@@ -238,6 +238,8 @@ pub enum Output<Io> {
         number: u64,
         /// The file's name.
         file: String,
+        /// What it is written as.
+        format: crate::recording::Format,
         /// What is tapped.
         frames: rtrb::Consumer<mixer::Tapped>,
     },
@@ -485,7 +487,7 @@ impl<D: Door> Control<D> {
                 self.tell_bridge(now, bridge::Event::PinChecked { leg, token, right });
             }
             Input::Ask { number, ask } => self.handle_ask(now, number, ask),
-            Input::RecordingEnded { number } => self.recording_ended(number),
+            Input::RecordingEnded { number } => self.recording_ended(now, number),
             Input::Trunks(trunks) => self.take_trunks(now, trunks),
             Input::Directory { table, meetings } => {
                 self.table = Arc::clone(&table);

@@ -14,7 +14,8 @@ impl<D: Door> Control<D> {
     pub(super) fn narrowed(&self, now: Now, tenant: &TenantId, mut ask: Ask) -> Ask {
         match &mut ask {
             Ask::DialOut { conference_id, .. }
-            | Ask::StartRecording { conference_id }
+            | Ask::StartRecording { conference_id, .. }
+            | Ask::PauseRecording { conference_id, .. }
             | Ask::StopRecording { conference_id }
             | Ask::Act { conference_id, .. } => {
                 if !self.is_of(now, tenant, conference_id) {

@@ -108,8 +108,15 @@ impl Answers {
             Question::DialOut { id, number, confirm } => {
                 self.ask(Ask::DialOut { conference_id: id, number, confirm }).await
             }
-            Question::Record { id, on: true } => self.ask(Ask::StartRecording { conference_id: id }).await,
-            Question::Record { id, on: false } => self.ask(Ask::StopRecording { conference_id: id }).await,
+            Question::Record { id, on: true, format } => {
+                self.ask(Ask::StartRecording { conference_id: id, format }).await
+            }
+            Question::Record { id, on: false, .. } => {
+                self.ask(Ask::StopRecording { conference_id: id }).await
+            }
+            Question::PauseRecording { id, paused } => {
+                self.ask(Ask::PauseRecording { conference_id: id, paused }).await
+            }
             Question::Calls { all } => self.calls(all).await,
             Question::Trace { call_id, media } => self.trace(call_id, media).await,
         }

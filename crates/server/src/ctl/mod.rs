@@ -71,6 +71,16 @@ pub enum Question {
         id: String,
         /// Begin, or end.
         on: bool,
+        /// What it is written as.
+        #[serde(default)]
+        format: crate::recording::Format,
+    },
+    /// Record nothing for now (`true`), or go on.
+    PauseRecording {
+        /// The meeting's conference ID.
+        id: String,
+        /// Nothing, or go on.
+        paused: bool,
     },
     /// The calls whose messages are kept.
     Calls {

@@ -45,6 +45,7 @@ fn guarded() -> OpenApiRouter<Arc<Doors>> {
         .routes(routes!(acting::admit, acting::reject))
         .routes(routes!(meetings::dial_out))
         .routes(routes!(meetings::start_recording, meetings::stop_recording))
+        .routes(routes!(meetings::pause_recording, meetings::resume_recording))
         .routes(routes!(events::events))
         .routes(routes!(trunks::explain))
         .routes(routes!(trunks::trunks))

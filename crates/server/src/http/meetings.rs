@@ -6,13 +6,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::access::{By, OPERATOR, VIEWER};
-use super::asked::{Body, Id};
-use super::shown::{Conference, Conferences, Dialing, RecordingFile};
+use super::asked::{Asked, Body, Id};
+use super::shown::{Changed, Conference, Conferences, Dialing, RecordingFile};
 use super::{Doors, json};
 use crate::control::Ask;
+use crate::recording::Format;
 
 /// Every meeting with somebody in it.
 #[utoipa::path(
@@ -86,20 +87,68 @@ pub(super) async fn dial_out(
     doors.ask_as(&token, Ask::DialOut { conference_id, number: body.number, confirm: body.confirm }).await
 }
 
-/// Record what is said from now on: mono WAV at 16 kHz, in the folder of `recording.folder`.
+/// How to record.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct HowToRecord {
+    /// What the file is: `wav` (mono, 16 bit, 16 kHz; the default) or `opus` (in Ogg, mono).
+    #[serde(default)]
+    #[param(inline, required = false)]
+    format: Format,
+}
+
+/// Record what is said from now on, in the folder of `recording.folder`. Everybody in the meeting, and whoever joins it, hears so
+/// unless `recording_notice` says otherwise.
 #[utoipa::path(
     post,
     path = "/conferences/{id}/recording",
     tag = "conferences",
-    params(("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576")),
+    params(
+        ("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576"),
+        HowToRecord
+    ),
     responses((status = 201, description = "The recording has begun.", body = RecordingFile))
 )]
 pub(super) async fn start_recording(
     By(token): By<OPERATOR>,
     State(doors): State<Arc<Doors>>,
     Id(conference_id): Id,
+    Asked(how): Asked<HowToRecord>,
 ) -> Response {
-    doors.ask_as(&token, Ask::StartRecording { conference_id }).await
+    doors.ask_as(&token, Ask::StartRecording { conference_id, format: how.format }).await
+}
+
+/// Record nothing for now: the file has a mark there and no silence.
+#[utoipa::path(
+    put,
+    path = "/conferences/{id}/recording/pause",
+    tag = "conferences",
+    params(("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576")),
+    responses((status = 200, description = "Nothing is recorded for now.", body = Changed))
+)]
+pub(super) async fn pause_recording(
+    By(token): By<OPERATOR>,
+    State(doors): State<Arc<Doors>>,
+    Id(conference_id): Id,
+) -> Response {
+    doors.ask_as(&token, Ask::PauseRecording { conference_id, paused: true }).await
+}
+
+/// Go on with the recording.
+#[utoipa::path(
+    delete,
+    path = "/conferences/{id}/recording/pause",
+    tag = "conferences",
+    params(("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576")),
+    responses((status = 200, description = "It is recorded again.", body = Changed))
+)]
+pub(super) async fn resume_recording(
+    By(token): By<OPERATOR>,
+    State(doors): State<Arc<Doors>>,
+    Id(conference_id): Id,
+) -> Response {
+    doors.ask_as(&token, Ask::PauseRecording { conference_id, paused: false }).await
 }
 
 /// End the recording.

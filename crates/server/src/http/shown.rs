@@ -53,6 +53,9 @@ pub(super) struct Conference {
     /// The file that it is being recorded into; absent while it is not.
     #[serde(default)]
     recording: Option<String>,
+    /// Nothing is recorded for now; absent while there is no recording.
+    #[serde(default)]
+    recording_paused: Option<bool>,
 }
 
 /// Somebody in a meeting.
@@ -492,6 +495,12 @@ pub(super) enum EventType {
     /// A meeting is recorded.
     #[serde(rename = "recording.started")]
     RecordingStarted,
+    /// Nothing is recorded for now.
+    #[serde(rename = "recording.paused")]
+    RecordingPaused,
+    /// The recording goes on.
+    #[serde(rename = "recording.resumed")]
+    RecordingResumed,
     /// It is recorded no more.
     #[serde(rename = "recording.ended")]
     RecordingEnded,

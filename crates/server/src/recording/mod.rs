@@ -1,17 +1,21 @@
-//! Recordings of meetings: one thread that takes what the media threads tap and writes it as WAV. No mixer waits for it: what
+//! Recordings of meetings: one thread that takes what the media threads tap and writes it to files. No mixer waits for it: what
 //! finds no room in its ring is lost, counted and written as silence, so that the time stays right.
 
 mod file;
+mod opus;
+mod wav;
 
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use prometheus::{IntCounter, IntGauge};
 use rtrb::Consumer;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use file::RecordingFile;
 
@@ -21,6 +25,27 @@ const ORDERS: usize = 256;
 const TURN: Duration = Duration::from_millis(200);
 /// Frames that a tap's ring holds: five seconds, which a disk may take to wake up.
 pub const RING: usize = 250;
+
+/// What a recording is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Mono 16-bit WAV at 16 kHz: 115 MB an hour.
+    #[default]
+    Wav,
+    /// Opus in Ogg, mono: 14 MB an hour at most.
+    Opus,
+}
+
+impl Format {
+    /// What the file's name ends with (RFC 7845 section 9 for Opus).
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Wav => "wav",
+            Self::Opus => "opus",
+        }
+    }
+}
 
 /// What is told of recordings.
 #[derive(Clone)]
@@ -52,6 +77,7 @@ pub struct Recorder {
 struct Order {
     number: u64,
     name: String,
+    format: Format,
     frames: Consumer<mixer::Tapped>,
 }
 
@@ -70,8 +96,9 @@ impl Recorder {
     }
 
     /// Writes what comes out of `frames` to the file `name` until its other end is gone. `false` when too many begin at once.
-    pub fn begin(&self, number: u64, name: String, frames: Consumer<mixer::Tapped>) -> bool {
-        self.orders.as_ref().is_some_and(|orders| orders.try_send(Order { number, name, frames }).is_ok())
+    pub fn begin(&self, number: u64, name: String, format: Format, frames: Consumer<mixer::Tapped>) -> bool {
+        let order = Order { number, name, format, frames };
+        self.orders.as_ref().is_some_and(|orders| orders.try_send(order).is_ok())
     }
 
     /// Closes all files.
@@ -104,9 +131,9 @@ impl Writer {
     }
 
     fn open(&mut self, order: Order) {
-        let Order { number, name, frames } = order;
+        let Order { number, name, format, frames } = order;
         let path = self.folder.join(&name);
-        match create(&self.folder, &path) {
+        match create(&self.folder, &path, format) {
             Ok(file) => {
                 tracing::info!(file = %path.display(), "recording");
                 self.metrics.running.inc();
@@ -172,16 +199,16 @@ impl Writer {
     }
 }
 
-fn create(folder: &Path, path: &Path) -> io::Result<RecordingFile> {
+fn create(folder: &Path, path: &Path, format: Format) -> io::Result<RecordingFile> {
     std::fs::create_dir_all(folder)?;
-    RecordingFile::create(path)
+    RecordingFile::create(path, format)
 }
 
 /// Writes what waits; gives how many frames were missing.
 fn drain(file: &mut RecordingFile, frames: &mut Consumer<mixer::Tapped>) -> io::Result<u64> {
     let mut missing = 0;
     while let Ok(tapped) = frames.pop() {
-        missing += file.write(&tapped)?;
+        missing += file.write(SystemTime::now(), &tapped)?;
     }
     file.flush_when_due()?;
     Ok(missing)

@@ -76,17 +76,20 @@ pub(crate) const BRIDGES: Entity = Entity {
         column("global_policy", Kind::Text),
         column("dial_out_policy", Kind::Text),
         column("usage_location", Kind::Text),
+        column("recording_notice", Kind::Switch),
     ],
     select: "SELECT tenant, name, default_service_number, country_code, international_prefix, national_prefix, \
-             communications_credits, global_policy, dial_out_policy, usage_location FROM bridges ORDER BY tenant",
+             communications_credits, global_policy, dial_out_policy, usage_location, recording_notice FROM bridges \
+             ORDER BY tenant",
     upsert: "INSERT INTO bridges (tenant, name, default_service_number, country_code, international_prefix, \
-             national_prefix, communications_credits, global_policy, dial_out_policy, usage_location) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             national_prefix, communications_credits, global_policy, dial_out_policy, usage_location, \
+             recording_notice) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
              ON CONFLICT (tenant) DO UPDATE SET name = excluded.name, \
              default_service_number = excluded.default_service_number, country_code = excluded.country_code, \
              international_prefix = excluded.international_prefix, national_prefix = excluded.national_prefix, \
              communications_credits = excluded.communications_credits, global_policy = excluded.global_policy, \
-             dial_out_policy = excluded.dial_out_policy, usage_location = excluded.usage_location",
+             dial_out_policy = excluded.dial_out_policy, usage_location = excluded.usage_location, \
+             recording_notice = excluded.recording_notice",
 };
 
 pub(crate) const NUMBERS: Entity = Entity {
@@ -123,18 +126,19 @@ pub(crate) const ORGANIZERS: Entity = Entity {
         column("allow_pstn_users_to_bypass_lobby", Kind::Switch),
         column("allow_anonymous_users_to_start_meeting", Kind::Switch),
         column("entry_exit_announcements", Kind::Text),
+        column("recording_notice", Kind::Switch),
         column("dial_out_policy", Kind::Text),
         column("usage_location", Kind::Text),
     ],
     select: "SELECT id, tenant, license, policy, groups_of, service_number, toll_free_service_number, \
              allow_toll_free_dial_in, allow_anonymous_users_to_dial_out, pin_hash, \
              allow_pstn_users_to_bypass_lobby, allow_anonymous_users_to_start_meeting, entry_exit_announcements, \
-             dial_out_policy, usage_location FROM organizers ORDER BY id",
+             recording_notice, dial_out_policy, usage_location FROM organizers ORDER BY id",
     upsert: "INSERT INTO organizers (id, tenant, license, policy, groups_of, service_number, \
              toll_free_service_number, allow_toll_free_dial_in, allow_anonymous_users_to_dial_out, pin_hash, \
              allow_pstn_users_to_bypass_lobby, allow_anonymous_users_to_start_meeting, entry_exit_announcements, \
-             dial_out_policy, usage_location) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (id) DO UPDATE SET \
+             recording_notice, dial_out_policy, usage_location) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (id) DO UPDATE SET \
              tenant = excluded.tenant, license = excluded.license, policy = excluded.policy, \
              groups_of = excluded.groups_of, service_number = excluded.service_number, \
              toll_free_service_number = excluded.toll_free_service_number, \
@@ -144,6 +148,7 @@ pub(crate) const ORGANIZERS: Entity = Entity {
              allow_pstn_users_to_bypass_lobby = excluded.allow_pstn_users_to_bypass_lobby, \
              allow_anonymous_users_to_start_meeting = excluded.allow_anonymous_users_to_start_meeting, \
              entry_exit_announcements = excluded.entry_exit_announcements, \
+             recording_notice = excluded.recording_notice, \
              dial_out_policy = excluded.dial_out_policy, usage_location = excluded.usage_location",
 };
 

@@ -148,7 +148,7 @@ impl Judge {
                 assert!(leg.seat.is_some() && leg.finals == 0 && *token > self.last_token);
                 self.last_token = *token;
             }
-            Command::StopPlay { .. } | Command::Mute { .. } => {
+            Command::StopPlay { .. } | Command::Mute { .. } | Command::Whisper { .. } => {
                 assert!(leg.seat.is_some() && leg.finals == 0);
             }
             Command::Dial { attempt, .. } => {
@@ -200,6 +200,7 @@ fn leg_of(command: &Command) -> Option<LegId> {
         | Command::Seat { leg, .. }
         | Command::Play { leg, .. }
         | Command::StopPlay { leg }
+        | Command::Whisper { leg, .. }
         | Command::Mute { leg, .. }
         | Command::CheckPin { leg, .. }
         | Command::Dial { leg, .. }

@@ -1,0 +1,34 @@
+//! Those in a meeting hear that it is recorded.
+
+use super::Bridge;
+use crate::command::{Command, Sound};
+use crate::event::RecordingChange;
+use crate::id::ConferenceId;
+use crate::policy::RecordingNotice;
+use crate::prompt::PromptId;
+
+impl Bridge {
+    /// A recording has begun, pauses, goes on or is over: everybody hears it, also who is being told something else at this moment.
+    pub(super) fn recording_changed(&mut self, conference: ConferenceId, change: RecordingChange) {
+        let Some(roster) = self.conferences.get_mut(&conference) else { return };
+        roster.recorded = matches!(change, RecordingChange::Started | RecordingChange::Resumed);
+        if roster.meeting().policy.recording_notice == RecordingNotice::Off {
+            return;
+        }
+        let prompt = match change {
+            RecordingChange::Started => PromptId::RecordingOn,
+            RecordingChange::Paused => PromptId::RecordingPaused,
+            RecordingChange::Resumed => PromptId::RecordingResumed,
+            RecordingChange::Ended => PromptId::RecordingEnded,
+        };
+        let seated = roster.seated();
+        let sound = Sound::Prompts(vec![prompt]);
+        self.command(Command::PlayAll { conference, sound, except: None });
+        for leg in seated {
+            // What plays to a leg alone takes the place of all else.
+            let Some(call) = self.calls.get(&leg).filter(|call| call.clip.is_some()) else { continue };
+            let language = call.language.clone();
+            self.command(Command::Whisper { leg, prompts: vec![prompt], language });
+        }
+    }
+}
