@@ -102,8 +102,7 @@ mod tests {
         for n in 0..10_i16 {
             match n {
                 2 => tap.pause(true),
-                6 => tap.pause(false),
-                7 => tap.pause(false),
+                6 | 7 => tap.pause(false),
                 _ => {}
             }
             tap.take(start + TICK * u32::from(n.unsigned_abs()), Rate::Narrow, &[i32::from(n); 160]);
