@@ -75,6 +75,38 @@ async fn what_was_spent_before_a_crash_still_counts_and_the_leg_has_its_price() 
     assert_eq!(status, 429, "{body}");
     let said = body["detail"].as_str().unwrap_or_default();
     assert!(said.starts_with("tenant contoso has spent ") && said.contains(" of 0.10 EUR today"), "{body}");
+    let after = body["retry_after"].as_u64().expect("until midnight");
+    assert!((1..=86_400).contains(&after), "{body}");
+    // Whoever mails the people in charge reads the stream.
+    let (_, told) = house.api("GET", "/v1/events?since=0&limit=1000", None).await;
+    let budgets = told["events"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|event| event["type"].as_str().is_some_and(|kind| kind.starts_with("budget.")));
+    let budgets: Vec<_> = budgets.collect();
+    assert_eq!(budgets[0]["type"], "budget.warned", "{told}");
+    assert_eq!(
+        (&budgets[0]["tenant"], &budgets[0]["details"]["whose"]),
+        (&"contoso".into(), &"tenant".into())
+    );
+    assert_eq!(budgets[0]["details"]["budget"], "spend-per-day");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spool_that_cannot_be_read_costs_dial_outs_with_a_limit_and_no_other_call() {
+    let (house, _doorbell) = House::new(&[PRICED]).await;
+    // A folder where a file should be cannot be read, whoever the bridge runs as.
+    std::fs::create_dir_all(house.path("usage/usage-2999-01-01T00-00-00.000Z.jsonl")).expect("a folder");
+    let _bridge = house.start().await;
+    assert_eq!(house.count("partyline_spending_unread").await, 1);
+    assert!(house.log().contains("what was spent this month cannot be read"), "{}", house.log());
+    let (status, body) = house.dial_out("030 901820").await;
+    assert_eq!(status, 503, "{body}");
+    assert!(body["detail"].as_str().is_some_and(|said| said.contains("usage.spool")), "{body}");
+    assert!(body["retry_after"].is_null(), "{body}");
+    let _caller = house.join("+493023125001").await;
+    house.until_seated(1).await;
 }
 
 /// One record of a leg that somebody else's bridge could have written.

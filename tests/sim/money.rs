@@ -30,9 +30,13 @@ fn dial(world: &mut World, id: &str, number: &str) {
 }
 
 fn refused(world: &mut World, id: &str, number: &str) -> String {
+    refused_with(world, id, number, 429)
+}
+
+fn refused_with(world: &mut World, id: &str, number: &str, status: u16) -> String {
     let ask = world.dial_out(id, number, None);
     let reply = &world.replies[&ask];
-    assert_eq!(reply.status, 429, "{reply:?}");
+    assert_eq!(reply.status, status, "{reply:?}");
     reply.body["detail"].as_str().expect("a detail").to_owned()
 }
 
@@ -92,9 +96,49 @@ fn a_call_is_warned_before_the_spending_limit_ends_it_and_the_next_one_is_refuse
     let said = refused(&mut world, SAM, GERMAN);
     assert!(said.starts_with("organizer sam has spent "), "{said}");
     assert!(said.contains("of 2.00 EUR today") && said.contains("it opens again at 2026-"), "{said}");
-    // What Microsoft carries has no price here.
+    // What Microsoft carries has no price here: the minute pool pays it, and outside Zone A nobody can count it.
     dial(&mut world, SAM, BRITISH);
+    let said = refused_with(&mut world, SAM, "+37120123456", 403);
+    assert!(said.starts_with("organizer sam has a limit in EUR, and this number has no price"), "{said}");
     world.hang_up(host);
+    world.close();
+}
+
+/// For one connection and a few seconds, and not for two.
+const NARROW: &str = r#"
+[[rate_plan]]
+biller = "operator:rhein"
+currency = "EUR"
+rounding = "per-started-second"
+rates = [{ prefix = "+49", per_minute = "0.60", connection_fee = "0.10" }]
+[[dial_out_limit]]
+each = "tenant"
+spend_per_month = "0.20 EUR"
+"#;
+
+#[test]
+fn two_telephones_that_ring_at_once_do_not_pass_a_limit_that_pays_for_one() {
+    let (mut world, host) = meeting(NARROW);
+    let first = world.dial_out(SAM, GERMAN, None);
+    let second = world.dial_out(SAM, "+4930111223", None);
+    assert_eq!(world.replies[&first].status, 202, "{:?}", world.replies[&first]);
+    let refused = &world.replies[&second];
+    assert_eq!(refused.status, 429, "{refused:?}");
+    let said = refused.body["detail"].as_str().expect("a detail");
+    assert!(
+        said.contains("0.11 of 0.20 EUR this month on dial-outs (0.11 of it kept for calls that ring)"),
+        "{said}"
+    );
+    let after = refused.body["retry_after"].as_u64().expect("until the end of the month");
+    assert!(after > 60 && after <= 31 * 86_400, "{after}");
+    world.until("the limit ends the first", Duration::from_mins(1), |world| {
+        !dialed(world, "final").is_empty()
+    });
+    world.seconds(1);
+    let charge = dialed(&world, "final")[0]["end"]["charge_micros"].as_u64().expect("a charge");
+    assert!((100_000..=200_000).contains(&charge), "{charge}");
+    world.hang_up(host);
+    world.seconds(1);
     world.close();
 }
 
@@ -167,7 +211,7 @@ fn when_the_minute_pool_runs_out_the_meeting_is_warned_and_microsoft_dials_no_mo
     let id = "400000009";
     let host = join(&mut world, &Caller::to(MICROSOFT, "+14255550999").tone(2100), id);
     world.seconds(6);
-    let said = refused(&mut world, id, "+37120123456");
+    let said = refused_with(&mut world, id, "+37120123456", 403);
     assert!(said.contains("fabrikam has no Communications Credits"), "{said}");
     dial(&mut world, id, BRITISH);
     let begin = world.elapsed();

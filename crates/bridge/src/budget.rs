@@ -4,23 +4,30 @@
 //! Once a second, while anything runs, it says which legs must be warned and which must end. The wall clock is an argument
 //! and only chooses the day and the month; durations are measured by the other one.
 
+mod claims;
 mod guard;
+mod notices;
+mod obstacle;
 
 use crate::command::DialOutRefusal;
 use crate::id::LegId;
-use crate::money::Micros;
-use crate::spending::{Period, Spending, SpentLeg};
-use crate::tariff::{Limit, Rate, Scope, Tariffs};
+use crate::money::Currency;
+use crate::spending::{Period, Spending};
+use crate::tariff::{Limit, Rate, Scope, Tariffs, WithoutPrice};
 use crate::usage::{Bill, CallType, Rounding};
+use claims::{Claim, Claims, Held, Worth};
+use obstacle::Obstacle;
 use routing::{Biller, Candidate, Country, License, OrganizerId, Table, TenantId, is_premium};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-pub use guard::{BudgetKind, BudgetNotice};
 pub(crate) use guard::{RHYTHM, Verdict};
+pub use notices::{BudgetKind, BudgetNotice, BudgetOwner};
 
 const MINUTE: Duration = Duration::from_mins(1);
+/// So many scopes may have begun dial-outs before it is looked which of them did within the last minute.
+const SWEEP: usize = 256;
 
 /// For whom a leg is dialed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +35,7 @@ pub(crate) struct Who {
     pub(crate) tenant: TenantId,
     pub(crate) organizer: OrganizerId,
     pub(crate) license: License,
-    pub(crate) meeting: String,
+    pub(crate) meeting: Arc<str>,
     /// Microsoft may charge what the pool does not cover.
     pub(crate) credits: bool,
 }
@@ -42,7 +49,7 @@ impl Who {
             tenant: found.tenant.clone(),
             organizer: organizer.clone(),
             license: found.license,
-            meeting: meeting.to_owned(),
+            meeting: meeting.into(),
             credits,
         })
     }
@@ -51,7 +58,7 @@ impl Who {
         [
             Scope::Tenant(self.tenant.clone()),
             Scope::Organizer(self.organizer.clone()),
-            Scope::Meeting(self.meeting.clone()),
+            Scope::Meeting(Arc::clone(&self.meeting)),
         ]
     }
 }
@@ -65,13 +72,49 @@ struct Price {
     pooled: bool,
 }
 
+impl Price {
+    /// Without credits nothing may be taken beyond the pool.
+    fn is_bare(&self, who: &Who) -> bool {
+        self.biller == Biller::Microsoft && !who.credits
+    }
+
+    /// What a claim costs.
+    fn cost(&self, claim: Claim) -> Option<(Currency, u64)> {
+        let rate = self.rate.as_ref()?;
+        let (_, charge) = rate.charge(claim.seconds.saturating_sub(claim.pool));
+        (charge.0 > 0).then_some((rate.currency, charge.0))
+    }
+
+    /// What a claim costs more than another.
+    fn growth(&self, held: Claim, wider: Claim) -> Option<(Currency, u64)> {
+        let (currency, cost) = self.cost(wider)?;
+        let more = cost.saturating_sub(self.cost(held).map_or(0, |(_, cost)| cost));
+        (more > 0).then_some((currency, more))
+    }
+}
+
 /// A dial-out that is not over.
 #[derive(Debug)]
 struct Running {
     who: Who,
-    price: Option<Price>,
+    /// Of its scopes, those with a limit on money.
+    watched: Vec<Scope>,
+    price: Price,
+    /// What is kept for it.
+    claim: Claim,
     answered: Option<Instant>,
+    /// A limit on money or the pool concerns it.
+    guarded: bool,
+    /// The guard has looked at it since the answer.
+    seen: bool,
     warned: bool,
+}
+
+impl Running {
+    fn worth(&self) -> Worth<'_> {
+        let (tenant, cost) = (&self.who.tenant, self.price.cost(self.claim));
+        Worth { watched: &self.watched, cost, tenant, pool: self.claim.pool }
+    }
 }
 
 /// See the module.
@@ -83,6 +126,10 @@ pub(crate) struct Budget {
     pools: HashMap<TenantId, u64>,
     spending: Spending,
     running: BTreeMap<LegId, Running>,
+    /// What those hold together.
+    claims: Claims,
+    /// How many of them are answered, and concern the guard.
+    guarded: usize,
     /// When dial-outs were begun, the last minute of each scope that has a limit on it.
     begun: HashMap<Scope, VecDeque<Instant>>,
     /// What has been said of this period.
@@ -97,6 +144,8 @@ impl Budget {
             pools: HashMap::new(),
             spending: Spending::default(),
             running: BTreeMap::new(),
+            claims: Claims::default(),
+            guarded: 0,
             begun: HashMap::new(),
             told: HashSet::new(),
         };
@@ -104,11 +153,22 @@ impl Budget {
         budget
     }
 
-    /// Other prices and limits, and what an earlier run has spent.
+    /// Other prices and limits, and what an earlier run has spent. What runs keeps the prices that it was dialed at.
     pub(crate) fn set(&mut self, tariffs: Arc<Tariffs>, spending: Spending, table: &Table) {
         self.tariffs = tariffs;
         self.spending = spending;
+        self.forget_unlimited();
         self.table_changed(table);
+        self.claims = Claims::default();
+        for running in self.running.values_mut() {
+            let scopes = running.who.scopes();
+            running.watched = watched(&self.tariffs, &scopes);
+            running.guarded = running.price.pooled || !running.watched.is_empty();
+            self.claims.begin(&scopes);
+            self.claims.hold(running.answered.is_some(), running.worth());
+        }
+        let concerned = |running: &&Running| running.guarded && running.answered.is_some();
+        self.guarded = self.running.values().filter(concerned).count();
     }
 
     /// Licenses may have been bought or given back.
@@ -123,6 +183,27 @@ impl Budget {
         &self.tariffs
     }
 
+    /// Whether what was spent in the present month is not all known.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.spending.is_incomplete()
+    }
+
+    /// A new day or month: what only an old one limits is forgotten.
+    fn turn(&mut self, wall: SystemTime) {
+        if self.spending.turn(wall) {
+            self.forget_unlimited();
+            self.forget_notices();
+        }
+    }
+
+    fn forget_unlimited(&mut self) {
+        let limits = &self.tariffs.limits;
+        self.spending.keep(|scope, currency, period| {
+            let mut money = limits.of(scope).flat_map(Limit::money);
+            money.any(|(of, most)| most.currency == currency && (of == period || of == Period::Month))
+        });
+    }
+
     /// Whether this dial-out may be begun now, and with which of the candidates: those that a limit on money rules out
     /// are left out.
     pub(crate) fn check(
@@ -132,38 +213,39 @@ impl Budget {
         who: &Who,
         candidates: Vec<Candidate>,
     ) -> Result<Vec<Candidate>, DialOutRefusal> {
-        self.spending.turn(wall);
+        self.turn(wall);
         self.counted(now, who)?;
+        let watched = watched(&self.tariffs, &who.scopes());
         let mut first = None;
         let allowed: Vec<Candidate> = candidates
             .into_iter()
-            .filter(|candidate| match self.affordable(now, who, candidate) {
-                Ok(()) => true,
-                Err(because) => {
-                    first.get_or_insert(because);
-                    false
+            .filter(|candidate| {
+                let price = self.price(who, candidate);
+                let (_, obstacle) = self.first_unit(who, &watched, &price);
+                if let (Some(obstacle), None) = (&obstacle, &first) {
+                    first = Some(self.refusal(wall, who, &price, obstacle));
                 }
+                obstacle.is_none()
             })
             .collect();
         match first {
-            Some(because) if allowed.is_empty() => Err(DialOutRefusal::Limit { because }),
+            Some(refusal) if allowed.is_empty() => Err(refusal),
             _ => Ok(allowed),
         }
     }
 
     /// The limits that count dial-outs.
     fn counted(&mut self, now: Instant, who: &Who) -> Result<(), DialOutRefusal> {
-        let refuse = |because: String| Err(DialOutRefusal::Limit { because });
         for scope in who.scopes() {
-            for limit in self.tariffs.limits.iter().filter(|limit| limit.is_for(&scope)) {
+            for limit in self.tariffs.limits.of(&scope) {
                 if let Some(most) = limit.concurrent {
-                    let under_way =
-                        self.running.values().filter(|leg| leg.who.scopes().contains(&scope)).count();
-                    if under_way >= most as usize {
-                        return refuse(format!(
+                    let under_way = self.claims.legs(&scope);
+                    if under_way >= u64::from(most) {
+                        let because = format!(
                             "{scope} has {under_way} dial-outs under way and may have {most} at once \
                              ([[dial_out_limit]] concurrent): wait until one has ended"
-                        ));
+                        );
+                        return Err(DialOutRefusal::Limit { because, retry_after: None });
                     }
                 }
                 if let Some(most) = limit.attempts_per_minute {
@@ -175,12 +257,14 @@ impl Budget {
                         let oldest = begun.front().map_or(MINUTE, |then| {
                             MINUTE.saturating_sub(now.saturating_duration_since(*then))
                         });
-                        return refuse(format!(
+                        let wait = oldest.as_secs() + 1;
+                        let because = format!(
                             "{scope} has begun {} dial-outs within a minute and may begin {most} \
-                             ([[dial_out_limit]] attempts_per_minute): try again in {} s",
+                             ([[dial_out_limit]] attempts_per_minute): try again in {wait} s",
                             begun.len(),
-                            oldest.as_secs() + 1
-                        ));
+                        );
+                        let retry_after = Some(Duration::from_secs(wait));
+                        return Err(DialOutRefusal::Limit { because, retry_after });
                     }
                 }
             }
@@ -188,119 +272,202 @@ impl Budget {
         Ok(())
     }
 
-    /// Whether the first started unit of this candidate fits into every limit on money.
-    fn affordable(&self, now: Instant, who: &Who, candidate: &Candidate) -> Result<(), String> {
-        let price = self.price(who, candidate);
-        let first = self.rounding_of(&price).billed_seconds(Duration::from_nanos(1));
-        let pool = if price.pooled { first.min(self.pool_left(now, &who.tenant, None)) } else { 0 };
-        if price.biller == Biller::Microsoft && !who.credits && pool < first {
-            return Err(self.beyond_the_pool(who, &price));
+    /// What a leg holds from the moment it is decided: the first started minute or second, and its connection.
+    fn first_unit(&self, who: &Who, watched: &[Scope], price: &Price) -> (Claim, Option<Obstacle>) {
+        let (none, unit) =
+            (Claim::default(), self.rounding_of(price).billed_seconds(Duration::from_nanos(1)));
+        let claim = self.widened(who, price, none, unit, &Held::default());
+        let mut wanted = Held::default();
+        if let Some((currency, cost)) = price.growth(none, claim) {
+            wanted.add_money(watched, currency, cost);
         }
-        let Some(rate) = &price.rate else { return Ok(()) };
-        let (_, cost) = rate.charge(first - pool);
-        if cost.0 == 0 {
-            return Ok(());
+        let obstacle = self.beyond_the_pool(who, watched, price, none, claim);
+        (claim, obstacle.or_else(|| self.beyond_a_limit(watched, price, none, claim, &wanted)))
+    }
+
+    /// What a leg holds when it goes on to so many seconds. The pool pays first; `wanted` is what others are about to take.
+    fn widened(&self, who: &Who, price: &Price, held: Claim, seconds: u64, wanted: &Held) -> Claim {
+        let more = seconds.saturating_sub(held.seconds);
+        let left = self.pool_left(&who.tenant).saturating_sub(wanted.pool(&who.tenant));
+        let pool = if price.pooled { more.min(left) } else { 0 };
+        Claim { seconds: seconds.max(held.seconds), pool: held.pool + pool }
+    }
+
+    /// Seconds left in a tenant's pool: neither used nor kept for a leg under way.
+    fn pool_left(&self, tenant: &TenantId) -> u64 {
+        let taken = self.spending.pool_used(tenant).saturating_add(self.claims.pool(tenant));
+        self.pools.get(tenant).copied().unwrap_or(0).saturating_sub(taken)
+    }
+
+    /// What of the pool stands against a wider claim.
+    fn beyond_the_pool(
+        &self,
+        who: &Who,
+        watched: &[Scope],
+        price: &Price,
+        held: Claim,
+        wider: Claim,
+    ) -> Option<Obstacle> {
+        let bare = price.is_bare(who);
+        if price.pooled && self.spending.is_unread(Period::Month) && (bare || !watched.is_empty()) {
+            return Some(Obstacle::Unread(BudgetKind::MinutePool));
         }
-        let running = self.ahead(now);
-        for scope in who.scopes() {
-            for limit in self.tariffs.limits.iter().filter(|limit| limit.is_for(&scope)) {
+        let short = wider.pool - held.pool < wider.seconds - held.seconds;
+        (bare && short).then_some(if price.pooled { Obstacle::Pool } else { Obstacle::NoCredits })
+    }
+
+    /// What of the limits on money stands against a wider claim; `wanted` is what all take now, this one too.
+    fn beyond_a_limit(
+        &self,
+        watched: &[Scope],
+        price: &Price,
+        held: Claim,
+        wider: Claim,
+        wanted: &Held,
+    ) -> Option<Obstacle> {
+        let paid = |claim: Claim| claim.seconds.saturating_sub(claim.pool);
+        if paid(wider) <= paid(held) {
+            return None;
+        }
+        let grows = price.growth(held, wider);
+        if price.rate.is_some() && grows.is_none() {
+            return None;
+        }
+        let known = price.rate.as_ref().map(|rate| rate.currency);
+        watched.iter().find_map(|scope| {
+            let mut uncounted = None;
+            let mut is_counted = false;
+            for limit in self.tariffs.limits.of(scope) {
                 for (period, most) in limit.money() {
-                    if most.currency != rate.currency {
+                    let Some((currency, cost)) = grows.filter(|(currency, _)| *currency == most.currency)
+                    else {
+                        if limit.without_price == WithoutPrice::Refuse {
+                            uncounted.get_or_insert(most.currency);
+                        }
                         continue;
+                    };
+                    is_counted = true;
+                    if self.spending.is_unread(period) {
+                        return Some(Obstacle::Unread(kind(period)));
                     }
-                    let spent = self.spent(&scope, most.currency, period, &running);
-                    if spent.saturating_add(cost.0) > most.micros.0 {
-                        let (word, key) = words(period);
-                        return Err(format!(
-                            "{scope} has spent {} of {most} {word} on dial-outs, and this one costs {} at least \
-                             ([[dial_out_limit]] {key}): it opens again at {}",
-                            Micros(spent),
-                            cost,
-                            self.spending.ends(period)
-                        ));
+                    let held = self.claims.money(scope, currency);
+                    let spent = self.spending.spent(scope, currency, period).saturating_add(held);
+                    if spent.saturating_add(wanted.money(scope, currency)) > most.micros.0 {
+                        let (scope, ringing) = (scope.clone(), self.claims.ringing.money(scope, currency));
+                        return Some(Obstacle::Spent { scope, period, most, spent, ringing, cost });
                     }
                 }
             }
-        }
-        Ok(())
+            let limit = uncounted.filter(|_| !is_counted)?;
+            Some(Obstacle::Unpriced { scope: scope.clone(), limit, price: known })
+        })
     }
 
-    fn beyond_the_pool(&self, who: &Who, price: &Price) -> String {
-        let tenant = &who.tenant;
-        if !price.pooled {
-            return format!(
-                "{tenant} has no Communications Credits, and its minute pool covers dial-out into Zone A only: buy \
-                 credits, or give a route to an operator"
-            );
-        }
-        let minutes = self.pools.get(tenant).copied().unwrap_or(0) / 60;
-        format!(
-            "the minute pool of {tenant} is used up ({minutes} minutes for this month) and there are no Communications \
-             Credits: it opens again at {}",
-            self.spending.ends(Period::Month)
-        )
-    }
-
-    /// It was begun.
-    pub(crate) fn begin(&mut self, now: Instant, leg: LegId, who: Who) {
-        for scope in who.scopes() {
-            let limits = self.tariffs.limits.iter();
-            if limits.filter(|limit| limit.is_for(&scope)).any(|limit| limit.attempts_per_minute.is_some()) {
-                self.begun.entry(scope).or_default().push_back(now);
+    /// It was begun, and will dial this candidate first.
+    pub(crate) fn begin(&mut self, now: Instant, leg: LegId, who: Who, first: &Candidate) {
+        let scopes = who.scopes();
+        for scope in &scopes {
+            if self.tariffs.limits.of(scope).any(|limit| limit.attempts_per_minute.is_some()) {
+                self.sweep(now);
+                self.begun.entry(scope.clone()).or_default().push_back(now);
             }
         }
-        self.running.insert(leg, Running { who, price: None, answered: None, warned: false });
+        self.claims.begin(&scopes);
+        let watched = watched(&self.tariffs, &scopes);
+        let price = self.price(&who, first);
+        let (claim, _) = self.first_unit(&who, &watched, &price);
+        let guarded = price.pooled || !watched.is_empty();
+        let running =
+            Running { who, watched, price, claim, answered: None, guarded, seen: false, warned: false };
+        self.claims.hold(false, running.worth());
+        self.running.insert(leg, running);
     }
 
-    /// This candidate is dialed now.
-    pub(crate) fn dialing(&mut self, leg: LegId, candidate: &Candidate) {
-        let Some(who) = self.running.get(&leg).map(|running| running.who.clone()) else { return };
-        let price = self.price(&who, candidate);
-        if let Some(running) = self.running.get_mut(&leg) {
-            running.price = Some(price);
+    /// Who has begun nothing within a minute need not be remembered.
+    fn sweep(&mut self, now: Instant) {
+        if self.begun.len() >= SWEEP && self.begun.len() == self.begun.capacity() {
+            let is_recent = |then: &Instant| now.saturating_duration_since(*then) < MINUTE;
+            self.begun.retain(|_, begun| begun.back().is_some_and(is_recent));
         }
+    }
+
+    /// This candidate is dialed now, if the limits can pay it: others may have taken what was there when it was decided.
+    pub(crate) fn dialing(
+        &mut self,
+        wall: SystemTime,
+        leg: LegId,
+        candidate: &Candidate,
+    ) -> Result<(), DialOutRefusal> {
+        self.turn(wall);
+        let Some(mut running) = self.running.remove(&leg) else { return Ok(()) };
+        self.claims.let_go(false, running.worth());
+        let price = self.price(&running.who, candidate);
+        let (claim, obstacle) = self.first_unit(&running.who, &running.watched, &price);
+        let refused = obstacle.map(|obstacle| self.refusal(wall, &running.who, &price, &obstacle));
+        running.guarded = price.pooled || !running.watched.is_empty();
+        running.price = price;
+        running.claim = if refused.is_none() { claim } else { Claim::default() };
+        self.claims.hold(false, running.worth());
+        self.running.insert(leg, running);
+        refused.map_or(Ok(()), Err)
     }
 
     /// From now on it costs.
     pub(crate) fn answered(&mut self, now: Instant, leg: LegId) {
-        if let Some(running) = self.running.get_mut(&leg) {
-            running.answered = Some(now);
-        }
+        let Some(running) = self.running.get_mut(&leg).filter(|running| running.answered.is_none()) else {
+            return;
+        };
+        running.answered = Some(now);
+        self.guarded += usize::from(running.guarded);
+        self.claims.let_go(false, running.worth());
+        self.claims.hold(true, running.worth());
     }
 
     /// What a dial-out that has lasted so long costs, without ending it.
-    pub(crate) fn so_far(&self, now: Instant, leg: LegId, lasted: Duration) -> Bill {
-        match self.running.get(&leg) {
-            Some(running) => {
-                let left = self.pool_left(now, &running.who.tenant, Some(leg));
-                self.bill(running.price.as_ref(), &running.who, lasted, left)
-            }
-            None => Bill::unpriced(self.rounding, lasted),
+    pub(crate) fn so_far(&mut self, leg: LegId, lasted: Duration) -> Bill {
+        let Some(running) = self.running.get(&leg) else { return Bill::unpriced(self.rounding, lasted) };
+        let seconds = self.rounding_of(&running.price).billed_seconds(lasted);
+        if seconds > running.claim.seconds {
+            // What has been talked has been talked, whatever a limit says of it.
+            let (who, price, held) = (&running.who, &running.price, running.claim);
+            let claim = self.widened(who, price, held, seconds, &Held::default());
+            self.hold(leg, claim);
         }
+        self.running.get(&leg).map_or_else(
+            || Bill::unpriced(self.rounding, lasted),
+            |running| self.bill(&running.price, &running.who, lasted, running.claim.pool),
+        )
     }
 
-    /// It is over.
-    pub(crate) fn finish(&mut self, now: Instant, wall: SystemTime, leg: LegId, lasted: Duration) -> Bill {
-        self.spending.turn(wall);
-        let bill = self.so_far(now, leg, lasted);
-        let Some(running) = self.running.remove(&leg) else { return bill };
-        let who = running.who;
-        let charge = bill.rate.as_ref().map(|rate| (bill.charge, rate.currency));
-        let meeting = Scope::Meeting(who.meeting.clone());
-        if let Some((charge, currency)) =
-            charge.filter(|_| self.tariffs.limits.iter().any(|limit| limit.is_for(&meeting)))
-        {
-            self.spending.add_to_meeting(meeting, charge, currency);
+    fn hold(&mut self, leg: LegId, claim: Claim) {
+        let Some(running) = self.running.get_mut(&leg) else { return };
+        let answered = running.answered.is_some();
+        self.claims.let_go(answered, running.worth());
+        running.claim = claim;
+        self.claims.hold(answered, running.worth());
+    }
+
+    /// It is over. What it held and did not use is free again.
+    pub(crate) fn finish(
+        &mut self,
+        wall: SystemTime,
+        leg: LegId,
+        lasted: Duration,
+    ) -> (Bill, Vec<BudgetNotice>) {
+        self.turn(wall);
+        let bill = self.so_far(leg, lasted);
+        let Some(running) = self.running.remove(&leg) else { return (bill, Vec::new()) };
+        self.claims.let_go(running.answered.is_some(), running.worth());
+        self.claims.end(&running.who.scopes());
+        self.guarded -= usize::from(running.guarded && running.answered.is_some());
+        self.spending.take_from_pool(&running.who.tenant, bill.pool_seconds);
+        if let Some(rate) = &bill.rate {
+            for scope in running.watched {
+                self.spending.note(scope, rate.currency, bill.charge, true);
+            }
         }
-        let pool_seconds = bill.pool_seconds;
-        self.spending.add(&SpentLeg {
-            tenant: who.tenant,
-            organizer: who.organizer,
-            ended: wall,
-            charge,
-            pool_seconds,
-        });
-        bill
+        let notices = self.notices_of(&running.who);
+        (bill, notices)
     }
 
     /// What a dial-in costs, by the plan of the one who provides its number.
@@ -321,10 +488,9 @@ impl Budget {
         bill
     }
 
-    fn bill(&self, price: Option<&Price>, who: &Who, lasted: Duration, pool_left: u64) -> Bill {
-        let Some(price) = price else { return Bill::unpriced(self.rounding, lasted) };
+    fn bill(&self, price: &Price, who: &Who, lasted: Duration, pool: u64) -> Bill {
         let rounding = self.rounding_of(price);
-        let pool = if price.pooled { rounding.billed_seconds(lasted).min(pool_left) } else { 0 };
+        let pool = rounding.billed_seconds(lasted).min(pool);
         let mut bill = Bill::priced(price.rate.clone(), rounding, lasted, pool);
         bill.account = (bill.billed_seconds > 0).then(|| match &price.biller {
             Biller::Microsoft if pool == bill.billed_seconds => "pool".to_owned(),
@@ -349,11 +515,16 @@ impl Budget {
     }
 }
 
-impl Limit {
-    /// Its limits on money.
-    fn money(&self) -> impl Iterator<Item = (Period, crate::money::Amount)> {
-        let day = self.per_day.map(|most| (Period::Day, most));
-        day.into_iter().chain(self.per_month.map(|most| (Period::Month, most)))
+/// Those of the scopes that have a limit on money.
+fn watched(tariffs: &Tariffs, scopes: &[Scope]) -> Vec<Scope> {
+    let limited = |scope: &&Scope| tariffs.limits.of(scope).any(|limit| limit.money().next().is_some());
+    scopes.iter().filter(limited).cloned().collect()
+}
+
+fn kind(period: Period) -> BudgetKind {
+    match period {
+        Period::Day => BudgetKind::SpendPerDay,
+        Period::Month => BudgetKind::SpendPerMonth,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::policy::{Pin, PinHash};
 use crate::prompt::PromptId;
 use crate::usage::Record;
 use routing::{Because, Candidate, Language};
+use std::time::Duration;
 
 /// A sound that is generated, not recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +130,21 @@ pub enum DialOutRefusal {
     Limit {
         /// Which limit, how much of it is used, and when it opens again.
         because: String,
+        /// After how long it opens again by itself; `None` where that depends on somebody.
+        retry_after: Option<Duration>,
     },
+    /// A limit on money applies to it, and it has no price that the limit could count; or nobody may be charged for it.
+    #[error("{because}")]
+    Unpriced {
+        /// What is missing, and where it belongs.
+        because: String,
+    },
+    /// A limit on money or the minute pool applies to it, and what was spent before this start is not known.
+    #[error(
+        "what dial-outs have cost this month could not be read at the start, so that no limit on it can be kept: mend the \
+         files in usage.spool that the log names and restart the bridge"
+    )]
+    Uncounted,
     /// Too many dial-outs are under way, in this meeting or on this node.
     #[error("too many dial-outs are under way: wait until one has ended")]
     TooMany,

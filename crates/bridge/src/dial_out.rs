@@ -98,6 +98,11 @@ impl DialOut {
         self.waiting.front()
     }
 
+    /// Leaves out the candidate that is next.
+    pub(crate) fn pass_over(&mut self) {
+        self.waiting.pop_front();
+    }
+
     /// Takes the next candidate; the attempt under way, if any, is history.
     pub(crate) fn dial(&mut self, now: Instant, longest: Duration) -> Option<(u32, Candidate)> {
         let candidate = self.waiting.pop_front()?;

@@ -38,7 +38,7 @@ mod usage;
 pub use action::{Action, ActionRefusal};
 pub use attendant::AttendantConfig;
 pub use bridge::{Bridge, BridgeConfig, Counters, LegSnapshot, Reason, Snapshot};
-pub use budget::{BudgetKind, BudgetNotice};
+pub use budget::{BudgetKind, BudgetNotice, BudgetOwner};
 pub use command::{Command, DialOutRefusal, HangupCause, Purpose, Sound, Tone};
 pub use defence::{DefenceConfig, WrongIds};
 pub use digit::Digit;
@@ -60,6 +60,7 @@ pub use spending::{Spending, SpentLeg};
 pub use stamp::{NotAStamp, Stamp};
 pub use tariff::{
     BillingSource, DialOutLimitSource, Direction, RatePlanSource, RateSource, TariffSource, Tariffs,
+    WithoutPrice,
 };
 pub use usage::{
     AttemptRecord, CallResult, CallType, EndingParty, MediaFigures, Record, RecordEnd, RecordKind,

@@ -32,6 +32,9 @@ pub struct Spending {
     month: (u64, u64),
     pools: HashMap<TenantId, u64>,
     spent: HashMap<(Scope, Currency), Spent>,
+    /// What was spent before this process is not known.
+    unread_day: bool,
+    unread_month: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,27 +58,58 @@ impl Spending {
         spending
     }
 
+    /// What was spent until now cannot be read: limits refuse what they would have to count, until a day and a month begin of
+    /// which all is known.
+    pub fn unread(wall: SystemTime) -> Self {
+        Self { unread_day: true, unread_month: true, ..Self::at(wall) }
+    }
+
+    /// Whether anything that was spent in the present day or month is not known.
+    pub fn is_incomplete(&self) -> bool {
+        self.unread_day || self.unread_month
+    }
+
+    /// Whether what was spent in the present period is not all known.
+    pub(crate) fn is_unread(&self, period: Period) -> bool {
+        match period {
+            Period::Day => self.unread_day,
+            Period::Month => self.unread_month,
+        }
+    }
+
     /// The first moment of the month: what ended before it counts no more.
     pub fn month_began(wall: SystemTime) -> SystemTime {
         let (year, month) = month_of(days(wall));
         first_of(year, month)
     }
 
-    /// Begins a new day, and a new month, when the wall clock has come to it. A clock that is set back begins them too.
-    pub(crate) fn turn(&mut self, wall: SystemTime) {
+    /// Begins a new day, and a new month, when the wall clock has come to it; whether it has. A clock that is set back begins
+    /// them too.
+    pub(crate) fn turn(&mut self, wall: SystemTime) -> bool {
         let today = days(wall);
         if today == self.day {
-            return;
+            return false;
         }
         self.day = today;
+        self.unread_day = false;
         let month = month_of(today);
         if month == self.month {
             self.spent.values_mut().for_each(|spent| spent.today = 0);
         } else {
             self.month = month;
+            self.unread_month = false;
             self.pools.clear();
             self.spent.clear();
         }
+        true
+    }
+
+    /// Forgets what no limit counts: `limited` says whether one counts a scope in a currency by the day, of which something was
+    /// spent today, or by the month.
+    pub(crate) fn keep(&mut self, limited: impl Fn(&Scope, Currency, Period) -> bool) {
+        self.spent.retain(|(scope, currency), spent| {
+            limited(scope, *currency, if spent.today > 0 { Period::Day } else { Period::Month })
+        });
     }
 
     /// Counts a leg that ended within the present month; any other counts nothing.
@@ -84,24 +118,26 @@ impl Spending {
         if month_of(ended) != self.month {
             return;
         }
-        if leg.pool_seconds > 0 {
-            let pool = self.pools.entry(leg.tenant.clone()).or_default();
-            *pool = pool.saturating_add(leg.pool_seconds);
-        }
-        let Some((charge, currency)) = leg.charge.filter(|(charge, _)| charge.0 > 0) else { return };
+        self.take_from_pool(&leg.tenant, leg.pool_seconds);
+        let Some((charge, currency)) = leg.charge else { return };
         for scope in [Scope::Tenant(leg.tenant.clone()), Scope::Organizer(leg.organizer.clone())] {
             self.note(scope, currency, charge, ended == self.day);
         }
     }
 
-    /// What a meeting's dial-outs cost is forgotten with the process: a meeting is over before it matters.
-    pub(crate) fn add_to_meeting(&mut self, meeting: Scope, charge: Micros, currency: Currency) {
-        if charge.0 > 0 {
-            self.note(meeting, currency, charge, true);
+    /// Counts seconds of a pool.
+    pub(crate) fn take_from_pool(&mut self, tenant: &TenantId, seconds: u64) {
+        if seconds > 0 {
+            let pool = self.pools.entry(tenant.clone()).or_default();
+            *pool = pool.saturating_add(seconds);
         }
     }
 
-    fn note(&mut self, scope: Scope, currency: Currency, charge: Micros, today: bool) {
+    /// Counts what a scope has spent. What a meeting spends is forgotten with the process: a meeting is over before it matters.
+    pub(crate) fn note(&mut self, scope: Scope, currency: Currency, charge: Micros, today: bool) {
+        if charge.0 == 0 {
+            return;
+        }
         let spent = self.spent.entry((scope, currency)).or_default();
         spent.this_month = spent.this_month.saturating_add(charge.0);
         if today {
@@ -122,9 +158,10 @@ impl Spending {
         }
     }
 
-    /// Everybody who has spent something this month.
-    pub(crate) fn scopes(&self) -> impl Iterator<Item = &Scope> {
-        self.spent.keys().map(|(scope, _)| scope)
+    /// How many sums are kept.
+    #[cfg(test)]
+    pub(crate) fn sums(&self) -> usize {
+        self.spent.len()
     }
 
     /// When the period ends.

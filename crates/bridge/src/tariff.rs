@@ -7,9 +7,12 @@ use crate::text::{SHORT, clean};
 use crate::usage::{CallType, Rounding};
 use routing::{Biller, E164, OrganizerId, Table, TableError, TenantId};
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 use toml::Spanned;
+
+pub(crate) use limits::Limits;
 
 /// `[billing]`, `[[rate_plan]]` and `[[dial_out_limit]]` as they are written.
 #[derive(Debug, Clone, Default)]
@@ -102,6 +105,20 @@ pub struct DialOutLimitSource {
     /// The most that dial-outs may cost in a calendar month (UTC).
     #[serde(default)]
     pub spend_per_month: Option<Spanned<String>>,
+    /// What becomes of dial-outs that have no price in the currency of these two.
+    #[serde(default)]
+    pub without_price: WithoutPrice,
+}
+
+/// What becomes of a dial-out that a limit on money cannot count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WithoutPrice {
+    /// It is refused: whatever is not counted has no limit.
+    #[default]
+    Refuse,
+    /// It is dialed, and the limit does not see it.
+    Allow,
 }
 
 /// Prices and limits that cannot be wrong.
@@ -111,7 +128,7 @@ pub struct Tariffs {
     pub interim: Option<Duration>,
     /// Seconds that one license brings into its tenant's pool.
     pub(crate) pool_seconds: u64,
-    pub(crate) limits: Vec<Limit>,
+    pub(crate) limits: Limits,
     plans: HashMap<Biller, Plan>,
 }
 
@@ -119,7 +136,7 @@ impl Default for Tariffs {
     /// No prices and no limits; interim records every minute, 60 minutes a license.
     fn default() -> Self {
         let interim = Some(Duration::from_mins(1));
-        Self { interim, pool_seconds: 3600, limits: Vec::new(), plans: HashMap::new() }
+        Self { interim, pool_seconds: 3600, limits: Limits::default(), plans: HashMap::new() }
     }
 }
 
@@ -160,11 +177,11 @@ impl Rate {
 pub(crate) enum Scope {
     Tenant(TenantId),
     Organizer(OrganizerId),
-    Meeting(String),
+    Meeting(Arc<str>),
 }
 
 /// Which scopes a limit is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Each {
     Tenant,
     Organizer,
@@ -180,6 +197,7 @@ pub(crate) struct Limit {
     pub(crate) attempts_per_minute: Option<u32>,
     pub(crate) per_day: Option<Amount>,
     pub(crate) per_month: Option<Amount>,
+    pub(crate) without_price: WithoutPrice,
 }
 
 impl Tariffs {
@@ -209,10 +227,36 @@ impl Tariffs {
         let limits = limits::read(&source.limits, &currencies, table, &mut errors);
         if errors.is_empty() {
             let interim = (interim > 0).then(|| Duration::from_secs(interim));
-            return Ok(Self { interim, pool_seconds: minutes * 60, limits, plans });
+            return Ok(Self { interim, pool_seconds: minutes * 60, limits: Limits::new(limits), plans });
         }
         errors.sort_by_key(|error| error.span.as_ref().map_or(0, |span| span.start));
         Err(errors)
+    }
+
+    /// What the limits on money refuse because it has no price that they could count, of what these bill: a sentence each.
+    pub fn uncounted<'a>(&self, billers: impl IntoIterator<Item = &'a Biller>) -> Vec<String> {
+        let billers: BTreeSet<String> = billers.into_iter().map(ToString::to_string).collect();
+        let mut said = BTreeSet::new();
+        for (limit, currencies) in self.limits.strict() {
+            for name in &billers {
+                let plan = name.parse().ok().and_then(|biller: Biller| self.plans.get(&biller));
+                let what = match plan {
+                    None => "has no [[rate_plan]]: none of its dial-outs can be counted".to_owned(),
+                    Some(plan) if !currencies.contains(&plan.currency) => {
+                        format!("has its prices in {}: none of its dial-outs can be counted", plan.currency)
+                    }
+                    Some(plan) if !plan.rates.contains_key(&(false, String::new())) => {
+                        "has no price for every number (prefix = \"+\"): others cannot be counted".to_owned()
+                    }
+                    Some(_) => continue,
+                };
+                said.insert(format!(
+                    "`dial_out_limit`: {limit} has a limit on money, and {name} {what} and are refused, but for what the \
+                     minute pool pays: give them a price, or set without_price = \"allow\""
+                ));
+            }
+        }
+        said.into_iter().collect()
     }
 
     /// The price of a leg that is billed by this party; `None` where no plan says it.

@@ -132,8 +132,8 @@ impl Bridge {
             ledger.chosen(first);
         }
         ledger.zone(self.table.zone(&meeting.organizer, dial.destination()));
-        if let Some(who) = self.who(meeting) {
-            self.budget.begin(at.now, leg, who);
+        if let (Some(who), Some(first)) = (self.who(meeting), dial.upcoming()) {
+            self.budget.begin(at.now, leg, who, first);
         }
         if let Some(roster) = self.conferences.get_mut(&conference) {
             roster.reserve(leg, dial.destination().clone());
@@ -151,13 +151,27 @@ impl Bridge {
 
     /// Sends the INVITE of the next candidate.
     pub(super) fn dial_next(&mut self, at: At, mut call: Call, mut dial: DialOut) -> Option<Call> {
+        // Since it was decided, others may have taken what this candidate costs.
+        let mut refused = None;
+        while let Some(Err(refusal)) =
+            dial.upcoming().map(|candidate| self.budget.dialing(at.wall, call.leg, candidate))
+        {
+            dial.pass_over();
+            refused.get_or_insert(refusal);
+        }
         let Some((attempt, candidate)) = dial.dial(at.now, self.config.dial_attempt) else {
             call.state = State::Dialing { dial };
-            self.dial_out_over(at, call, CallResult::Unreachable, None);
+            let failure = refused.map(|refusal| DialFailure {
+                kind: DialFailureKind::Local,
+                status: 0,
+                q850: None,
+                failover: false,
+                reason: refusal.to_string(),
+            });
+            self.dial_out_over(at, call, CallResult::Unreachable, failure.as_ref());
             return None;
         };
         call.ledger.attempt(attempt, &candidate, at.wall);
-        self.budget.dialing(call.leg, &candidate);
         if let Some(callee) = self.callee_mut(&call, &dial) {
             callee.attempt = attempt;
             callee.ringing = false;

@@ -17,14 +17,19 @@ impl Bridge {
         self.budget.set(tariffs, spent, &self.table);
     }
 
+    /// Whether dial-outs that run against a limit on money are refused because nobody knows what was spent before.
+    pub fn is_spending_unread(&self) -> bool {
+        self.budget.is_unread()
+    }
+
     /// What a leg that ends now costs.
     pub(super) fn bill(&mut self, at: At, call: &Call) -> Bill {
         let lasted = call.ledger.lasted(at.now);
         if call.ledger.record().call_type == CallType::ConfIn {
             return self.budget.dial_in(call.ledger.record(), lasted);
         }
-        let bill = self.budget.finish(at.now, at.wall, call.leg, lasted);
-        for notice in self.budget.notices() {
+        let (bill, notices) = self.budget.finish(at.wall, call.leg, lasted);
+        for notice in notices {
             self.command(Command::Budget(notice));
         }
         self.guard_at = self.guard_at.filter(|_| self.budget.must_guard());
@@ -40,7 +45,7 @@ impl Bridge {
         let lasted = call.ledger.lasted(at.now);
         let bill = match call.ledger.record().call_type {
             CallType::ConfIn => self.budget.dial_in(call.ledger.record(), lasted),
-            CallType::ConfOut => self.budget.so_far(at.now, call.leg, lasted),
+            CallType::ConfOut => self.budget.so_far(call.leg, lasted),
         };
         let record = call.ledger.interim(at.now, at.wall, bill, &mut self.rng);
         self.command(Command::Usage(Box::new(record)));

@@ -1,6 +1,10 @@
 use super::*;
 use crate::bridge::tests::{epoch, noon, table};
+use crate::money::Micros;
+use crate::spending::SpentLeg;
 use crate::tariff::tests::tariffs;
+
+mod ringing;
 
 const PRICES: &str = r#"
 [[rate_plan]]
@@ -48,6 +52,19 @@ fn at(minutes: u64, seconds: u64) -> Instant {
     epoch() + Duration::from_secs(minutes * 60 + seconds)
 }
 
+/// A dial-out that rings.
+fn ring(
+    budget: &mut Budget,
+    when: Instant,
+    leg: u64,
+    who: &Who,
+    candidate: &Candidate,
+) -> Result<(), DialOutRefusal> {
+    let allowed = budget.check(when, noon(), who, vec![candidate.clone()])?;
+    budget.begin(when, LegId(leg), who.clone(), &allowed[0]);
+    budget.dialing(noon(), LegId(leg), &allowed[0])
+}
+
 /// A dial-out that is answered at once.
 fn dial(
     budget: &mut Budget,
@@ -55,17 +72,19 @@ fn dial(
     leg: u64,
     who: &Who,
     candidate: &Candidate,
-) -> Result<(), String> {
-    let checked = budget.check(when, noon(), who, vec![candidate.clone()]);
-    let allowed = checked.map_err(|refusal| refusal.to_string())?;
-    budget.begin(when, LegId(leg), who.clone());
-    budget.dialing(LegId(leg), &allowed[0]);
+) -> Result<(), DialOutRefusal> {
+    ring(budget, when, leg, who, candidate)?;
     budget.answered(when, LegId(leg));
     Ok(())
 }
 
-fn refused(result: Result<(), String>, said: &[&str]) {
-    let because = result.expect_err("a limit");
+/// It is over; what it cost.
+fn finish(budget: &mut Budget, leg: u64, lasted: u64) -> Bill {
+    budget.finish(noon(), LegId(leg), Duration::from_secs(lasted)).0
+}
+
+fn refused(result: Result<(), DialOutRefusal>, said: &[&str]) {
+    let because = result.expect_err("a limit").to_string();
     for words in said {
         assert!(because.contains(words), "{words} in {because}");
     }
@@ -78,11 +97,11 @@ fn the_pool_pays_first_and_credits_what_it_does_not_cover() {
     let frida = who("frida", true);
     let microsoft = candidate("microsoft", GERMAN);
     dial(&mut budget, at(0, 0), 1, &frida, &microsoft).expect("allowed");
-    let bill = budget.finish(at(58, 30), noon(), LegId(1), Duration::from_secs(58 * 60 + 30));
+    let bill = finish(&mut budget, 1, 58 * 60 + 30);
     assert_eq!((bill.billed_seconds, bill.pool_seconds, bill.charge), (3540, 3540, Micros(0)));
     assert_eq!(bill.account.as_deref(), Some("pool"));
     dial(&mut budget, at(60, 0), 2, &frida, &microsoft).expect("allowed");
-    let bill = budget.finish(at(62, 30), noon(), LegId(2), Duration::from_secs(150));
+    let bill = finish(&mut budget, 2, 150);
     assert_eq!((bill.billed_seconds, bill.pool_seconds, bill.charge), (180, 60, Micros(1_300_000)));
     assert_eq!(bill.account.as_deref(), Some("communications-credits"));
     // Neither what an operator bills nor what is outside Zone A comes out of a pool; other tenants have their own.
@@ -93,7 +112,7 @@ fn the_pool_pays_first_and_credits_what_it_does_not_cover() {
         ("adele", "microsoft", GERMAN, 0, 700_000),
     ] {
         dial(&mut budget, at(70, 0), 3, &who(organizer, true), &candidate(biller, dialed)).expect("allowed");
-        let bill = budget.finish(at(70, 1), noon(), LegId(3), Duration::from_secs(1));
+        let bill = finish(&mut budget, 3, 1);
         assert_eq!((bill.pool_seconds, bill.charge), (pool, Micros(charge)), "{organizer} {biller} {dialed}");
     }
 }
@@ -102,9 +121,8 @@ fn the_pool_pays_first_and_credits_what_it_does_not_cover() {
 fn a_call_that_was_never_answered_costs_nothing() {
     let mut budget = budget("");
     let megan = who("megan", true);
-    budget.begin(at(0, 0), LegId(1), megan);
-    budget.dialing(LegId(1), &candidate("microsoft", LATVIAN));
-    let bill = budget.finish(at(1, 0), noon(), LegId(1), Duration::ZERO);
+    ring(&mut budget, at(0, 0), 1, &megan, &candidate("microsoft", LATVIAN)).expect("allowed");
+    let bill = finish(&mut budget, 1, 0);
     assert_eq!((bill.billed_seconds, bill.charge, bill.account), (0, Micros(0), None));
 }
 
@@ -122,7 +140,7 @@ fn dial_outs_at_once_and_within_a_minute_are_limited_for_each() {
         &["organizer megan has 2 dial-outs under way", "concurrent", "wait until one has ended"],
     );
     dial(&mut budget, at(0, 20), 3, &adele, &operator).expect("another organizer");
-    budget.finish(at(0, 30), noon(), LegId(1), Duration::from_secs(30));
+    finish(&mut budget, 1, 30);
     refused(
         dial(&mut budget, at(0, 40), 4, &megan, &operator),
         &["tenant contoso has begun 3 dial-outs", "attempts_per_minute", "try again in 21 s"],
@@ -139,21 +157,21 @@ fn a_spending_limit_refuses_what_it_cannot_pay_and_says_when_it_opens_again() {
     let (megan, adele) = (who("megan", true), who("adele", true));
     let (abroad, operator) = (candidate("microsoft", LATVIAN), candidate("operator:acme", GERMAN));
     dial(&mut budget, at(0, 0), 1, &megan, &abroad).expect("nothing is spent");
-    budget.finish(at(2, 30), noon(), LegId(1), Duration::from_secs(150));
+    finish(&mut budget, 1, 150);
     refused(
         dial(&mut budget, at(3, 0), 2, &megan, &abroad),
         &["organizer megan has spent 1.90 of 2.00 EUR today", "costs 0.70", "2026-11-24T00:00:00.000Z"],
     );
     dial(&mut budget, at(3, 0), 2, &megan, &operator)
         .expect("a second at the operator costs a tenth of a cent");
-    budget.finish(at(3, 30), noon(), LegId(2), Duration::from_secs(30));
+    finish(&mut budget, 2, 30);
     dial(&mut budget, at(4, 0), 3, &adele, &abroad).expect("another organizer");
     // What runs counts too: 1.93 are settled, 0.70 accrue.
     refused(
         dial(&mut budget, at(4, 1), 4, &adele, &abroad),
         &["tenant contoso has spent 2.63 of 3.00 EUR this month", "2026-12-01T00:00:00.000Z"],
     );
-    budget.finish(at(4, 30), noon(), LegId(3), Duration::from_secs(30));
+    finish(&mut budget, 3, 30);
     let tomorrow = noon() + Duration::from_hours(24);
     let allowed = budget.check(at(0, 0), tomorrow, &megan, vec![operator.clone()]).expect("another day");
     assert_eq!(allowed.len(), 1);
@@ -189,7 +207,7 @@ fn without_credits_microsoft_dials_no_further_than_the_pool_reaches() {
     assert_eq!(verdict.stop, [], "the sixtieth minute is paid for");
     let verdict = budget.guard(at(59, 59), noon());
     assert_eq!(verdict.stop, [(LegId(1), BudgetKind::MinutePool)]);
-    let bill = budget.finish(at(59, 59), noon(), LegId(1), Duration::from_secs(59 * 60 + 59));
+    let bill = finish(&mut budget, 1, 59 * 60 + 59);
     assert_eq!((bill.pool_seconds, bill.charge), (3600, Micros(0)));
     refused(
         dial(&mut budget, at(61, 0), 2, &frida, &microsoft),
@@ -221,7 +239,7 @@ fn what_runs_is_warned_a_minute_ahead_and_ended_before_the_limit_is_passed() {
             warned.extend(verdict.warn.iter().map(|leg| (leg.0, second)));
             for (leg, _) in verdict.stop {
                 let lasted = now - at(0, leg.0);
-                settled += budget.finish(now, noon(), leg, lasted).charge.0;
+                settled += budget.finish(noon(), leg, lasted).0.charge.0;
                 running.retain(|other| *other != leg.0);
                 if let Some((_, then)) = warned.iter().find(|(other, _)| *other == leg.0) {
                     assert!(second - then <= 60, "{rounding}: warned {} s ahead", second - then);
@@ -248,12 +266,10 @@ fn eighty_and_a_hundred_per_cent_are_said_once_a_period() {
             micros_before
         );
         let _ = dial(&mut budget, at(leg, 0), leg, &megan, &candidate("microsoft", LATVIAN));
-        budget.finish(at(leg, 30), noon(), LegId(leg), Duration::from_secs(30));
-        assert_eq!(budget.notices(), [], "70 %");
+        finish(&mut budget, leg, 30);
+        assert_eq!(budget.notices_of(&megan), [], "70 %");
     }
-    budget.begin(at(5, 0), LegId(5), megan.clone());
-    budget.dialing(LegId(5), &candidate("operator:acme", GERMAN));
-    budget.answered(at(5, 0), LegId(5));
+    dial(&mut budget, at(5, 0), 5, &megan, &candidate("operator:acme", GERMAN)).expect("allowed");
     let percents: Vec<(u8, String)> = (0..400)
         .flat_map(|second| budget.guard(at(5, second), noon()).notices)
         .map(|notice| (notice.percent, notice.used))

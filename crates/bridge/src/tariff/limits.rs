@@ -1,8 +1,10 @@
 //! `[[dial_out_limit]]`, checked.
 
-use super::{DialOutLimitSource, Each, Limit, Scope, mistake};
+use super::{DialOutLimitSource, Each, Limit, Scope, WithoutPrice, mistake};
 use crate::money::{Amount, Currency};
+use crate::spending::Period;
 use routing::{OrganizerId, Table, TableError, TenantId};
+use std::collections::HashMap;
 use toml::Spanned;
 
 /// More at once, or a minute, than any bridge has.
@@ -62,7 +64,8 @@ fn limit(
         errors.push(mistake(&source.each, "dial_out_limit.each".into(), expected));
     }
     let of = of.map(|of| of.get_ref().clone());
-    Some(Limit { each, of, concurrent, attempts_per_minute, per_day, per_month })
+    let without_price = source.without_price;
+    Some(Limit { each, of, concurrent, attempts_per_minute, per_day, per_month, without_price })
 }
 
 fn known(each: Each, name: &str, table: &Table) -> bool {
@@ -100,14 +103,82 @@ fn spend(
 }
 
 impl Limit {
-    /// Whether it is for this scope.
-    pub(crate) fn is_for(&self, scope: &Scope) -> bool {
-        let (each, name) = match scope {
-            Scope::Tenant(tenant) => (Each::Tenant, tenant.as_str()),
-            Scope::Organizer(organizer) => (Each::Organizer, organizer.as_str()),
-            Scope::Meeting(code) => (Each::Meeting, code.as_str()),
-        };
-        self.each == each && self.of.as_deref().is_none_or(|of| of == name)
+    /// Its limits on money.
+    pub(crate) fn money(&self) -> impl Iterator<Item = (Period, Amount)> + use<> {
+        let day = self.per_day.map(|most| (Period::Day, most));
+        day.into_iter().chain(self.per_month.map(|most| (Period::Month, most)))
+    }
+}
+
+/// All limits, found by whom they are for: how many others there are costs a decision nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    all: Vec<Limit>,
+    /// For each scope of a kind.
+    each: HashMap<Each, Vec<usize>>,
+    /// For one.
+    one: HashMap<Scope, Vec<usize>>,
+}
+
+impl Limits {
+    pub(super) fn new(all: Vec<Limit>) -> Self {
+        let mut limits = Self { all, ..Self::default() };
+        for (place, limit) in limits.all.iter().enumerate() {
+            let places = match &limit.of {
+                None => limits.each.entry(limit.each).or_default(),
+                Some(name) => limits.one.entry(Scope::named(limit.each, name)).or_default(),
+            };
+            places.push(place);
+        }
+        limits
+    }
+
+    /// Those for this scope.
+    pub(crate) fn of(&self, scope: &Scope) -> impl Iterator<Item = &Limit> {
+        let each = self.each.get(&scope.kind()).into_iter().flatten();
+        each.chain(self.one.get(scope).into_iter().flatten()).filter_map(|&place| self.all.get(place))
+    }
+
+    /// Those that refuse what they cannot count, with the currencies that limits for the same can.
+    pub(super) fn strict(&self) -> impl Iterator<Item = (&Limit, Vec<Currency>)> {
+        let strict =
+            |limit: &&Limit| limit.without_price == WithoutPrice::Refuse && limit.money().next().is_some();
+        self.all.iter().filter(strict).map(|limit| {
+            let same = self.all.iter().filter(|other| (other.each, &other.of) == (limit.each, &limit.of));
+            (limit, same.flat_map(Limit::money).map(|(_, most)| most.currency).collect())
+        })
+    }
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.of, self.each) {
+            (Some(name), Each::Tenant) => write!(out, "the tenant {name}"),
+            (Some(name), Each::Organizer) => write!(out, "the organizer {name}"),
+            // Who knows the ID can join, so it is not shown.
+            (Some(_), Each::Meeting) => out.write_str("one meeting"),
+            (None, Each::Tenant) => out.write_str("each tenant"),
+            (None, Each::Organizer) => out.write_str("each organizer"),
+            (None, Each::Meeting) => out.write_str("each meeting"),
+        }
+    }
+}
+
+impl Scope {
+    fn named(each: Each, name: &str) -> Self {
+        match each {
+            Each::Tenant => Self::Tenant(TenantId::new(name)),
+            Each::Organizer => Self::Organizer(OrganizerId::new(name)),
+            Each::Meeting => Self::Meeting(name.into()),
+        }
+    }
+
+    fn kind(&self) -> Each {
+        match self {
+            Self::Tenant(_) => Each::Tenant,
+            Self::Organizer(_) => Each::Organizer,
+            Self::Meeting(_) => Each::Meeting,
+        }
     }
 }
 

@@ -124,3 +124,33 @@ fn every_mistake_is_named_with_its_place() {
 fn limit(lines: &str) -> String {
     format!("{PLAN}[[dial_out_limit]]\n{lines}\n")
 }
+
+#[test]
+fn what_a_limit_on_money_will_refuse_is_said_beforehand() {
+    let billers = ["operator:acme", "microsoft", "customer"].map(|text| text.parse().expect("a biller"));
+    let money = "each = \"tenant\"\nspend_per_day = \"10 EUR\"\n";
+    let dollars = "[[rate_plan]]\nbiller = \"customer\"\ncurrency = \"USD\"\nrates = [{ prefix = \"+1\", per_minute = \"1\" }]\n";
+    let said = tariffs(&format!("{}{dollars}", limit(money))).expect("tariffs").uncounted(&billers);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].contains("each tenant") && said[0].contains("customer has its prices in USD"),
+        "{said:?}"
+    );
+    assert!(
+        said[1].contains("microsoft has no [[rate_plan]]") && said[1].contains("without_price"),
+        "{said:?}"
+    );
+    let both = format!(
+        "{}{dollars}{}",
+        limit(money),
+        "[[dial_out_limit]]\neach = \"tenant\"\nspend_per_month = \"9 USD\"\n"
+    );
+    let said = tariffs(&both).expect("tariffs").uncounted(&billers[2..]);
+    assert!(said[0].contains("no price for every number"), "{said:?}");
+    let lax = limit(&format!("{money}without_price = \"allow\"\n"));
+    assert_eq!(tariffs(&lax).expect("tariffs").uncounted(&billers), [""; 0]);
+    assert_eq!(
+        tariffs(&limit("each = \"tenant\"\nconcurrent = 1")).expect("tariffs").uncounted(&billers),
+        [""; 0]
+    );
+}

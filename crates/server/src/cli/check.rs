@@ -47,8 +47,8 @@ pub(super) fn run(file: &Path, lint: bool) -> ExitCode {
             .flat_map(|profile| [unlimited(profile), unreachable(&config, profile)])
             .flatten()
             .collect();
-        let (kept, expiring) = (overheard(&config), expiring(&config));
-        let remarks = || open.iter().chain(&kept).chain(&expiring);
+        let (kept, expiring, uncounted) = (overheard(&config), expiring(&config), uncounted(&config));
+        let remarks = || open.iter().chain(&kept).chain(&expiring).chain(&uncounted);
         for remark in remarks() {
             say!("{}: {remark}", file.display());
         }
@@ -106,6 +106,13 @@ fn expiring(config: &Config) -> Vec<String> {
             format!("`{}.certificate`: it expires in {} days: renew it", expiry.place, days(expiry.at))
         })
         .collect()
+}
+
+/// Dial-outs that limits on money refuse, because they have no price.
+fn uncounted(config: &Config) -> Vec<String> {
+    let billers =
+        config.trunks.profiles().iter().map(|profile| routing::Biller::from(profile.provider.clone()));
+    config.tariffs.uncounted(&billers.collect::<Vec<_>>())
 }
 
 #[cfg(test)]

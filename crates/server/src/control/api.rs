@@ -211,20 +211,28 @@ impl<D: Door> Control<D> {
         let Some(pending) = self.asks.remove(&request) else { return };
         self.metrics.route_decisions.with_label_values(&["out", "refused"]).inc();
         let status = match why {
-            DialOutRefusal::Draining => 503,
+            DialOutRefusal::Draining | DialOutRefusal::Uncounted => 503,
             DialOutRefusal::UnknownMeeting => 404,
-            DialOutRefusal::Routing { .. } => 403,
+            DialOutRefusal::Routing { .. } | DialOutRefusal::Unpriced { .. } => 403,
             DialOutRefusal::TooMany | DialOutRefusal::Limit { .. } => 429,
             DialOutRefusal::NumberTooLong => 400,
             _ => 409,
         };
         tracing::info!(%why, "dial-out refused");
-        let body = json!({
+        let mut body = json!({
             "title": "dial-out refused",
             "status": status,
             "detail": why.to_string(),
             "decision": pending.decision,
         });
+        match why {
+            DialOutRefusal::Limit { retry_after: Some(after), .. } => {
+                body["retry_after"] = json!(after.as_secs());
+            }
+            // Waiting does not help: somebody must mend something and start the bridge again.
+            DialOutRefusal::Uncounted => body["retry_after"] = Value::Null,
+            _ => {}
+        }
         self.reply(pending.number, status, body);
     }
 

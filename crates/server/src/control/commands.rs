@@ -92,7 +92,7 @@ impl<D: Door> Control<D> {
             Command::Hangup { leg, cause } => self.hang_up(now, leg, cause),
             Command::Release { leg } => self.finish(now, leg, None),
             Command::Budget(notice) => {
-                let bridge::BudgetNotice { kind, whose, percent, used } = &notice;
+                let bridge::BudgetNotice { kind, whose, percent, used, .. } = &notice;
                 self.metrics.budget_notices.with_label_values(&[kind.label(), &percent.to_string()]).inc();
                 tracing::warn!(
                     budget = kind.label(),
@@ -101,6 +101,7 @@ impl<D: Door> Control<D> {
                     used,
                     "a budget for dial-outs is used up to this"
                 );
+                self.tell_budget(now, &notice);
             }
             Command::Usage(record) => self.take_record(record),
         }

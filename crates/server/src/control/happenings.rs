@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant, SystemTime};
 
-use bridge::{ConferenceId, LegId, Record};
+use bridge::{BudgetNotice, BudgetOwner, ConferenceId, LegId, Record};
 use routing::TenantId;
 use serde_json::{Map, Value, json};
 
@@ -200,6 +200,26 @@ impl<D: Door> Control<D> {
         let mut members = Map::new();
         members.insert("details".to_owned(), json!({ "limit": limit }));
         self.happened(now, "limit.reached", None, members);
+    }
+
+    /// A minute pool or a spending limit is used up to 80 or 100 per cent.
+    pub(super) fn tell_budget(&mut self, now: Now, notice: &BudgetNotice) {
+        let kind = if notice.percent >= 100 { "budget.reached" } else { "budget.warned" };
+        let mut members = Map::new();
+        let (whose, organizer) = match &notice.owner {
+            BudgetOwner::Tenant => ("tenant", None),
+            BudgetOwner::Organizer(organizer) => ("organizer", Some(organizer)),
+            BudgetOwner::Meeting(id) => {
+                members.insert("conference_id".to_owned(), json!(id));
+                ("meeting", None)
+            }
+        };
+        let (budget, percent, used) = (notice.kind.label(), notice.percent, &notice.used);
+        let details = json!({
+            "budget": budget, "whose": whose, "organizer": organizer, "percent": percent, "used": used,
+        });
+        members.insert("details".to_owned(), details);
+        self.happened(now, kind, Some(notice.tenant.clone()), members);
     }
 
     fn happened(

@@ -164,6 +164,7 @@ impl<D: Door> Control<D> {
 
     /// What callers keyed since the last turn.
     pub(super) fn count_attempts(&mut self) {
+        self.metrics.spending_unread.set(i64::from(self.bridge.is_spending_unread()));
         let counters = self.bridge.counters();
         let before = std::mem::replace(&mut self.counted, counters);
         if before == counters {

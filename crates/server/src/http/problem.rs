@@ -31,6 +31,9 @@ pub(super) struct Problem {
     detail: String,
     /// What to do next.
     next: String,
+    /// After how many seconds the same is not refused for the same reason any more, as in `Retry-After`; null or absent where that
+    /// is not known.
+    retry_after: Option<u64>,
     /// Of a dial-out that was refused: the routing decision with its reasons.
     #[schema(inline = false)]
     decision: Option<Decision>,
@@ -70,10 +73,16 @@ fn kind(status: StatusCode) -> (&'static str, &'static str, &'static str) {
             "the Idempotency-Key belongs to another request",
             "take a fresh Idempotency-Key for a request that differs",
         ),
-        429 => ("too-many-requests", "too many at once", "wait as long as Retry-After says, then try again"),
-        503 => {
-            ("unavailable", "not now", "wait as long as Retry-After says, then try again or ask another node")
-        }
+        429 => (
+            "too-many-requests",
+            "too many at once",
+            "wait as long as Retry-After says, or without it for what `detail` names, then try again",
+        ),
+        503 => (
+            "unavailable",
+            "not now",
+            "wait as long as Retry-After says, or without it for what `detail` names, then try again or ask another node",
+        ),
         _ => ("failed", "it did not work", "try again; when it stays so, look at the bridge's log"),
     }
 }
@@ -97,9 +106,14 @@ pub(super) fn complete(status: StatusCode, mut body: Value) -> Response {
         }
     }
     let mut response = (status, [(header::CONTENT_TYPE, PROBLEM)], body.to_string()).into_response();
-    if matches!(status.as_u16(), 429 | 503) {
-        // RFC 9110 section 10.2.3; whoever knows better replaces it.
-        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+    // RFC 9110 section 10.2.3. What is busy may be less so in a second; a limit opens when it says so, or nobody knows when.
+    let after = match (status.as_u16(), body.get("retry_after")) {
+        (429 | 503, Some(after)) => after.as_u64(),
+        (503, None) => Some(1),
+        _ => None,
+    };
+    if let Some(after) = after {
+        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(after));
     }
     response
 }
@@ -125,6 +139,19 @@ mod tests {
             assert_eq!((said.status, said.detail.as_str()), (status.as_u16(), "because of \"this\"\r\n"));
             assert!(said.title.len() > 5 && said.next.len() > 20, "{said:?}");
         }
+    }
+
+    #[test]
+    fn retry_after_is_what_is_known_and_nothing_where_nothing_is() {
+        let header = |status: u16, body: Value| {
+            let response = complete(StatusCode::from_u16(status).unwrap(), body);
+            response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(header(429, json!({ "retry_after": 648_001 })).as_deref(), Some("648001"));
+        assert_eq!(header(429, json!({})), None, "when one of the calls ends nobody knows");
+        assert_eq!(header(503, json!({})).as_deref(), Some("1"), "what is busy may be less so in a second");
+        assert_eq!(header(503, json!({ "retry_after": null })), None, "somebody must mend it");
+        assert_eq!(header(403, json!({ "retry_after": 5 })), None);
     }
 
     #[tokio::test]

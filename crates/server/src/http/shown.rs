@@ -448,7 +448,8 @@ pub(super) struct Event {
     trunk: Option<String>,
     /// What depends on `type`: of `joined`, `dialing` and `opened` what is shown of the meeting or person, of `changed` the
     /// members that are others now, of `left` and `ended` how the leg ended or `moved`, of recordings the `file`, of a trunk
-    /// `state` and `because`, of a limit which `limit`.
+    /// `state` and `because`, of a limit which `limit`, of a budget which `budget` (`minute-pool`, `spend-per-day`,
+    /// `spend-per-month`), `whose` (`tenant`, `organizer`, `meeting`; of an organizer who), `percent` and how much is `used`.
     #[schema(value_type = Object)]
     details: serde_json::Map<String, serde_json::Value>,
 }
@@ -510,4 +511,10 @@ pub(super) enum EventType {
     /// A leg was refused because a limit is reached; told every 10 s at most.
     #[serde(rename = "limit.reached")]
     LimitReached,
+    /// A minute pool or a spending limit is used up to 80 per cent; told once a day or month.
+    #[serde(rename = "budget.warned")]
+    BudgetWarned,
+    /// It is used up.
+    #[serde(rename = "budget.reached")]
+    BudgetReached,
 }

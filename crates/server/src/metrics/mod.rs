@@ -78,6 +78,8 @@ pub struct Metrics {
     pub route_decisions: IntCounterVec,
     /// `partyline_budget_notices_total{budget,percent}`
     pub budget_notices: IntCounterVec,
+    /// `partyline_spending_unread`
+    pub spending_unread: IntGauge,
     /// `partyline_rtp_bytes_total{direction,codec}`
     pub rtp_bytes: IntCounterVec,
     /// `partyline_rtp_jitter_seconds`
@@ -275,6 +277,11 @@ impl Metrics {
                 "budget_notices_total",
                 "Times that the minute pool or a spending limit came to 80 or 100 per cent.",
                 &["budget", "percent"],
+            ),
+            spending_unread: gauge(
+                r,
+                "spending_unread",
+                "1 while what was spent this month is not all known: dial-outs that run against a limit are refused.",
             ),
             rtp_bytes: counters(
                 r,

@@ -65,6 +65,7 @@ impl Shell {
         let door = SocketDoor::new(home, config.media.ports);
         let mut parts = Parts::new(&config, trunks, prompts, metrics, door, shards.len(), rand::random());
         parts.spent = crate::usage::spent(&config.spool.folder, SystemTime::now());
+        parts.metrics.spending_unread.set(i64::from(parts.spent.is_incomplete()));
         let control = Control::new(now(), parts);
         announce(&config, shards.len());
         let (pins, checked) = super::pins::PinChecks::new();
