@@ -283,3 +283,30 @@ async fn half_a_megabyte_of_sdp_over_tcp_is_refused_before_it_is_kept() {
     let more = resident(&bridge).saturating_sub(before);
     assert!(more < 16 * 1024, "{more} kB more than before");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_say_nothing_keep_nobody_from_metrics_and_health() {
+    let (house, _doorbell) =
+        House::new(&[("token_file = \"token\"", "token_file = \"token\"\nconnections_per_address = 40")])
+            .await;
+    let _bridge = house.start().await;
+    let mut silent = Vec::new();
+    for host in 1..=9 {
+        for _ in 0..50 {
+            let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+            socket.bind(SocketAddr::from(([127, 0, 5, host], 0))).expect("an address");
+            silent.push(socket.connect(house.http).await.expect("a connection"));
+        }
+    }
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(house.get(path).await.map(|answer| answer.status), Some(200), "{path}");
+    }
+    let (status, _) = house.api("GET", "/v1/conferences", None).await;
+    assert_eq!(status, 200);
+    assert!(house.count("partyline_http_connections_shed_total").await >= 190);
+    // Those that went are the oldest of their peer.
+    let mut byte = [0];
+    let over = timeout(Duration::from_secs(5), silent[0].read(&mut byte)).await;
+    assert!(over.is_ok_and(|read| !matches!(read, Ok(1..))), "the oldest is closed");
+    assert!(timeout(Duration::from_millis(100), silent[449].read(&mut byte)).await.is_err());
+}

@@ -182,6 +182,51 @@ async fn every_path_is_crossed_with_every_role_and_tenant() {
     }
 }
 
+/// What gives the bridge a second tenant, with a number of its own.
+const FABRIKAM: &str = "[[bridge]]\ntenant = \"fabrikam\"\ncountry_code = \"49\"\n[[number]]\nnumber = \"+496990007777\"\n\
+    owner = \"operator:rhein-telecom\"\ntenant = \"fabrikam\"\n\n[[bridge]]\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_learns_from_explain_neither_trunks_nor_whose_other_numbers_are() {
+    let tokens = configured();
+    let changes = [("[usage]\n", &*format!("{tokens}[usage]\n")), ("[[bridge]]\n", FABRIKAM)];
+    let (house, _doorbell) = House::new(&changes).await;
+    let _bridge = house.start().await;
+    let ask = async |token: &str, direction: &str, number: &str, more: &str| {
+        let number = number.replace('+', "%2B");
+        let path = format!("/v1/explain?direction={direction}&organizer=greta&number={number}{more}");
+        house.as_of(token, "GET", &path, None).await
+    };
+    let own = ask("viewer", "dial-in", "+496990009100", "&trunk=rhein-telecom").await;
+    assert!(own.status == 200 && own.body.contains("trunk rhein-telecom"), "{own:?}");
+    for direction in ["dial-in", "dial-out"] {
+        let number = if direction == "dial-in" { "+496990009100" } else { "+4930901820" };
+        let told = ask("contoso-viewer", direction, number, "").await;
+        assert!(told.status == 200, "{told:?}");
+        // The operator's name is on the bill; the trunk has the same name here, so what is looked for is "trunk".
+        assert!(!told.body.contains("trunk rhein") && !told.body.contains("\"trunk\":\""), "{told:?}");
+    }
+    let (there, not) =
+        (ask("contoso-viewer", "dial-in", "+496990009100", "&trunk=rhein-telecom").await, "&trunk=nowhere");
+    let nowhere = ask("contoso-viewer", "dial-in", "+496990009100", not).await;
+    assert_eq!((there.status, &there), (403, &nowhere));
+    for direction in ["dial-in", "dial-out"] {
+        let foreign = ask("contoso-viewer", direction, "+496990007777", "").await;
+        let mut nobodys = ask("contoso-viewer", direction, "+496990007778", "").await;
+        nobodys.body = nobodys.body.replace("+496990007778", "+496990007777");
+        assert_eq!(foreign, nobodys);
+        let seen = ask("viewer", direction, "+496990007777", "").await;
+        assert_ne!(seen.body, foreign.body, "{direction}: whose it is is known to the deployment's own");
+    }
+    // Asked for in earnest it is refused, and not said why.
+    let path = format!("/v1/conferences/{CONFERENCE}/dial-out");
+    let body = Some("{\"number\":\"+496990007777\"}");
+    let refused = house.as_of("contoso-operator", "POST", &path, body).await;
+    assert!(refused.status == 403 && !refused.body.contains("dial-in number"), "{refused:?}");
+    let refused = house.as_of("operator", "POST", &path, body).await;
+    assert!(refused.status == 403 && refused.body.contains("dial-in number"), "{refused:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_made_printed_once_and_works_until_it_expires() {
     let (house, _doorbell) = House::new(&[]).await;

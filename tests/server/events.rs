@@ -1,5 +1,7 @@
 //! The event stream: what happens is told once, in order, to whom it concerns; and what was asked twice is done once.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -33,9 +35,13 @@ struct Listener {
 
 impl Listener {
     async fn open(house: &House, more: &str) -> Self {
+        Self::open_as(house, TOKEN, more).await
+    }
+
+    async fn open_as(house: &House, token: &str, more: &str) -> Self {
         let mut stream = TcpStream::connect(house.http).await.expect("a connection");
         let request = format!(
-            "GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nAccept: text/event-stream\r\n{more}\r\n"
+            "GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nAccept: text/event-stream\r\n{more}\r\n"
         );
         stream.write_all(request.as_bytes()).await.expect("the request is sent");
         Self { stream, heard: String::new() }
@@ -161,4 +167,36 @@ async fn a_dial_out_that_is_asked_for_twice_with_one_key_is_dialed_once_and_told
     let ended = told.iter().find(|event| event["type"] == "callee.ended").expect("how it ended");
     assert_eq!((&ended["leg"], &ended["details"]["sip_status"]), (&leg, &json!(486)), "{told:#?}");
     house.until_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_token_does_not_get_all_readers_of_the_stream() {
+    let hash = server::http::digest("greedy").iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    let tokens = format!(
+        "[[api_token]]\nname = \"greedy\"\nrole = \"viewer\"\ntenant = \"contoso\"\nsha256 = \"{hash}\"\n\n[usage]\n"
+    );
+    let (house, _doorbell) = House::new(&[("[usage]\n", &tokens)]).await;
+    let _bridge = house.start().await;
+    let mut readers = Vec::new();
+    for _ in 0..8 {
+        let mut reader = Listener::open_as(&house, "greedy", "").await;
+        reader.until("retry: 2000").await;
+        readers.push(reader);
+    }
+    let mut ninth = Listener::open_as(&house, "greedy", "").await;
+    ninth.until("http.event_readers_per_token").await;
+    assert!(ninth.heard.starts_with("HTTP/1.1 429 "), "{}", ninth.heard);
+    assert!(ninth.heard.contains("urn:partyline:problem:too-many-requests"), "{}", ninth.heard);
+    Listener::open(&house, "").await.until("retry: 2000").await;
+    readers.pop();
+    house
+        .until("a place is free again", async || {
+            let mut again = Listener::open_as(&house, "greedy", "").await;
+            again.until("\r\n\r\n").await;
+            again.heard.starts_with("HTTP/1.1 200 ")
+        })
+        .await;
 }

@@ -8,7 +8,7 @@ mod dial_in;
 mod dial_out;
 
 use crate::decision::{Because, Decision, LegRequest, Outcome, Refusal, RefusalKind, Rule};
-use crate::ids::TrunkId;
+use crate::ids::{TenantId, TrunkId};
 use crate::number::E164;
 use crate::service_number::ServiceNumber;
 use crate::table::Table;
@@ -25,15 +25,23 @@ pub fn admit<'t>(
 
 /// Decides about one leg. The `because` holds the steps that mattered.
 pub fn decide(table: &Table, request: &LegRequest<'_>) -> Decision {
-    run(table, request, Trace { because: Vec::with_capacity(4), every_step: false })
+    run(table, request, Trace { because: Vec::with_capacity(4), every_step: false, reader: None })
 }
 
 /// The same decision with every step in its `because`, also the routes that did not match: for a person who asks.
 pub fn explain(table: &Table, request: &LegRequest<'_>) -> Decision {
-    run(table, request, Trace { because: Vec::new(), every_step: true })
+    run(table, request, Trace { because: Vec::new(), every_step: true, reader: None })
 }
 
-fn run(table: &Table, request: &LegRequest<'_>, mut trace: Trace) -> Decision {
+/// The same for somebody of one tenant: what is said names no trunk and no number of another tenant, and such a number is
+/// to be dialed like one that no bridge has.
+///
+/// The candidates themselves still hold their trunks: whoever shows them leaves those out.
+pub fn explain_to(table: &Table, request: &LegRequest<'_>, reader: &TenantId) -> Decision {
+    run(table, request, Trace { because: Vec::new(), every_step: true, reader: Some(reader) })
+}
+
+fn run(table: &Table, request: &LegRequest<'_>, mut trace: Trace<'_>) -> Decision {
     let outcome = match *request {
         LegRequest::DialIn { called, trunk, organizer } => {
             dial_in::decide(table, called, trunk, organizer, &mut trace)
@@ -51,12 +59,14 @@ fn run(table: &Table, request: &LegRequest<'_>, mut trace: Trace) -> Decision {
 }
 
 /// The steps so far.
-struct Trace {
+struct Trace<'a> {
     because: Vec<Because>,
     every_step: bool,
+    /// Whose eyes this is for; `None`: the deployment's.
+    reader: Option<&'a TenantId>,
 }
 
-impl Trace {
+impl Trace<'_> {
     /// A step that mattered.
     fn step(&mut self, rule: Rule, text: String) {
         self.because.push(Because { rule, text });
@@ -67,6 +77,18 @@ impl Trace {
         if self.every_step {
             self.step(rule, text());
         }
+    }
+
+    /// The same with names in it that are the deployment's own.
+    fn secret(&mut self, rule: Rule, text: impl FnOnce() -> String) {
+        if self.reader.is_none() {
+            self.detail(rule, text);
+        }
+    }
+
+    /// Whether the reader may know that this number is a bridge's.
+    fn knows(&self, number: &ServiceNumber) -> bool {
+        self.reader.is_none_or(|tenant| number.tenancy.serves(tenant))
     }
 }
 

@@ -71,7 +71,7 @@ mod source;
 mod table;
 
 pub use country::{Country, UnknownCountry};
-pub use decide::{admit, decide, explain};
+pub use decide::{admit, decide, explain, explain_to};
 pub use decision::{
     Because, Candidate, Decision, Initiator, LegRequest, Outcome, Refusal, RefusalKind, Rule,
 };

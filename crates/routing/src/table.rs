@@ -219,6 +219,11 @@ impl Table {
         self.trunk_index.get(id).map(|&index| &self.trunks[index as usize])
     }
 
+    /// A trunk of whoever owns a number: of several the first.
+    pub fn trunk_of(&self, owner: &Owner) -> Option<&TrunkId> {
+        self.trunks.iter().find(|trunk| owner.is_behind(&trunk.provider)).map(|trunk| &trunk.id)
+    }
+
     /// A number that callers can use for this organizer's meetings: the organizer's own where the license includes
     /// it, else the first toll number that serves. `None` where the license leaves no number.
     pub fn reachable_number(&self, organizer: &OrganizerId) -> Option<&Arc<ServiceNumber>> {

@@ -38,10 +38,10 @@ pub(super) fn decide(
     called: &E164,
     trunk: &TrunkId,
     organizer: &OrganizerId,
-    trace: &mut Trace,
+    trace: &mut Trace<'_>,
 ) -> Result<Outcome, Refusal> {
     let number = admit(table, called, trunk)?;
-    trace.detail(Rule::D2, || format!("{called} is {}'s, as is trunk {trunk}", number.owner));
+    trace.secret(Rule::D2, || format!("{called} is {}'s, as is trunk {trunk}", number.owner));
     trace.detail(Rule::D4, || match &number.tenancy {
         Tenancy::Dedicated(tenant) => format!("{called} is dedicated to {tenant}"),
         Tenancy::Shared => format!("{called} is shared, so the conference ID decides the tenant"),

@@ -31,19 +31,20 @@ pub(super) struct Ask<'a> {
     pub(super) down: &'a dyn Fn(&TrunkId) -> bool,
 }
 
-pub(super) fn decide(table: &Table, ask: &Ask<'_>, trace: &mut Trace) -> Result<Outcome, Refusal> {
+pub(super) fn decide(table: &Table, ask: &Ask<'_>, trace: &mut Trace<'_>) -> Result<Outcome, Refusal> {
     let unknown = || {
         let text = format!("{} is not an organizer, so has no license to dial out", ask.organizer);
         refusal(Rule::O3, RefusalKind::License, text)
     };
     let organizer = table.organizer(ask.organizer).ok_or_else(unknown)?;
     let bridge = table.bridge(&organizer.tenant).ok_or_else(unknown)?;
-    let dialed = destination(table, bridge, ask.dialed)?;
+    let dialed = destination(table, bridge, ask.dialed, trace)?;
     destinations::allow(table, organizer, &dialed)?;
     trace.detail(Rule::O1, || format!("{:?} is {dialed}, which may be dialed", ask.dialed));
     may_initiate(organizer, ask.initiator)?;
     trace.detail(Rule::O2, || format!("{} may dial out of {}'s meeting", named(ask.initiator), organizer.id));
-    let search = Search { table, organizer, bridge, dialed, down: ask.down };
+    let names = trace.reader.is_none();
+    let search = Search { table, organizer, bridge, dialed, down: ask.down, names };
     match organizer.license {
         License::None => {
             let text = format!("{} has no conferencing license, so the bridge does not dial", organizer.id);
@@ -58,7 +59,7 @@ pub(super) fn decide(table: &Table, ask: &Ask<'_>, trace: &mut Trace) -> Result<
 }
 
 /// O1: what was keyed, as a number that may be dialed.
-fn destination(table: &Table, bridge: &Bridge, keyed: &str) -> Result<E164, Refusal> {
+fn destination(table: &Table, bridge: &Bridge, keyed: &str, trace: &Trace<'_>) -> Result<E164, Refusal> {
     let shown: String = keyed.chars().take(40).collect();
     let number = E164::normalize(keyed, &bridge.dial_plan).map_err(|error| {
         let kind = match error {
@@ -68,7 +69,10 @@ fn destination(table: &Table, bridge: &Bridge, keyed: &str) -> Result<E164, Refu
         refusal(Rule::O1, kind, format!("{shown:?} cannot be dialed: {error}"))
     })?;
     // A conference that calls a bridge pays for two legs to hear an attendant.
-    let ours = || table.number(&number).map(|_| "it is a dial-in number of this bridge");
+    let ours = || {
+        let known = table.number(&number).filter(|ours| trace.knows(ours));
+        known.map(|_| "it is a dial-in number of this bridge")
+    };
     match number.never_dialed().or_else(ours) {
         Some(reason) => {
             let text = format!("{number} is never dialed from a conference: {reason}");
@@ -111,6 +115,8 @@ struct Search<'a> {
     bridge: &'a Bridge,
     dialed: E164,
     down: &'a dyn Fn(&TrunkId) -> bool,
+    /// Whether trunks are called by their names.
+    names: bool,
 }
 
 /// What the walk over the policy has found.
@@ -141,7 +147,7 @@ impl Found<'_> {
 
 impl<'a> Search<'a> {
     /// O4 to O7: the routes of the policy in force, then what happens when none helps.
-    fn by_policy(&self, trace: &mut Trace) -> Result<Outcome, Refusal> {
+    fn by_policy(&self, trace: &mut Trace<'_>) -> Result<Outcome, Refusal> {
         let Some((policy, grant)) = &self.organizer.policy else {
             return self.unmatched(format!("no routing policy applies to {}", self.organizer.id), trace);
         };
@@ -184,7 +190,7 @@ impl<'a> Search<'a> {
         step: &Step,
         beginning: Prefix,
         found: &mut Found<'a>,
-        trace: &mut Trace,
+        trace: &mut Trace<'_>,
     ) {
         let matches = step.pattern.prefix().begins(beginning) && step.pattern.matches(&self.dialed);
         if !matches && !trace.every_step {
@@ -193,6 +199,9 @@ impl<'a> Search<'a> {
         let route = &self.table.routes[step.route as usize];
         let usage = &policy.usages[step.usage as usize];
         if !matches {
+            if matches!(&route.leads_to, LeadsTo::Source { number, .. } if !trace.knows(number)) {
+                return;
+            }
             trace.detail(route.rule(), || {
                 format!(
                     "route {:?} ({usage}): {} does not match {}",
@@ -233,10 +242,10 @@ impl<'a> Search<'a> {
         number: &ServiceNumber,
         trunks: &[u32],
         found: &mut Found<'a>,
-        trace: &mut Trace,
+        trace: &mut Trace<'_>,
     ) -> bool {
         if !self.organizer.shares(&number.tenancy) {
-            trace.detail(Rule::O4, || {
+            trace.secret(Rule::O4, || {
                 format!("route {:?}: {} is another tenant's", route.name, number.number)
             });
             return false;
@@ -258,14 +267,14 @@ impl<'a> Search<'a> {
         route: &'a Route,
         trunks: &[u32],
         found: &mut Found<'a>,
-        trace: &mut Trace,
+        trace: &mut Trace<'_>,
     ) -> bool {
         let mut usable = false;
         for &trunk in trunks {
             let caller_id = match self.gateway_caller_id(trunk) {
                 Ok(number) => number,
                 Err(reason) => {
-                    trace.detail(Rule::O5, || {
+                    trace.secret(Rule::O5, || {
                         format!(
                             "route {:?}: trunk {} is left out, {reason}",
                             route.name,
@@ -323,7 +332,7 @@ impl<'a> Search<'a> {
     }
 
     /// A matching route names Microsoft: its trunks follow the routes' own.
-    fn fall_back(&self, route: &Route, found: &mut Found<'a>, trace: &mut Trace) {
+    fn fall_back(&self, route: &Route, found: &mut Found<'a>, trace: &mut Trace<'_>) {
         let Some(caller_id) = self.default_number() else {
             trace.step(
                 Rule::O6,
@@ -344,7 +353,7 @@ impl<'a> Search<'a> {
     }
 
     /// No route matched: Microsoft under Standard (O6), nobody under Operator Connect Conferencing (O7).
-    fn unmatched(&self, why: String, trace: &mut Trace) -> Result<Outcome, Refusal> {
+    fn unmatched(&self, why: String, trace: &mut Trace<'_>) -> Result<Outcome, Refusal> {
         if self.organizer.license == License::AudioConferencingStandard {
             return self.unmatched_goes_to_microsoft(why, trace);
         }
@@ -353,7 +362,7 @@ impl<'a> Search<'a> {
         Err(refusal(Rule::O7, RefusalKind::NoRoute, text))
     }
 
-    fn unmatched_goes_to_microsoft(&self, why: String, trace: &mut Trace) -> Result<Outcome, Refusal> {
+    fn unmatched_goes_to_microsoft(&self, why: String, trace: &mut Trace<'_>) -> Result<Outcome, Refusal> {
         let refuse = |kind, reason: String| Err(refusal(Rule::O6, kind, format!("{why}; {reason}")));
         let tenant = &self.organizer.tenant;
         if self.organizer.license == License::PayPerMinute && !self.bridge.communications_credits {
@@ -378,7 +387,7 @@ impl<'a> Search<'a> {
         if up.is_empty() {
             return refuse(
                 RefusalKind::RouteDown,
-                format!("Microsoft would carry it, but {} is down or drained", list(&down)),
+                format!("Microsoft would carry it, but {} is down or drained", self.list(&down)),
             );
         }
         up.extend(down);
@@ -390,7 +399,7 @@ impl<'a> Search<'a> {
         let what = if found.down.is_empty() {
             "it has no number in service to show".to_owned()
         } else {
-            format!("{} is down or drained", list(&found.down))
+            format!("{} is down or drained", self.list(&found.down))
         };
         let advice = match self.organizer.license {
             License::OperatorConnectConferencing => "no other route of the policy leads to an operator",
@@ -399,6 +408,14 @@ impl<'a> Search<'a> {
         };
         let text = format!("route {:?} matches {}, but {what}, and {advice}", route.name, self.dialed);
         refusal(rule, RefusalKind::RouteDown, text)
+    }
+
+    fn list(&self, candidates: &[Candidate]) -> String {
+        if !self.names {
+            return "every trunk of it".to_owned();
+        }
+        let names: Vec<&str> = candidates.iter().map(|candidate| candidate.trunk.as_str()).collect();
+        names.join(", ")
     }
 }
 
@@ -413,7 +430,7 @@ impl Route {
 }
 
 /// The last step is the first candidate's reason.
-fn chosen(candidates: Vec<Candidate>, trace: &mut Trace) -> Outcome {
+fn chosen(candidates: Vec<Candidate>, trace: &mut Trace<'_>) -> Outcome {
     if let Some(first) = candidates.first() {
         trace.step(first.rule, first.because.clone());
     }
@@ -426,9 +443,4 @@ fn by(grant: &Grant) -> String {
         Grant::Group(group) => format!("granted to group {group:?}"),
         Grant::Global => "as the global policy".to_owned(),
     }
-}
-
-fn list(candidates: &[Candidate]) -> String {
-    let names: Vec<&str> = candidates.iter().map(|candidate| candidate.trunk.as_str()).collect();
-    names.join(", ")
 }

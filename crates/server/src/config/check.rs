@@ -39,7 +39,7 @@ impl<'a> Check<'a> {
         let advertise = self.advertise(document.sip.advertise.as_ref(), &listeners, &advertised);
         let media = self.media(&document.media);
         let tokens = self.tokens(&document.api_token, document.http.token_file.as_deref());
-        let pace = self.within("http.requests_per_second", &document.http.requests_per_second, 1..=10_000);
+        let http = self.http(&document.http);
         let bridge = self.bridge(&document);
         let trunks = self.trunks(&document.trunk, &listeners);
         let trunks = trunks.map(Arc::new);
@@ -90,9 +90,8 @@ impl<'a> Check<'a> {
             dns,
             strangers: document.sip.strangers,
             media,
-            http_listen: document.http.listen,
+            http,
             tokens,
-            requests_per_second: pace,
             ctl_socket: document.ctl.socket.as_deref().map(|socket| self.resolve(socket)),
             trace,
             capture,
@@ -174,7 +173,7 @@ impl<'a> Check<'a> {
     }
 
     /// The value, which must lie in `range`: a wish that would be bent in silence is refused instead.
-    fn within<T: Copy + PartialOrd + std::fmt::Display>(
+    pub(super) fn within<T: Copy + PartialOrd + std::fmt::Display>(
         &mut self,
         key: &str,
         value: &Spanned<T>,

@@ -269,12 +269,22 @@ pub struct Http {
     pub token_file: Option<PathBuf>,
     /// Requests a second that each token may send; twice as many at once.
     pub requests_per_second: Spanned<u32>,
+    /// How often each token may read the event stream at once.
+    pub event_readers_per_token: Spanned<usize>,
+    /// Connections that one address may hold.
+    pub connections_per_address: Spanned<usize>,
 }
 
 impl Default for Http {
     fn default() -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
-        Self { listen, token_file: None, requests_per_second: Spanned::new(0..0, 100) }
+        Self {
+            listen,
+            token_file: None,
+            requests_per_second: Spanned::new(0..0, 100),
+            event_readers_per_token: Spanned::new(0..0, 8),
+            connections_per_address: Spanned::new(0..0, 64),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod document;
+mod http;
 mod languages;
 mod problem;
 mod sources;
@@ -55,11 +56,9 @@ pub struct Config {
     /// Everything about media.
     pub media: Media,
     /// The HTTP port.
-    pub http_listen: SocketAddr,
+    pub http: Http,
     /// The bearer tokens of `/v1`.
     pub tokens: Vec<Arc<crate::http::Token>>,
-    /// Requests a second that each of them may send.
-    pub requests_per_second: u32,
     /// The control socket.
     pub ctl_socket: Option<PathBuf>,
     /// How much of the SIP messages that passed is kept.
@@ -92,6 +91,18 @@ pub struct Config {
     pub sources: Arc<Sources>,
     /// The change of the database that they are the result of; 0 without one.
     pub directory_version: i64,
+}
+
+/// `[http]`, checked.
+pub struct Http {
+    /// Where it is.
+    pub listen: SocketAddr,
+    /// Requests a second that each token may send.
+    pub requests_per_second: u32,
+    /// How often each token may read the event stream at once.
+    pub event_readers_per_token: usize,
+    /// Connections that one address may hold.
+    pub connections_per_address: usize,
 }
 
 /// `[media]`, checked.
@@ -302,6 +313,8 @@ mod tests {
     fn a_number_outside_its_range_is_refused_and_not_bent() {
         let table = [
             ("http", "requests_per_second = 0", "1 to 10000"),
+            ("http", "event_readers_per_token = 65", "1 to 64"),
+            ("http", "connections_per_address = 0", "1 to 256"),
             ("attendant", "first_digit_seconds = 301", "1 to 300"),
             ("attendant", "next_digit_seconds = 0", "1 to 300"),
             ("attendant", "attempts = 11", "1 to 10"),

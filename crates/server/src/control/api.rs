@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridge::{ConferenceId, DialOutRefusal, DialOutRequest, Event, LegId, Lookup, RequestId};
-use routing::{Decision, E164, Initiator, LegRequest, OrganizerId, TenantId, TrunkId};
+use routing::{Decision, E164, Initiator, LegRequest, OrganizerId, Outcome, TenantId, TrunkId};
 use serde_json::{Value, json};
 
+use super::explaining::shown;
 use super::load::RETRY_AFTER;
 use super::{Control, Door, Now, Output};
 
@@ -84,8 +85,8 @@ pub enum Explain {
         organizer: OrganizerId,
         /// The number that was dialed.
         called: E164,
-        /// The trunk the call came on.
-        trunk: TrunkId,
+        /// The trunk the call came on; `None`: one of the number's owner.
+        trunk: Option<TrunkId>,
     },
     /// One of this organizer's meetings calls somebody.
     DialOut {
@@ -129,13 +130,35 @@ pub struct Reply {
 pub(super) struct Pending {
     number: u64,
     decision: Option<Decision>,
+    /// Whose eyes the answer is for; `None`: the deployment's.
+    reader: Option<TenantId>,
+}
+
+impl Pending {
+    /// Why not, and how that was decided, in words that are for whoever asked.
+    fn refused(&self, why: &DialOutRefusal) -> (String, Option<Value>) {
+        let decision =
+            self.decision.as_ref().map(|decision| (decision, shown(decision, self.reader.as_ref())));
+        match (&self.reader, why, decision) {
+            (
+                Some(_),
+                DialOutRefusal::Routing { .. },
+                Some((Decision { outcome: Outcome::Refuse(no), .. }, shown)),
+            ) => (no.to_string(), Some(shown)),
+            // What stands against it is another tenant's.
+            (Some(_), DialOutRefusal::Routing { .. }, _) => {
+                ("meetings do not call this number".to_owned(), None)
+            }
+            (_, _, decision) => (why.to_string(), decision.map(|(_, shown)| shown)),
+        }
+    }
 }
 
 impl<D: Door> Control<D> {
     pub(super) fn handle_ask(&mut self, now: Now, number: u64, ask: Ask) {
-        let ask = match ask {
-            Ask::Within { tenant, ask } => self.narrowed(now, &tenant, *ask),
-            ask => ask,
+        let (ask, reader) = match ask {
+            Ask::Within { tenant, ask } => (self.narrowed(now, &tenant, *ask), Some(tenant)),
+            ask => (ask, None),
         };
         let (conference_id, dialed, confirm) = match ask {
             Ask::DialOut { conference_id, number, confirm } => (conference_id, number, confirm),
@@ -149,7 +172,7 @@ impl<D: Door> Control<D> {
                 return self.pause_recording(now, number, &conference_id, paused);
             }
             Ask::StopRecording { conference_id } => return self.stop_recording(now, number, &conference_id),
-            Ask::Explain(explain) => return self.explain_leg(number, &explain),
+            Ask::Explain(explain) => return self.explain_leg(number, &explain, reader.as_ref()),
             // Nobody sees through two tenants' eyes at once.
             Ask::Within { .. } => return self.no_such_meeting(number),
             Ask::Status => return self.show_status(number),
@@ -172,8 +195,8 @@ impl<D: Door> Control<D> {
         let request = RequestId(number);
         let down = self.down_trunks();
         // The bridge decides; this repeats the decision, which is a pure function, to show its reasons.
-        let decision = self.explain(now, &conference_id, &dialed, &down);
-        self.asks.insert(request, Pending { number, decision });
+        let decision = self.explain(now, &conference_id, &dialed, &down, reader.as_ref());
+        self.asks.insert(request, Pending { number, decision, reader });
         let wanted = DialOutRequest {
             request,
             leg,
@@ -186,7 +209,14 @@ impl<D: Door> Control<D> {
         self.tell_bridge(now, Event::DialOut(wanted));
     }
 
-    fn explain(&self, now: Now, conference_id: &str, dialed: &str, down: &[TrunkId]) -> Option<Decision> {
+    fn explain(
+        &self,
+        now: Now,
+        conference_id: &str,
+        dialed: &str,
+        down: &[TrunkId],
+        reader: Option<&TenantId>,
+    ) -> Option<Decision> {
         let Lookup::Found(meeting) = self.directory.find(conference_id, now.wall) else { return None };
         let is_down = |trunk: &TrunkId| down.contains(trunk);
         let request = LegRequest::DialOut {
@@ -195,7 +225,10 @@ impl<D: Door> Control<D> {
             initiator: Initiator::Member,
             down: &is_down,
         };
-        Some(routing::decide(&self.table, &request))
+        Some(match reader {
+            Some(tenant) => routing::explain_to(&self.table, &request, tenant),
+            None => routing::decide(&self.table, &request),
+        })
     }
 
     pub(super) fn accept_ask(&mut self, request: RequestId, leg: LegId, conference: ConferenceId) {
@@ -203,7 +236,8 @@ impl<D: Door> Control<D> {
         self.changed.insert(conference);
         let Some(pending) = self.asks.remove(&request) else { return };
         self.metrics.route_decisions.with_label_values(&["out", "accepted"]).inc();
-        let body = json!({ "leg": leg.0, "decision": pending.decision });
+        let decision = pending.decision.map(|decision| shown(&decision, pending.reader.as_ref()));
+        let body = json!({ "leg": leg.0, "decision": decision });
         self.reply(pending.number, 202, body);
     }
 
@@ -219,11 +253,12 @@ impl<D: Door> Control<D> {
             _ => 409,
         };
         tracing::info!(%why, "dial-out refused");
+        let (detail, decision) = pending.refused(why);
         let mut body = json!({
             "title": "dial-out refused",
             "status": status,
-            "detail": why.to_string(),
-            "decision": pending.decision,
+            "detail": detail,
+            "decision": decision,
         });
         match why {
             DialOutRefusal::Limit { retry_after: Some(after), .. } => {

@@ -1,5 +1,5 @@
 //! Connections that may not stay: who sends no request, or does not read the answer, is cut off, and there are only so
-//! many at once. A stalled reader of the metrics costs nothing but its place.
+//! many at once ([`Places`]). A stalled reader of the metrics costs nothing but its place.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::serve::Listener;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-/// Connections at once; more wait to be accepted.
-const AT_ONCE: usize = 256;
+use super::places::{Guest, Place, Places};
+
 /// From the first byte of a request to the first byte of its answer: longer than control may take.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 /// How long an answer may find no room because nobody reads.
@@ -26,12 +26,12 @@ const IDLE: Duration = Duration::from_secs(75);
 /// A listener whose connections are guarded.
 pub(super) struct Guarded {
     listener: TcpListener,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 impl Guarded {
-    pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(AT_ONCE)) }
+    pub(super) fn new(listener: TcpListener, places: Arc<Places>) -> Self {
+        Self { listener, places }
     }
 }
 
@@ -40,10 +40,14 @@ impl Listener for Guarded {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
         loop {
             match self.listener.accept().await {
-                Ok((stream, address)) => return (Connection::new(stream, place), address),
+                // Without a place it is closed again.
+                Ok((stream, address)) => {
+                    if let Some(place) = self.places.take(address) {
+                        return (Connection::new(stream, Some(place)), address);
+                    }
+                }
                 // Out of descriptors, most likely: wait for one to come back instead of spinning.
                 Err(_) => sleep(Duration::from_millis(100)).await,
             }
@@ -52,6 +56,13 @@ impl Listener for Guarded {
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
         self.listener.local_addr()
+    }
+}
+
+impl Connected<IncomingStream<'_, Guarded>> for Guest {
+    fn connect_info(stream: IncomingStream<'_, Guarded>) -> Self {
+        // Only tests have connections without a place, and they serve nothing on them.
+        stream.io().place.as_ref().expect("an accepted connection has a place").guest()
     }
 }
 
@@ -71,12 +82,12 @@ pub(super) struct Connection<S> {
     stream: S,
     doing: Doing,
     deadline: Pin<Box<Sleep>>,
-    _place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
 
 impl<S> Connection<S> {
-    fn new(stream: S, place: Option<OwnedSemaphorePermit>) -> Self {
-        Self { stream, doing: Doing::Nothing, deadline: Box::pin(sleep(IDLE)), _place: place }
+    fn new(stream: S, place: Option<Place>) -> Self {
+        Self { stream, doing: Doing::Nothing, deadline: Box::pin(sleep(IDLE)), place }
     }
 
     /// The deadline runs from when it began to do this; for nothing, from its last byte.
@@ -93,6 +104,11 @@ impl<S> Connection<S> {
         self.deadline.set(sleep_until(Instant::now() + within));
     }
 
+    /// Whether its place is another's now.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        self.place.as_mut().is_some_and(|place| place.poll_ended(context).is_ready())
+    }
+
     /// Pending until the deadline, an error after it.
     fn patience(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         ready!(self.deadline.as_mut().poll(context));
@@ -106,6 +122,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.is_over(context) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let before = buffer.filled().len();
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Ready(read) => {
@@ -125,6 +144,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.is_over(context) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         match Pin::new(&mut self.stream).poll_write(context, bytes) {
             Poll::Ready(written) => {
                 self.now(Doing::Nothing);

@@ -9,6 +9,7 @@ mod guarded;
 mod health;
 mod meetings;
 mod once;
+mod places;
 mod problem;
 mod shown;
 mod trunks;
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -33,9 +34,13 @@ use crate::metrics::Metrics;
 use access::NoToken;
 pub use access::{Holder, Role, Token, digest};
 pub use document::description;
+pub(crate) use events::READERS;
 pub use events::{Ring, Stream};
 use guarded::Guarded;
 pub use once::Answers;
+use once::Later;
+pub(crate) use places::AT_ONCE;
+pub use places::Places;
 use problem::{complete, problem};
 
 /// Control must answer a request within this time.
@@ -61,6 +66,8 @@ pub struct Doors {
     pub ready: Arc<AtomicBool>,
     /// What the media threads publish.
     pub shards: Vec<Arc<CachePadded<ShardGauges>>>,
+    /// The places for connections.
+    pub places: Arc<Places>,
     /// What happens.
     pub stream: Stream,
     /// What was answered to requests with an `Idempotency-Key`.
@@ -101,7 +108,8 @@ impl Heartbeat {
 
 /// Serves until the process ends. Binding happens first, so that a busy port is an error at start.
 pub async fn serve(listener: tokio::net::TcpListener, doors: Arc<Doors>) -> std::io::Result<()> {
-    axum::serve(Guarded::new(listener), router(doors)).await
+    let guarded = Guarded::new(listener, Arc::clone(&doors.places));
+    axum::serve(guarded, router(doors).into_make_service_with_connect_info::<places::Guest>()).await
 }
 
 /// Binds the HTTP port.
@@ -131,6 +139,9 @@ async fn require_token(State(doors): State<Arc<Doors>>, mut request: Request, ne
         let mut response = doors.refuse(StatusCode::TOO_MANY_REQUESTS, &detail);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
         return response;
+    }
+    if let Some(ConnectInfo(guest)) = request.extensions().get::<ConnectInfo<places::Guest>>() {
+        guest.trust();
     }
     let token = Arc::clone(&holder.token);
     request.extensions_mut().insert(Arc::clone(&token));
@@ -163,15 +174,18 @@ impl Doors {
 
     /// Asks control, and answers with what it says.
     async fn ask(&self, ask: Ask) -> Response {
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         if self.asks.try_send((ask, answer)).is_err() {
             return self
                 .refuse(StatusCode::SERVICE_UNAVAILABLE, "the bridge is too busy; try again in a second");
         }
-        match tokio::time::timeout(ANSWER_WITHIN, answered).await {
-            Ok(Ok(reply)) => self.pass_on(reply),
-            _ => self.refuse(StatusCode::SERVICE_UNAVAILABLE, "the bridge did not answer in time"),
+        if let Ok(Ok(reply)) = tokio::time::timeout(ANSWER_WITHIN, &mut answered).await {
+            return self.pass_on(reply);
         }
+        let mut late = self.refuse(StatusCode::SERVICE_UNAVAILABLE, "the bridge did not answer in time");
+        // It may still do what it was asked.
+        late.extensions_mut().insert(Later::new(answered));
+        late
     }
 
     /// Asks control in the name of a token: one of a tenant sees that tenant only.
@@ -204,13 +218,43 @@ impl Doors {
 
     /// The answer of control: what was done, or a problem with its own members (RFC 9457 section 3.2).
     fn pass_on(&self, reply: Reply) -> Response {
-        let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        if !status.is_success() {
-            self.count("refused");
-            return complete(status, reply.body);
-        }
-        self.count("ok");
+        let response = said(reply);
+        self.count(if response.status().is_success() { "ok" } else { "refused" });
+        response
+    }
+}
+
+/// What control said, as it is sent.
+fn said(reply: Reply) -> Response {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if status.is_success() {
         (status, [(header::CONTENT_TYPE, JSON)], reply.body.to_string()).into_response()
+    } else {
+        complete(status, reply.body)
+    }
+}
+
+#[cfg(test)]
+impl Doors {
+    /// Doors that nobody has gone through, and what is asked of control behind them.
+    pub(crate) fn for_tests() -> (Self, mpsc::Receiver<(Ask, oneshot::Sender<Reply>)>) {
+        let (asks, asked) = mpsc::channel(8);
+        let metrics = Metrics::new(std::iter::empty());
+        let shed = metrics.http_shed.clone();
+        let doors = Self {
+            metrics,
+            tokens: Vec::new(),
+            asks,
+            conferences: Arc::new(DashMap::new()),
+            ready: Arc::new(AtomicBool::new(true)),
+            shards: Vec::new(),
+            places: Places::new(AT_ONCE, shed),
+            stream: Stream::new(Arc::new(Ring::new("r1".to_owned())), READERS),
+            answers: Answers::default(),
+            description: String::new(),
+            heartbeat: Heartbeat::new(0),
+        };
+        (doors, asked)
     }
 }
 

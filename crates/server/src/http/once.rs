@@ -11,9 +11,11 @@ use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::oneshot;
 
 use super::access::Token;
-use super::{Doors, LONGEST_BODY};
+use super::{Doors, LONGEST_BODY, said};
+use crate::control::Reply;
 
 /// The header.
 pub(super) const KEY: &str = "idempotency-key";
@@ -78,15 +80,38 @@ impl Answers {
         }
     }
 
-    /// Keeps the answer; without one the key is free again.
-    fn settle(&self, token: &str, key: &str, answer: Option<Answer>) {
+    /// Keeps the answer; without one the key is free again. What was claimed at another time is another request's by now.
+    fn settle(&self, claim: &Claimed, answer: Option<Answer>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(keys) = all.get_mut(token) else { return };
-        match (keys.get_mut(key), answer) {
-            (Some(entry), Some(answer)) => entry.answer = Some(answer),
-            (_, None) => drop(keys.remove(key)),
-            (None, _) => {}
+        let Some(keys) = all.get_mut(&claim.token) else { return };
+        let Some(entry) = keys.get_mut(&claim.key).filter(|entry| entry.at == claim.at) else { return };
+        match answer {
+            Some(answer) => entry.answer = Some(answer),
+            None => drop(keys.remove(&claim.key)),
         }
+    }
+}
+
+/// A key that a request has taken.
+struct Claimed {
+    token: String,
+    key: String,
+    at: Instant,
+}
+
+/// In an answer that says that control did not answer in time: where it will say what it has done all the same.
+#[derive(Clone)]
+pub(super) struct Later(Arc<Mutex<Option<oneshot::Receiver<Reply>>>>);
+
+impl Later {
+    pub(super) fn new(answered: oneshot::Receiver<Reply>) -> Self {
+        Self(Arc::new(Mutex::new(Some(answered))))
+    }
+
+    /// What it said; `None` where it never says anything.
+    async fn said(self) -> Option<Reply> {
+        let answered = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        tokio::time::timeout(KEPT, answered).await.ok()?.ok()
     }
 }
 
@@ -108,7 +133,8 @@ pub(super) async fn once(doors: Arc<Doors>, token: Arc<Token>, request: Request,
     print.update(parts.uri.to_string());
     print.update([0]);
     print.update(&body);
-    match doors.answers.claim(Instant::now(), &token.name, &key, print.finalize().into()) {
+    let claim = Claimed { token: token.name.clone(), key, at: Instant::now() };
+    match doors.answers.claim(claim.at, &claim.token, &claim.key, print.finalize().into()) {
         Claim::Fresh => {}
         Claim::Answered(answer) => {
             doors.count("ok");
@@ -117,8 +143,10 @@ pub(super) async fn once(doors: Arc<Doors>, token: Arc<Token>, request: Request,
             return response;
         }
         Claim::UnderWay => {
-            return doors
-                .refuse(StatusCode::CONFLICT, "the same request with this Idempotency-Key is under way");
+            return doors.refuse(
+                StatusCode::CONFLICT,
+                "the same request with this Idempotency-Key is under way: send it again later for its answer",
+            );
         }
         Claim::Other => {
             let detail = "another request had this Idempotency-Key within the last ten minutes";
@@ -130,15 +158,37 @@ pub(super) async fn once(doors: Arc<Doors>, token: Arc<Token>, request: Request,
             return doors.refuse(StatusCode::TOO_MANY_REQUESTS, detail);
         }
     }
-    // In a task of its own: who hangs up before the answer finds it when he comes again.
-    let done = tokio::spawn(async move {
-        let answer = Answer::of(next.run(Request::from_parts(parts, Body::from(body))).await).await;
-        let lasts = answer.as_ref().filter(|answer| answer.lasts()).cloned();
-        doors.answers.settle(&token.name, &key, lasts);
-        (answer, doors)
+    let work = async move { next.run(Request::from_parts(parts, Body::from(body))).await };
+    keep(doors, claim, work).await
+}
+
+/// Does the work and keeps its answer, in a task of its own: who hangs up before the answer finds it when he comes again.
+async fn keep(
+    doors: Arc<Doors>,
+    claim: Claimed,
+    work: impl Future<Output = Response> + Send + 'static,
+) -> Response {
+    let (tell, told) = oneshot::channel();
+    tokio::spawn(async move {
+        let mut response = work.await;
+        let later = response.extensions_mut().remove::<Later>();
+        let answer = Answer::of(response).await;
+        let Some(later) = later else {
+            let lasts = answer.as_ref().filter(|answer| answer.lasts()).cloned();
+            doors.answers.settle(&claim, lasts);
+            // Fails only when he has hung up.
+            return drop(tell.send(answer));
+        };
+        drop(tell.send(answer));
+        // The key stays taken until it is known what came of it, and where nobody ever says so until its time is over: who
+        // repeats the request must not have it done twice.
+        if let Some(reply) = later.said().await {
+            let answer = Answer::of(said(reply)).await;
+            doors.answers.settle(&claim, answer.filter(Answer::lasts));
+        }
     });
-    match done.await {
-        Ok((Some(answer), _)) => answer.into_response(),
+    match told.await {
+        Ok(Some(answer)) => answer.into_response(),
         _ => super::problem::problem(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be read"),
     }
 }
@@ -157,7 +207,12 @@ impl Answer {
     }
 
     fn into_response(self) -> Response {
+        let wait = matches!(self.status.as_u16(), 429 | 503);
         let mut response = Response::new(Body::from(self.body));
+        if wait {
+            let later = HeaderValue::from_static("1");
+            response.headers_mut().insert(axum::http::header::RETRY_AFTER, later);
+        }
         *response.status_mut() = self.status;
         if let Some(kind) = self.kind {
             response.headers_mut().insert(axum::http::header::CONTENT_TYPE, kind);
@@ -174,13 +229,46 @@ mod tests {
         Answer { status: StatusCode::from_u16(status).unwrap(), kind: None, body: Bytes::from_static(b"x") }
     }
 
+    fn claimed(key: &str, at: Instant) -> Claimed {
+        Claimed { token: "a".to_owned(), key: key.to_owned(), at }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_stays_taken_while_control_may_still_do_what_was_asked_and_its_later_answer_is_kept() {
+        let (doors, mut asks) = Doors::for_tests();
+        let doors = Arc::new(doors);
+        let claim = |key: &str| doors.answers.claim(Instant::now(), "a", key, [1; 32]);
+        for (key, replies) in [("done", Some(202)), ("too much", Some(429)), ("never", None)] {
+            assert!(matches!(claim(key), Claim::Fresh));
+            let at = doors.answers.0.lock().unwrap()["a"][key].at;
+            let asked = Arc::clone(&doors);
+            let work = async move { asked.ask(crate::control::Ask::Status).await };
+            let answered = keep(Arc::clone(&doors), claimed(key, at), work).await;
+            assert_eq!(answered.status(), 503, "control has not answered within 5 s");
+            assert!(matches!(claim(key), Claim::UnderWay), "{key}");
+            let (_, reply) = asks.recv().await.expect("the ask is still with control");
+            if let Some(status) = replies {
+                reply.send(Reply { status, body: serde_json::json!({ "leg": 7 }) }).expect("somebody waits");
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            match (key, claim(key)) {
+                ("done", Claim::Answered(answer)) => {
+                    assert_eq!((answer.status.as_u16(), &answer.body[..]), (202, &b"{\"leg\":7}"[..]));
+                }
+                // It was not done: the key is free, and has been taken again just now.
+                ("too much", Claim::Fresh) | ("never", Claim::UnderWay) => {}
+                _ => panic!("{key}"),
+            }
+        }
+    }
+
     #[test]
     fn a_key_is_one_request_s_for_ten_minutes_and_of_one_token() {
         let (answers, now) = (Answers::default(), Instant::now());
         assert!(matches!(answers.claim(now, "a", "k", [1; 32]), Claim::Fresh));
         assert!(matches!(answers.claim(now, "a", "k", [1; 32]), Claim::UnderWay));
         assert!(matches!(answers.claim(now, "b", "k", [2; 32]), Claim::Fresh));
-        answers.settle("a", "k", Some(answer(202)));
+        answers.settle(&claimed("k", now), Some(answer(202)));
         let known = answers.claim(now + Duration::from_secs(599), "a", "k", [1; 32]);
         assert!(matches!(known, Claim::Answered(answer) if answer.status == 202));
         assert!(matches!(answers.claim(now, "a", "k", [3; 32]), Claim::Other));
@@ -194,7 +282,9 @@ mod tests {
             assert!(matches!(answers.claim(now, "a", &key.to_string(), [1; 32]), Claim::Fresh));
         }
         assert!(matches!(answers.claim(now, "a", "more", [1; 32]), Claim::Full));
-        answers.settle("a", "0", None);
+        answers.settle(&claimed("0", now - Duration::from_secs(1)), None);
+        assert!(matches!(answers.claim(now, "a", "more", [1; 32]), Claim::Full), "another request's key");
+        answers.settle(&claimed("0", now), None);
         assert!(matches!(answers.claim(now, "a", "more", [1; 32]), Claim::Fresh));
         assert!(answer(409).lasts() && !answer(503).lasts() && !answer(429).lasts());
     }

@@ -265,8 +265,9 @@ pub(super) enum Tenancy {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Candidate {
-    /// Its name.
-    trunk: String,
+    /// Its name; null for a token of one tenant.
+    #[schema(required)]
+    trunk: Option<String>,
     /// The number to dial, E.164.
     dialed: String,
     /// The number to show, E.164.

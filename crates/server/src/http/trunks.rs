@@ -99,11 +99,13 @@ pub(super) struct Leg {
     /// The number that is called: of a dial-in one of the bridge's as E.164, of a dial-out as a person would write it.
     #[param(example = "+49 30 901820", max_length = 64)]
     number: String,
-    /// Of a dial-in: the trunk it comes on.
+    /// Of a dial-in: the trunk it comes on; without it one of the number's owner. Only for tokens without a tenant.
     trunk: Option<String>,
 }
 
 /// What routing would say of a leg now, with every step and the trunks that are down.
+///
+/// A token of one tenant asks about its own organizers and numbers and is told no trunk: `trunk` of each candidate is null.
 #[utoipa::path(
     get,
     path = "/explain",
@@ -116,6 +118,10 @@ pub(super) async fn explain(
     State(doors): State<Arc<Doors>>,
     Asked(leg): Asked<Leg>,
 ) -> Response {
+    if token.tenant.is_some() && leg.trunk.is_some() {
+        let detail = "trunks are the node's and this token is of one tenant: leave `trunk` out";
+        return doors.refuse(StatusCode::FORBIDDEN, detail);
+    }
     match leg.asked() {
         Ok(explain) => doors.ask_as(&token, Ask::Explain(explain)).await,
         Err(detail) => doors.refuse(StatusCode::BAD_REQUEST, detail),
@@ -131,11 +137,10 @@ impl Leg {
         match (self.direction, self.trunk) {
             (Way::DialOut, None) => Ok(Explain::DialOut { organizer, number: self.number }),
             (Way::DialOut, Some(_)) => Err("of a dial-out routing chooses the trunk: leave `trunk` out"),
-            (Way::DialIn, None) => Err("of a dial-in say on which `trunk` it comes"),
-            (Way::DialIn, Some(trunk)) => {
+            (Way::DialIn, trunk) => {
                 let called = self.number.parse::<E164>();
                 let called = called.map_err(|_| "`number` of a dial-in is E.164: +496990009100")?;
-                Ok(Explain::DialIn { organizer, called, trunk: TrunkId::from(trunk.as_str()) })
+                Ok(Explain::DialIn { organizer, called, trunk: trunk.as_deref().map(TrunkId::from) })
             }
         }
     }

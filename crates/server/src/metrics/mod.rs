@@ -132,6 +132,8 @@ pub struct Metrics {
     pub event_readers: IntGauge,
     /// `partyline_event_readers_cut_off_total`
     pub event_readers_cut_off: IntCounter,
+    /// `partyline_http_connections_shed_total`
+    pub http_shed: IntCounter,
     /// `partyline_api_requests_total{result}`
     pub api_requests: IntCounterVec,
 }
@@ -383,6 +385,11 @@ impl Metrics {
                 &["result"],
             ),
             event_readers: gauge(r, "event_readers", "Connections that read the event stream."),
+            http_shed: counter(
+                r,
+                "http_connections_shed_total",
+                "Connections to the HTTP port that were ended or refused to make room.",
+            ),
             event_readers_cut_off: counter(
                 r,
                 "event_readers_cut_off_total",

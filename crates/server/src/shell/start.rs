@@ -42,7 +42,7 @@ impl Shell {
         let (trunks, located) = locate(&config).await?;
         let current = Arc::new(ArcSwap::new(Arc::clone(&trunks)));
         let (sip, arrivals) = start_sip(&config, &current).await?;
-        let listener = http::bind(config.http_listen).await?;
+        let listener = http::bind(config.http.listen).await?;
         watch_certificates(&config, &metrics)?;
         let (settled_in, settled) = mpsc::channel(ARRIVALS);
         let spool = start_spool(&config, &metrics, settled_in)?;
@@ -194,13 +194,14 @@ fn doors(
 ) -> Doors {
     Doors {
         metrics: metrics.clone(),
-        tokens: http::Holder::all(&config.tokens, config.requests_per_second),
+        tokens: http::Holder::all(&config.tokens, config.http.requests_per_second),
         asks,
         conferences: Arc::new(DashMap::new()),
         ready: Arc::new(AtomicBool::new(true)),
         shards: shards.iter().map(|shard| Arc::clone(&shard.gauges)).collect(),
         description: http::description(),
-        stream: http::Stream::new(Arc::clone(happened)),
+        places: http::Places::new(config.http.connections_per_address, metrics.http_shed.clone()),
+        stream: http::Stream::new(Arc::clone(happened), config.http.event_readers_per_token),
         answers: http::Answers::default(),
         heartbeat: Heartbeat::new(shards.len()),
     }
@@ -235,7 +236,7 @@ fn announce(config: &Config, shards: usize) {
     for own in &config.listeners {
         tracing::info!(transport = own.transport.via_token(), address = %own.address, "SIP");
     }
-    tracing::info!(address = %config.http_listen, tokens = config.tokens.len(), "HTTP");
+    tracing::info!(address = %config.http.listen, tokens = config.tokens.len(), "HTTP");
     if config.capture.is_some() {
         tracing::warn!(
             "trace.capture_media: the media of all calls is kept in memory, decrypted, for whoever may open ctl.socket"

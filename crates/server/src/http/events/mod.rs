@@ -1,5 +1,6 @@
 //! The event stream: what happened since, as JSON, or what happens, as server-sent events.
 
+mod readers;
 mod ring;
 
 use std::convert::Infallible;
@@ -14,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
@@ -23,11 +24,11 @@ use super::access::{By, Token, VIEWER};
 use super::asked::Asked;
 use super::shown::Events;
 use crate::metrics::Metrics;
+pub(crate) use readers::READERS;
+use readers::{Readers, Seat};
 pub use ring::Ring;
 use ring::{Event, Since};
 
-/// Readers of the stream at once.
-const READERS: usize = 64;
 /// Events in one answer or one write.
 const MOST_AT_ONCE: usize = 1000;
 /// A stream without events carries a comment this often, so that a reader knows that it is alive.
@@ -36,13 +37,13 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The stream and its readers.
 pub struct Stream {
     ring: Arc<Ring>,
-    places: Arc<Semaphore>,
+    readers: Arc<Readers>,
 }
 
 impl Stream {
-    /// Of what is put into `ring`.
-    pub fn new(ring: Arc<Ring>) -> Self {
-        Self { ring, places: Arc::new(Semaphore::new(READERS)) }
+    /// Of what is put into `ring`; each token may have so many readers.
+    pub fn new(ring: Arc<Ring>, per_token: usize) -> Self {
+        Self { ring, readers: Readers::new(per_token) }
     }
 }
 
@@ -121,8 +122,9 @@ impl Doors {
     }
 
     fn stream(&self, token: Arc<Token>, since: Option<&Since>) -> Response {
-        let Ok(permit) = Arc::clone(&self.stream.places).try_acquire_owned() else {
-            return self.refuse(StatusCode::TOO_MANY_REQUESTS, "64 readers have the stream already");
+        let seat = match self.stream.readers.take(&token) {
+            Ok(seat) => seat,
+            Err(why) => return self.refuse(StatusCode::TOO_MANY_REQUESTS, &why),
         };
         self.count("ok");
         let ring = Arc::clone(&self.stream.ring);
@@ -136,7 +138,7 @@ impl Doors {
             first: Some(gap),
             over: false,
             metrics: self.metrics.clone(),
-            _permit: permit,
+            _seat: seat,
         };
         let lines = stream::unfold(reader, |mut reader| async {
             let lines = reader.next().await?;
@@ -157,7 +159,7 @@ struct Reader {
     first: Option<bool>,
     over: bool,
     metrics: Metrics,
-    _permit: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 impl Drop for Reader {
