@@ -47,3 +47,4 @@ mod tcp;
 mod tls;
 mod tls_line;
 mod usage;
+mod what_if;

@@ -469,6 +469,7 @@ impl World {
                 }
                 // Nobody writes in the simulation: what is tapped is kept until somebody looks.
                 Output::Record { frames, .. } => self.tapped.push(frames),
+                Output::Decided(_) => {}
                 Output::Reply { number, reply } => {
                     let before = self.replies.insert(number, reply);
                     assert!(before.is_none(), "ask {number} was answered twice");

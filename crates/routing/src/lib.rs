@@ -69,6 +69,7 @@ mod premium;
 mod service_number;
 mod source;
 mod table;
+mod what_if;
 
 pub use country::{Country, UnknownCountry};
 pub use decide::{admit, decide, explain, explain_to};
@@ -89,3 +90,4 @@ pub use source::{
     TableSource,
 };
 pub use table::{Bridge, Organizer, Table, TableError, TrunkRef};
+pub use what_if::{Asked, Came, Difference};

@@ -35,3 +35,4 @@ pub mod store;
 pub mod tls;
 pub mod trace;
 pub mod usage;
+pub mod what_if;

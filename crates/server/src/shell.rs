@@ -33,6 +33,7 @@ use crate::sip_io::{Arrival, SipIo};
 use crate::spool::Spool;
 use crate::store::Delivery;
 use crate::trace::{Look, Tap};
+use crate::what_if::Decisions;
 
 /// Messages that may wait for control.
 const ARRIVALS: usize = 8192;
@@ -89,6 +90,7 @@ struct Shell {
     reports: Arc<Notify>,
     conferences: Arc<DashMap<String, Shown>>,
     happened: Arc<Ring>,
+    decisions: Arc<Decisions>,
     ready: Arc<AtomicBool>,
     /// When control is told the load of the media threads next.
     load_at: Instant,
@@ -380,6 +382,7 @@ impl Shell {
                     }
                 }
                 Output::Happened(happened) => self.happened.push(happened),
+                Output::Decided(made) => self.decisions.push(*made),
                 Output::Publish { conference_id, shown: Some(shown) } => {
                     self.conferences.insert(conference_id, Shown::of(&shown));
                 }

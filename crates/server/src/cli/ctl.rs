@@ -39,6 +39,12 @@ enum Job {
     /// The meetings with somebody in them.
     #[command(subcommand)]
     Conf(ConfJob),
+    /// What another configuration would have made of the last routing decisions: which legs would fail or succeed, take another
+    /// trunk, show another number, or be billed by somebody else. Nothing changes.
+    WhatIf {
+        /// Its file.
+        file: PathBuf,
+    },
     /// The SIP messages of one of the last calls as a ladder; without a Call-ID, which calls there are.
     Trace(Trace),
 }
@@ -208,7 +214,14 @@ pub(super) fn run(options: &Options) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let reply = match ask(&socket, &options.job.question()) {
+    let question = match options.job.question() {
+        Ok(question) => question,
+        Err(why) => {
+            remark!("{why}");
+            return ExitCode::from(2);
+        }
+    };
+    let reply = match ask(&socket, &question) {
         Ok(reply) => reply,
         Err(error) => {
             remark!("{}: {error}; is the bridge running, and may you open its socket?", socket.display());
@@ -286,8 +299,8 @@ impl ConfJob {
 }
 
 impl Job {
-    fn question(&self) -> Question {
-        match self {
+    fn question(&self) -> Result<Question, String> {
+        Ok(match self {
             Self::Status => Question::Status,
             Self::Trunk(TrunkJob::Ls) => Question::Trunks,
             Self::Trunk(TrunkJob::Show { name }) => Question::Trunk { name: name.clone() },
@@ -298,11 +311,16 @@ impl Job {
                 Question::DrainTrunk { name: name.clone(), draining: false }
             }
             Self::Conf(job) => job.question(),
+            Self::WhatIf { file } => {
+                let read = std::fs::read_to_string(file);
+                let read = read.map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
+                Question::WhatIf { config: read }
+            }
             Self::Trace(Trace { call_id: Some(call_id), media, .. }) => {
                 Question::Trace { call_id: call_id.clone(), media: *media }
             }
             Self::Trace(Trace { all, .. }) => Question::Calls { all: *all },
-        }
+        })
     }
 
     fn show(&self, output: Output, body: &Value) -> Result<(), String> {
@@ -324,6 +342,7 @@ impl Job {
             (Self::Conf(ConfJob::Ls), _) => shown::conferences(body),
             (Self::Conf(ConfJob::Show { .. }), _) => shown::conference(body),
             (Self::Conf(_), _) => shown::done(body),
+            (Self::WhatIf { .. }, _) => shown::what_if(body),
             (Self::Trace(trace), Some((_, call))) => {
                 say!("{}", call.to_text());
                 if trace.messages {

@@ -55,6 +55,52 @@ pub(super) fn status(body: &Value) {
     table.print();
 }
 
+/// How many of the last decisions would be others, and which.
+pub(super) fn what_if(body: &Value) {
+    let count = |key: &str| body[key].as_u64().unwrap_or_default();
+    say!(
+        "{} of {} decisions since {} would be others",
+        count("changed"),
+        count("decisions"),
+        word(&body["since"])
+    );
+    say!(
+        "{} would fail, {} would succeed; {} take another trunk, {} show another number, {} are billed by somebody else",
+        count("fails"),
+        count("succeeds"),
+        count("trunk"),
+        count("caller_id"),
+        count("biller")
+    );
+    let mut table = Table::new(&["when", "leg", "organizer", "number", "differs", "was", "would be"]);
+    let came = |came: &Value| {
+        if came["carried"] == true {
+            let shows = match &came["caller_id"] {
+                Value::Null => String::new(),
+                number => format!(" as {}", word(number)),
+            };
+            format!("{}{shows}, {}", word(&came["trunk"]), word(&came["biller"]))
+        } else {
+            format!("refused by {}", word(&came["rule"]))
+        }
+    };
+    for row in all(&body["rows"]) {
+        let differs: Vec<String> = all(&row["differs"]).map(word).collect();
+        table.row(&[
+            word(&row["at"]),
+            word(&row["direction"]),
+            word(&row["organizer"]),
+            word(&row["number"]),
+            differs.join(", "),
+            came(&row["was"]),
+            came(&row["would"]),
+        ]);
+    }
+    if count("changed") > 0 {
+        table.print();
+    }
+}
+
 pub(super) fn trunks(body: &Value) {
     let mut table = Table::new(&["trunk", "kind", "state", "channels", "peers"]);
     for trunk in all(&body["trunks"]) {

@@ -63,6 +63,7 @@ impl<'a> Check<'a> {
             calls: self.within("trace.calls", &document.trace.calls, 0..=100_000),
             bytes: self.within("trace.megabytes", &document.trace.megabytes, 1..=4096) * 1_000_000,
         };
+        let decisions = self.within("trace.decisions", &document.trace.decisions, 0..=100_000);
         let media_bytes =
             self.within("trace.media_megabytes", &document.trace.media_megabytes, 1..=4096) * 1_000_000;
         let capture = document.trace.capture_media.then_some(media_bytes);
@@ -94,6 +95,7 @@ impl<'a> Check<'a> {
             tokens,
             ctl_socket: document.ctl.socket.as_deref().map(|socket| self.resolve(socket)),
             trace,
+            decisions,
             capture,
             hep,
             recordings: self.resolve(&document.recording.folder),
@@ -137,6 +139,24 @@ impl<'a> Check<'a> {
         };
         let spoken = language.into_iter().chain(packs.into_keys()).collect();
         Ok((store, self.sources(document.take_tables(), &trunks, &bridge, spoken)))
+    }
+
+    /// The routing table of a document and of the rows beside it, with everything that it refers to.
+    pub(super) fn routing(
+        mut self,
+        mut document: Document,
+        rows: &Rows,
+    ) -> Result<Arc<routing::Table>, Problems> {
+        let (listeners, _) = self.listeners(&document.sip.listen);
+        let bridge = self.bridge(&document);
+        let trunks = self.trunks(&document.trunk, &listeners);
+        let (language, packs) = self.prompt_packs(&document.media);
+        let (Some(bridge), Some(trunks), true) = (bridge, trunks, self.problems.is_empty()) else {
+            return Err(Problems(self.problems));
+        };
+        let spoken = language.into_iter().chain(packs.into_keys()).collect();
+        let built = self.sources(document.take_tables(), &trunks, &bridge, spoken).build(rows)?;
+        Ok(built.table)
     }
 
     fn sources(

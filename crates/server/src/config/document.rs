@@ -308,6 +308,8 @@ pub struct Trace {
     pub capture_media: bool,
     /// The most megabytes that those may take.
     pub media_megabytes: Spanned<usize>,
+    /// How many of the last routing decisions are kept in memory; 0 keeps none.
+    pub decisions: Spanned<usize>,
 }
 
 impl Default for Trace {
@@ -317,6 +319,7 @@ impl Default for Trace {
             megabytes: Spanned::new(0..0, 16),
             capture_media: false,
             media_megabytes: Spanned::new(0..0, 16),
+            decisions: Spanned::new(0..0, 1000),
         }
     }
 }

@@ -63,6 +63,8 @@ pub struct Config {
     pub ctl_socket: Option<PathBuf>,
     /// How much of the SIP messages that passed is kept.
     pub trace: crate::trace::Limits,
+    /// How many of the last routing decisions are kept.
+    pub decisions: usize,
     /// How many bytes of RTP packets are kept in the clear; `None`: none, which is the default.
     pub capture: Option<usize>,
     /// Where SIP messages are exported to.
@@ -171,6 +173,13 @@ impl Config {
     pub fn parse(path: &Path, text: &str) -> Result<Self, Problems> {
         let document = Self::document(path, text)?;
         Check::new(path, text).config(document, &Rows::default())
+    }
+
+    /// What routing would be by `text`, with these rows of a database: nothing else of it is looked at, and no file that it
+    /// names is read. Mistakes are said to be in `name`.
+    pub fn routing(name: &Path, text: &str, rows: &Rows) -> Result<Arc<routing::Table>, Problems> {
+        let document = Self::document(name, text)?;
+        Check::new(name, text).routing(document, rows)
     }
 
     /// What a change of the database's directory is checked with, and where that is. The rows that are there already are not
@@ -329,6 +338,7 @@ mod tests {
             ("sip", "tcp_connections_per_address = 0", "1 to 100000"),
             ("trace", "calls = 100001", "0 to 100000"),
             ("trace", "megabytes = 0", "1 to 4096"),
+            ("trace", "decisions = 100001", "0 to 100000"),
             ("trace", "media_megabytes = 0", "1 to 4096"),
             ("sip", "dns = [\"ns.example.net\"]", "a name server's IP or IP:port"),
         ];

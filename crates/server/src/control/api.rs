@@ -7,6 +7,7 @@ use bridge::{ConferenceId, DialOutRefusal, DialOutRequest, Event, LegId, Lookup,
 use routing::{Decision, E164, Initiator, LegRequest, OrganizerId, Outcome, TenantId, TrunkId};
 use serde_json::{Value, json};
 
+use super::decisions::dial_out;
 use super::explaining::shown;
 use super::load::RETRY_AFTER;
 use super::{Control, Door, Now, Output};
@@ -130,6 +131,8 @@ pub struct Reply {
 pub(super) struct Pending {
     number: u64,
     decision: Option<Decision>,
+    /// The same for whoever keeps decisions.
+    decided: Option<(routing::Asked, routing::Came)>,
     /// Whose eyes the answer is for; `None`: the deployment's.
     reader: Option<TenantId>,
 }
@@ -196,7 +199,8 @@ impl<D: Door> Control<D> {
         let down = self.down_trunks();
         // The bridge decides; this repeats the decision, which is a pure function, to show its reasons.
         let decision = self.explain(now, &conference_id, &dialed, &down, reader.as_ref());
-        self.asks.insert(request, Pending { number, decision, reader });
+        let decided = self.decided(now, &conference_id, &dialed, &down);
+        self.asks.insert(request, Pending { number, decision, decided, reader });
         let wanted = DialOutRequest {
             request,
             leg,
@@ -231,18 +235,35 @@ impl<D: Door> Control<D> {
         })
     }
 
-    pub(super) fn accept_ask(&mut self, request: RequestId, leg: LegId, conference: ConferenceId) {
+    fn decided(
+        &self,
+        now: Now,
+        conference_id: &str,
+        dialed: &str,
+        down: &[TrunkId],
+    ) -> Option<(routing::Asked, routing::Came)> {
+        let Lookup::Found(meeting) = self.directory.find(conference_id, now.wall) else { return None };
+        Some(dial_out(&self.table, &meeting.organizer, dialed, down))
+    }
+
+    pub(super) fn accept_ask(&mut self, now: Now, request: RequestId, leg: LegId, conference: ConferenceId) {
         self.callees.insert(leg, conference);
         self.changed.insert(conference);
-        let Some(pending) = self.asks.remove(&request) else { return };
+        let Some(mut pending) = self.asks.remove(&request) else { return };
         self.metrics.route_decisions.with_label_values(&["out", "accepted"]).inc();
+        if let Some(decided) = pending.decided.take() {
+            self.tell_decision(now, decided);
+        }
         let decision = pending.decision.map(|decision| shown(&decision, pending.reader.as_ref()));
         let body = json!({ "leg": leg.0, "decision": decision });
         self.reply(pending.number, 202, body);
     }
 
-    pub(super) fn refuse_ask(&mut self, request: RequestId, why: &DialOutRefusal) {
-        let Some(pending) = self.asks.remove(&request) else { return };
+    pub(super) fn refuse_ask(&mut self, now: Now, request: RequestId, why: &DialOutRefusal) {
+        let Some(mut pending) = self.asks.remove(&request) else { return };
+        if let Some(decided) = pending.decided.take() {
+            self.tell_decision(now, decided);
+        }
         self.metrics.route_decisions.with_label_values(&["out", "refused"]).inc();
         let status = match why {
             DialOutRefusal::Draining | DialOutRefusal::Uncounted => 503,

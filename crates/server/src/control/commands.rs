@@ -79,9 +79,9 @@ impl<D: Door> Control<D> {
             }
             Command::CancelDial { leg, attempt } => self.cancel_dial(now, leg, attempt),
             Command::DialOutAccepted { request, leg, conference } => {
-                self.accept_ask(request, leg, conference);
+                self.accept_ask(now, request, leg, conference);
             }
-            Command::DialOutRefused { request, why, .. } => self.refuse_ask(request, &why),
+            Command::DialOutRefused { request, why, .. } => self.refuse_ask(now, request, &why),
             Command::CheckPin { leg, token, hash, pin } => {
                 self.outputs.push_back(Output::CheckPin { leg, token, hash, pin });
             }
@@ -103,7 +103,7 @@ impl<D: Door> Control<D> {
                 );
                 self.tell_budget(now, &notice);
             }
-            Command::Usage(record) => self.take_record(record),
+            Command::Usage(record) => self.take_record(now, record),
         }
     }
 
@@ -116,12 +116,15 @@ impl<D: Door> Control<D> {
     }
 
     /// A start record is written at once; a final one when the leg's media has come home with its figures.
-    fn take_record(&mut self, mut record: Box<bridge::Record>) {
+    fn take_record(&mut self, now: Now, mut record: Box<bridge::Record>) {
         if let Some(end) = record.end.as_mut().filter(|end| end.result == bridge::CallResult::Refused) {
             end.q850 = end.q850.or(Some(sip::q850(end.sip_status)));
         }
         self.count_result(&record);
         self.note_ending(&record);
+        if record.kind == bridge::RecordKind::Final {
+            self.tell_dial_in(now, &record);
+        }
         let has_media = self.legs.get(&record.leg).is_some_and(|entry| entry.media.is_some());
         if record.kind == bridge::RecordKind::Final && has_media {
             self.finals.insert(record.leg, record);

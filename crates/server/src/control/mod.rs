@@ -7,6 +7,7 @@
 mod acting;
 mod api;
 mod commands;
+mod decisions;
 mod dial_in;
 mod dial_out;
 mod explaining;
@@ -250,6 +251,8 @@ pub enum Output<Io> {
         /// The answer.
         reply: Reply,
     },
+    /// A routing decision was made.
+    Decided(Box<crate::what_if::Made>),
     /// Something happened that the event stream tells.
     Happened(Happening),
     /// A meeting has changed: replace what the API shows, or with `None` show it no more.

@@ -20,6 +20,7 @@ use crate::control::{Ask, Reply as Replied, Shown};
 use crate::trace::ladder::{harmless, label};
 use crate::trace::mask::masked;
 use crate::trace::{KeptSounds, Look, Passage, Sound, Summary, trunk_of};
+use crate::what_if::{NotRehearsed, Rehearsal};
 
 /// RTP packets in one answer, the latest: ten minutes of a leg.
 const MOST_PACKETS: usize = 60_000;
@@ -40,6 +41,8 @@ pub struct Answers {
     pub looks: mpsc::Sender<Look>,
     /// The conferences as control last published them, as JSON, by conference ID.
     pub conferences: Arc<DashMap<String, Shown>>,
+    /// Says what another configuration would have decided.
+    pub rehearsal: Rehearsal,
 }
 
 /// One message as the socket tells it.
@@ -117,6 +120,11 @@ impl Answers {
             Question::PauseRecording { id, paused } => {
                 self.ask(Ask::PauseRecording { conference_id: id, paused }).await
             }
+            Question::WhatIf { config } => match self.rehearsal.of(config).await {
+                Ok(body) => Reply { status: 200, body },
+                Err(NotRehearsed::Wrong(why)) => Reply::refusal(400, why),
+                Err(NotRehearsed::Unavailable(why)) => Reply::refusal(503, why),
+            },
             Question::Calls { all } => self.calls(all).await,
             Question::Trace { call_id, media } => self.trace(call_id, media).await,
         }

@@ -16,8 +16,8 @@ pub use answers::{Answers, Heard, Line, passages_of, sounds_of};
 pub use client::ask;
 pub use socket::{Control, bind};
 
-/// The longest question, in bytes.
-const LONGEST_QUESTION: usize = 4 * 1024;
+/// The longest question, in bytes: a configuration of a megabyte as JSON.
+const LONGEST_QUESTION: usize = 2 << 20;
 /// The longest reply: two hundred messages of 64 KiB as JSON or 60,000 RTP packets, and room.
 const LONGEST_REPLY: usize = 64 << 20;
 
@@ -81,6 +81,11 @@ pub enum Question {
         id: String,
         /// Nothing, or go on.
         paused: bool,
+    },
+    /// What another configuration would have made of the last routing decisions.
+    WhatIf {
+        /// Its text.
+        config: String,
     },
     /// The calls whose messages are kept.
     Calls {

@@ -103,7 +103,7 @@ async fn serve(stream: UnixStream, answers: &Answers) -> io::Result<()> {
         let reply = match serde_json::from_slice::<Question>(&line) {
             Ok(question) if whole => answers.answer(question).await,
             Err(error) if whole => Reply::refusal(400, format!("not a question: {error}")),
-            Ok(_) | Err(_) => Reply::refusal(400, "a question longer than 4 KiB"),
+            Ok(_) | Err(_) => Reply::refusal(400, "a question longer than 2 MiB"),
         };
         let mut text = serde_json::to_vec(&reply)?;
         text.push(b'\n');

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::DefaultBodyLimit;
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -14,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{PROBLEM, Problem};
-use super::{Doors, acting, events, health, meetings, once, trunks};
+use super::{Doors, acting, events, health, meetings, once, rehearsal, trunks};
 
 /// What is said of the whole.
 const ABOUT: &str = "Runs the meetings of a telephone-conference bridge.\n\nEvery request but those for health, metrics and this \
@@ -51,6 +52,12 @@ fn guarded() -> OpenApiRouter<Arc<Doors>> {
         .routes(routes!(trunks::trunks))
         .routes(routes!(trunks::trunk))
         .routes(routes!(trunks::drain, trunks::undrain))
+        // Its body is a whole configuration.
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(rehearsal::what_if))
+                .layer(DefaultBodyLimit::max(rehearsal::LONGEST)),
+        )
 }
 
 /// Both routers and the description of all that is in them.

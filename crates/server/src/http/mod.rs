@@ -11,6 +11,7 @@ mod meetings;
 mod once;
 mod places;
 mod problem;
+mod rehearsal;
 mod shown;
 mod trunks;
 
@@ -31,6 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::control::{Ask, Reply, Shown};
 use crate::media::gauges::ShardGauges;
 use crate::metrics::Metrics;
+use crate::what_if::Rehearsal;
 use access::NoToken;
 pub use access::{Holder, Role, Token, digest};
 pub use document::description;
@@ -72,6 +74,8 @@ pub struct Doors {
     pub stream: Stream,
     /// What was answered to requests with an `Idempotency-Key`.
     pub answers: Answers,
+    /// Says what another configuration would have decided.
+    pub rehearsal: Rehearsal,
     /// What `/v1/openapi.json` says.
     pub description: String,
     /// The last sighting of each shard's tick counter.
@@ -251,6 +255,11 @@ impl Doors {
             places: Places::new(AT_ONCE, shed),
             stream: Stream::new(Arc::new(Ring::new("r1".to_owned())), READERS),
             answers: Answers::default(),
+            rehearsal: Rehearsal {
+                decisions: crate::what_if::Decisions::new(0),
+                store: None,
+                name: "p.toml".into(),
+            },
             description: String::new(),
             heartbeat: Heartbeat::new(0),
         };

@@ -282,7 +282,7 @@ mod tests {
             assert!(matches!(answers.claim(now, "a", &key.to_string(), [1; 32]), Claim::Fresh));
         }
         assert!(matches!(answers.claim(now, "a", "more", [1; 32]), Claim::Full));
-        answers.settle(&claimed("0", now - Duration::from_secs(1)), None);
+        answers.settle(&claimed("0", now + Duration::from_secs(1)), None);
         assert!(matches!(answers.claim(now, "a", "more", [1; 32]), Claim::Full), "another request's key");
         answers.settle(&claimed("0", now), None);
         assert!(matches!(answers.claim(now, "a", "more", [1; 32]), Claim::Fresh));

@@ -151,7 +151,9 @@ mod tests {
         let over: Vec<bool> = own.iter_mut().map(is_over).collect();
         assert_eq!((over, is_over(&mut other)), (vec![true, false, false, false], false));
         assert_eq!(places.shed.get(), 1);
-        own.iter().for_each(|place| place.guest().trust());
+        for place in &own {
+            place.guest().trust();
+        }
         assert!(places.take(at("192.0.2.9")).is_none(), "those with a token stay");
         drop(own);
         assert!(places.take(at("192.0.2.9")).is_some());
@@ -171,7 +173,9 @@ mod tests {
         let mut scraper = places.take(at("192.0.2.2")).expect("a place for metrics");
         assert!(!is_over(&mut trusted) && !is_over(&mut scraper) && is_over(&mut all[0]));
         // Even tokens do not get all of them.
-        all.iter().for_each(|place| place.guest().trust());
+        for place in &all {
+            place.guest().trust();
+        }
         assert!(places.take(at("192.0.2.3")).is_some());
         drop((all, trusted, scraper));
         assert!(places.taken.lock().unwrap().held.is_empty());

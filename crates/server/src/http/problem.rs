@@ -66,7 +66,11 @@ fn kind(status: StatusCode) -> (&'static str, &'static str, &'static str) {
             "the Allow header lists the methods of this path; GET /v1/openapi.json describes them",
         ),
         409 => ("conflict", "not in this state", "GET the conference, see how it is now, and decide again"),
-        413 => ("too-large", "the request is too large", "send less: a body has 16 KiB at most"),
+        413 => (
+            "too-large",
+            "the request is too large",
+            "send less: a body has 16 KiB at most, one with a configuration 1 MiB",
+        ),
         415 => ("not-json", "the body is not JSON", "send `Content-Type: application/json`"),
         422 => (
             "key-reused",

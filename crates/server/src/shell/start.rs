@@ -29,6 +29,7 @@ use crate::spool::{Spool, SpoolMetrics};
 use crate::store::{self, Delivery, DeliveryMetrics, DirectoryMetrics, Spooled, Store};
 use crate::tls::{self, TlsMetrics};
 use crate::trace::{Export, ExportMetrics, Look, Tap};
+use crate::what_if::{Decisions, Rehearsal};
 
 impl Shell {
     pub(super) async fn start(config: Config) -> anyhow::Result<Self> {
@@ -53,9 +54,11 @@ impl Shell {
         let (asks_in, asks) = mpsc::channel(ASKS);
         let (looks_in, looks) = mpsc::channel(ASKS);
         let happened = Arc::new(http::Ring::new(uuid::Uuid::now_v7().simple().to_string()));
-        let doors = doors(&config, &metrics, &shards, asks_in, &happened);
+        let (store, directories, delivery) = start_store(&config, &metrics, &spool).await?;
+        let decisions = Decisions::new(config.decisions);
+        let rehearsal = Rehearsal { decisions: Arc::clone(&decisions), store, name: config.path.clone() };
+        let doors = doors(&config, &metrics, &shards, asks_in, &happened, rehearsal);
         let (conferences, ready) = (Arc::clone(&doors.conferences), Arc::clone(&doors.ready));
-        let (directories, delivery) = start_store(&config, &metrics, &spool).await?;
         let ctl = start_ctl(&config, &current, &doors, looks_in).await?;
         tokio::spawn(http::serve(listener, Arc::new(doors)));
         let export = start_export(&config, &metrics).await?;
@@ -91,6 +94,7 @@ impl Shell {
             reports,
             conferences,
             happened,
+            decisions,
             ready,
             load_at: Instant::now(),
             used: processor_time(),
@@ -132,14 +136,14 @@ async fn start_sip(
     Ok((Arc::new(sip), arrivals))
 }
 
-/// Changes of the directory in the database, from now on, and the way of usage records into it; neither without one.
+/// The database, changes of the directory in it from now on, and the way of usage records into it; nothing without one.
 async fn start_store(
     config: &Config,
     metrics: &Metrics,
     spool: &Spool,
-) -> anyhow::Result<(mpsc::Receiver<Built>, Option<Delivery>)> {
+) -> anyhow::Result<(Option<Store>, mpsc::Receiver<Built>, Option<Delivery>)> {
     let (taker, directories) = mpsc::channel(1);
-    let Some(options) = &config.store else { return Ok((directories, None)) };
+    let Some(options) = &config.store else { return Ok((None, directories, None)) };
     let store = Store::open(&options.url).await.context("store.url")?;
     let shown = DirectoryMetrics {
         up: metrics.directory_up.clone(),
@@ -155,7 +159,8 @@ async fn start_store(
         oldest: metrics.database_oldest.clone(),
         delivered: metrics.database_delivered.clone(),
     };
-    Ok((directories, Some(Delivery::start(store, spooled, counted))))
+    let delivery = Delivery::start(store.clone(), spooled, counted);
+    Ok((Some(store), directories, Some(delivery)))
 }
 
 fn watch_certificates(config: &Config, metrics: &Metrics) -> anyhow::Result<()> {
@@ -191,6 +196,7 @@ fn doors(
     shards: &[ShardDoor],
     asks: mpsc::Sender<(Ask, oneshot::Sender<Reply>)>,
     happened: &Arc<http::Ring>,
+    rehearsal: Rehearsal,
 ) -> Doors {
     Doors {
         metrics: metrics.clone(),
@@ -203,6 +209,7 @@ fn doors(
         places: http::Places::new(config.http.connections_per_address, metrics.http_shed.clone()),
         stream: http::Stream::new(Arc::clone(happened), config.http.event_readers_per_token),
         answers: http::Answers::default(),
+        rehearsal,
         heartbeat: Heartbeat::new(shards.len()),
     }
 }
@@ -221,6 +228,7 @@ async fn start_ctl(
         asks: doors.asks.clone(),
         looks,
         conferences: Arc::clone(&doors.conferences),
+        rehearsal: doors.rehearsal.clone(),
     };
     Ok(Some(ctl::bind(path, answers).await.context("ctl.socket")?))
 }
