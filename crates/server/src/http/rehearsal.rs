@@ -21,7 +21,7 @@ pub(super) const LONGEST: usize = 1 << 20;
 #[serde(deny_unknown_fields)]
 pub(super) struct Candidate {
     /// Its whole text, TOML.
-    #[schema(example = "", max_length = 1000000)]
+    #[schema(example = "", max_length = 1_000_000)]
     config: String,
 }
 
