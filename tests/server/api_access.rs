@@ -35,12 +35,14 @@ enum About {
 }
 
 /// Every operation: method, path as it is described, least role, what it is about, body. The last one ends the meeting.
-const OPERATIONS: [(&str, &str, &str, About, Option<&str>); 27] = [
+const OPERATIONS: [(&str, &str, &str, About, Option<&str>); 29] = [
     ("get", "/v1/conferences", "viewer", About::List, None),
     ("get", "/v1/conferences/{id}", "viewer", About::Meeting, None),
     // A number that nobody may call: the answer shows that it was decided.
     ("post", "/v1/conferences/{id}/dial-out", "operator", About::Meeting, Some("{\"number\":\"112\"}")),
     ("post", "/v1/conferences/{id}/recording", "operator", About::Meeting, None),
+    ("put", "/v1/conferences/{id}/recording/pause", "operator", About::Meeting, None),
+    ("delete", "/v1/conferences/{id}/recording/pause", "operator", About::Meeting, None),
     ("delete", "/v1/conferences/{id}/recording", "operator", About::Meeting, None),
     ("delete", "/v1/conferences/{id}/participants/{leg}", "operator", About::Meeting, None),
     ("put", "/v1/conferences/{id}/lock", "operator", About::Meeting, None),
