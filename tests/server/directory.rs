@@ -86,6 +86,28 @@ async fn an_administrator_runs_the_directory(house: &House) {
         (&"set".into(), &new.into())
     );
     house.until("the PIN is in force", async || house.count(version).await == 5).await;
+    is_told(house, (id, new), pin).await;
+}
+
+/// Whoever mails people learns it from the stream, but for the PIN.
+async fn is_told(house: &House, (old, new): (&str, &str), pin: &str) {
+    let told = async || house.api("GET", "/v1/events?since=0&limit=1000", None).await.1;
+    house.until("the PIN's reset is told", async || told().await.to_string().contains("pin.reset")).await;
+    let told = told().await;
+    let events = told["events"].as_array().expect("events");
+    let of = |kind: &str| {
+        let found = events.iter().find(|event| event["type"] == kind);
+        found.unwrap_or_else(|| panic!("no {kind} in {told}"))
+    };
+    for kind in ["organizer.created", "pin.reset", "conference_id.reset"] {
+        let event = of(kind);
+        assert_eq!((&event["tenant"], &event["details"]["organizer"]), (&"contoso".into(), &"nora".into()));
+    }
+    let reset = of("conference_id.reset");
+    assert_eq!((&reset["conference_id"], &reset["details"]["before"]), (&new.into(), &old.into()));
+    assert_eq!(of("directory.changed")["tenant"], serde_json::Value::Null);
+    let details: Vec<_> = events.iter().map(|event| event["details"].to_string()).collect();
+    assert!(!details.iter().any(|text| text.contains(pin) || text.contains("argon2")), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

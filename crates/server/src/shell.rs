@@ -18,7 +18,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::sleep_until;
 use trunk::Trunks;
 
-use crate::config::{Built, Config};
+use crate::config::Config;
 use crate::control::{Ask, Control, Input, Now, Output, Reply, Shown};
 use crate::ctl;
 use crate::http::Ring;
@@ -31,7 +31,7 @@ use crate::recording::{Ended, Recorder};
 use crate::reload::{Reloaded, reload};
 use crate::sip_io::{Arrival, SipIo};
 use crate::spool::Spool;
-use crate::store::Delivery;
+use crate::store::{Changed, Delivery};
 use crate::trace::{Look, Tap};
 use crate::what_if::Decisions;
 
@@ -105,7 +105,7 @@ struct Shell {
     reloading: mpsc::Sender<Result<Reloaded, Vec<String>>>,
     reloaded: mpsc::Receiver<Result<Reloaded, Vec<String>>>,
     /// Directories that the database has in place of ours.
-    directories: mpsc::Receiver<Built>,
+    directories: mpsc::Receiver<Changed>,
     /// Usage records on their way into it.
     delivery: Option<Delivery>,
     signals: Signals,
@@ -157,7 +157,7 @@ impl Shell {
                 Some(checked) = self.checked.recv() => self.take_checked(&checked),
                 Some(trunks) = self.located.recv() => self.take_trunks(trunks),
                 Some(outcome) = self.reloaded.recv() => self.take_reloaded(outcome),
-                Some(built) = self.directories.recv() => self.take_directory(built),
+                Some(changed) = self.directories.recv() => self.take_directory(changed),
                 () = sleep_until(timer.into()) => {}
             }
             self.take_others();
@@ -196,8 +196,12 @@ impl Shell {
         self.feed(Input::Trunks(trunks));
     }
 
-    fn take_directory(&mut self, built: Built) {
+    fn take_directory(&mut self, changed: Changed) {
+        let Changed { built, happened } = changed;
         self.feed(Input::Directory { table: built.table, meetings: built.meetings });
+        for one in happened {
+            self.happened.push(one);
+        }
     }
 
     /// SIGTERM or SIGINT: the first drains, the second ends everything now.

@@ -111,6 +111,7 @@ impl<'a> Check<'a> {
             store: store.flatten(),
             sources: Arc::new(sources),
             directory_version: rows.version(),
+            directory_known: crate::store::Known::of(rows),
         })
     }
 

@@ -93,6 +93,8 @@ pub struct Config {
     pub sources: Arc<Sources>,
     /// The change of the database that they are the result of; 0 without one.
     pub directory_version: i64,
+    /// What of that change is remembered, so that the next one can be told.
+    pub directory_known: crate::store::Known,
 }
 
 /// `[http]`, checked.

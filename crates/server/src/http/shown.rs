@@ -450,7 +450,8 @@ pub(super) struct Event {
     /// What depends on `type`: of `joined`, `dialing` and `opened` what is shown of the meeting or person, of `changed` the
     /// members that are others now, of `left` and `ended` how the leg ended or `moved`, of recordings the `file`, of a trunk
     /// `state` and `because`, of a limit which `limit`, of a budget which `budget` (`minute-pool`, `spend-per-day`,
-    /// `spend-per-month`), `whose` (`tenant`, `organizer`, `meeting`; of an organizer who), `percent` and how much is `used`.
+    /// `spend-per-month`), `whose` (`tenant`, `organizer`, `meeting`; of an organizer who), `percent` and how much is `used`, of an organizer
+    /// `organizer` and what has `changed`, of a conference ID the one `before`, of the directory how often what `happened`.
     #[schema(value_type = Object)]
     details: serde_json::Map<String, serde_json::Value>,
 }
@@ -518,4 +519,22 @@ pub(super) enum EventType {
     /// It is used up.
     #[serde(rename = "budget.reached")]
     BudgetReached,
+    /// The database has an organizer more.
+    #[serde(rename = "organizer.created")]
+    OrganizerCreated,
+    /// License, number, policy or the like of an organizer.
+    #[serde(rename = "organizer.changed")]
+    OrganizerChanged,
+    /// The database has him no more.
+    #[serde(rename = "organizer.removed")]
+    OrganizerRemoved,
+    /// An organizer has another PIN. It is nowhere in the event.
+    #[serde(rename = "pin.reset")]
+    PinReset,
+    /// A meeting has another conference ID.
+    #[serde(rename = "conference_id.reset")]
+    ConferenceIdReset,
+    /// The database has another directory, with the numbers of what happened in it.
+    #[serde(rename = "directory.changed")]
+    DirectoryChanged,
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use trunk::{MediaAddress, Trunks};
 
 use super::{ARRIVALS, ASKS, Shell, Signals, now, processor_time};
-use crate::config::{Built, Config};
+use crate::config::Config;
 use crate::control::{Ask, Control, Parts, Reply};
 use crate::ctl;
 use crate::dns::locate;
@@ -26,7 +26,7 @@ use crate::prompts::Prompts;
 use crate::recording::{Ended, Recorder, RecordingMetrics};
 use crate::sip_io::{Arrival, Limits, Setup, SipIo};
 use crate::spool::{Spool, SpoolMetrics};
-use crate::store::{self, Delivery, DeliveryMetrics, DirectoryMetrics, Spooled, Store};
+use crate::store::{self, Changed, Delivery, DeliveryMetrics, DirectoryMetrics, Spooled, Store};
 use crate::tls::{self, TlsMetrics};
 use crate::trace::{Export, ExportMetrics, Look, Tap};
 use crate::what_if::{Decisions, Rehearsal};
@@ -141,7 +141,7 @@ async fn start_store(
     config: &Config,
     metrics: &Metrics,
     spool: &Spool,
-) -> anyhow::Result<(Option<Store>, mpsc::Receiver<Built>, Option<Delivery>)> {
+) -> anyhow::Result<(Option<Store>, mpsc::Receiver<Changed>, Option<Delivery>)> {
     let (taker, directories) = mpsc::channel(1);
     let Some(options) = &config.store else { return Ok((None, directories, None)) };
     let store = Store::open(&options.url).await.context("store.url")?;
@@ -150,7 +150,8 @@ async fn start_store(
         version: metrics.directory_version.clone(),
         reloads: metrics.directory_reloads.clone(),
     };
-    let (sources, read) = (Arc::clone(&config.sources), config.directory_version);
+    let (sources, read) =
+        (Arc::clone(&config.sources), (config.directory_version, config.directory_known.clone()));
     tokio::spawn(store::watch(store.clone(), options.poll, sources, read, shown, taker));
     let spooled =
         Spooled { folder: config.spool.folder.clone(), durable: spool.durable(), node: config.node.clone() };

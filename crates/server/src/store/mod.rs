@@ -7,6 +7,7 @@ mod backlog;
 mod change;
 mod csv;
 mod deliver;
+mod difference;
 mod entity;
 mod import;
 mod migrations;
@@ -21,13 +22,14 @@ use sqlx::{AnyPool, Row as _};
 
 pub use change::Change;
 pub(crate) use deliver::{Delivery, DeliveryMetrics, Spooled};
+pub use difference::Known;
 pub(crate) use entity::Column;
 pub(crate) use entity::{BRIDGES, Cell, ENTITIES, Entity, Kind, MEETINGS, NUMBERS, ORGANIZERS};
 pub(crate) use import::{Import, KEPT, Step, fuzz, shown};
 pub use rows::{Mark, Rows};
 pub(crate) use rows::{Sections, Written};
 pub use url::{StoreUrl, WrongUrl};
-pub(crate) use watch::{DirectoryMetrics, watch};
+pub(crate) use watch::{Changed, DirectoryMetrics, watch};
 
 /// Connections of one process: the directory, the usage records, and one to spare.
 const CONNECTIONS: u32 = 4;

@@ -1,19 +1,26 @@
 //! Looks every few seconds whether somebody has changed the directory, and hands a new one over when it is good.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use prometheus::{IntCounterVec, IntGauge};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{Rows, Store, StoreError};
+use super::{Known, Rows, Store, StoreError};
 use crate::config::{Built, Sources};
+use crate::control::Happening;
 
 /// A database that does not answer for so long is taken as gone.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How often the log says that it is.
 const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
+
+/// A directory that takes the place of the one before, and what is another in it.
+pub(crate) struct Changed {
+    pub(crate) built: Built,
+    pub(crate) happened: Vec<Happening>,
+}
 
 /// What is counted.
 #[derive(Clone)]
@@ -26,14 +33,14 @@ pub(crate) struct DirectoryMetrics {
     pub(crate) reloads: IntCounterVec,
 }
 
-/// Runs until nobody takes the directories any more. `read` is the change that is in force.
+/// Runs until nobody takes the directories any more. `read` is the change that is in force, and `known` what it holds.
 pub(crate) async fn watch(
     store: Store,
     poll: Duration,
     sources: Arc<Sources>,
-    mut read: i64,
+    (mut read, mut known): (i64, Known),
     metrics: DirectoryMetrics,
-    taker: mpsc::Sender<Built>,
+    taker: mpsc::Sender<Changed>,
 ) {
     metrics.version.set(read);
     let mut complained: Option<Instant> = None;
@@ -47,7 +54,7 @@ pub(crate) async fn watch(
                 if let Some(rows) = rows {
                     // One that is wrong is not read again before somebody has changed it.
                     read = rows.version();
-                    if !take(rows, &sources, &metrics, &taker).await {
+                    if !take(rows, &sources, &mut known, &metrics, &taker).await {
                         return;
                     }
                 }
@@ -75,17 +82,30 @@ async fn changed(store: &Store, read: i64) -> Result<Option<Rows>, StoreError> {
 async fn take(
     rows: Rows,
     sources: &Arc<Sources>,
+    known: &mut Known,
     metrics: &DirectoryMetrics,
-    taker: &mpsc::Sender<Built>,
+    taker: &mpsc::Sender<Changed>,
 ) -> bool {
     let (version, count, sources) = (rows.version(), rows.len(), Arc::clone(sources));
-    let built = tokio::task::spawn_blocking(move || sources.build(&rows)).await;
+    let before = std::mem::take(known);
+    let built = tokio::task::spawn_blocking(move || {
+        let built = sources.build(&rows);
+        let after = Known::of(&rows);
+        let happened = after.since(&before, SystemTime::now());
+        // What is refused changes nothing: the next change is told against what is in force.
+        let known = if built.is_ok() { after } else { before };
+        (built.map(|built| Changed { built, happened }), known)
+    });
+    let built = built.await.map(|(built, now)| {
+        *known = now;
+        built
+    });
     let problems = match built {
-        Ok(Ok(built)) => {
+        Ok(Ok(changed)) => {
             metrics.version.set(version);
             metrics.reloads.with_label_values(&["taken"]).inc();
             tracing::info!(version, rows = count, "the directory has changed");
-            return taker.send(built).await.is_ok();
+            return taker.send(changed).await.is_ok();
         }
         Ok(Err(problems)) => problems.0.iter().map(ToString::to_string).collect(),
         Err(error) => vec![error.to_string()],
