@@ -250,6 +250,25 @@ impl Phone {
         assert!(came, "no {event} from baresip, but:\n{seen}\n{}", self.program.log());
     }
 
+    /// Returns the keys that it was sent (RFC 4733), once there are so many.
+    pub(crate) async fn until_keyed(&mut self, count: usize) -> String {
+        let (mut keyed, mut seen, mut piece) = (String::new(), Vec::new(), vec![0; 4096]);
+        let waiting = async {
+            while keyed.len() < count {
+                let length = self.control.read(&mut piece).await.expect("baresip's control port");
+                assert!(length > 0, "baresip has closed its control port");
+                seen.extend_from_slice(&piece[..length]);
+                keyed.extend(netstrings(&mut seen).iter().filter_map(|event| {
+                    let started = event["type"] == "CALL_DTMF_START";
+                    event["param"].as_str().filter(|_| started).and_then(|key| key.chars().next())
+                }));
+            }
+        };
+        let came = timeout(PATIENCE, waiting).await.is_ok();
+        assert!(came, "baresip was sent {keyed:?} only:\n{}", self.program.log());
+        keyed
+    }
+
     /// Returns when it has heard this voice, which somebody says over and over. On a busy machine that takes longer: some of it is
     /// lost each time.
     pub(crate) async fn until_it_hears(&self, voice: &[f32]) {
@@ -282,6 +301,20 @@ impl Phone {
         let netstring = format!("{}:{json},", json.len());
         self.control.write_all(netstring.as_bytes()).await.expect("baresip's control port");
     }
+}
+
+/// Takes the whole netstrings of JSON out of what has arrived.
+fn netstrings(seen: &mut Vec<u8>) -> Vec<serde_json::Value> {
+    let mut found = Vec::new();
+    while let Some(colon) = seen.iter().position(|octet| *octet == b':') {
+        let length: usize = String::from_utf8_lossy(&seen[..colon]).parse().expect("a netstring's length");
+        if seen.len() < colon + length + 2 {
+            break;
+        }
+        found.push(serde_json::from_slice(&seen[colon + 1..][..length]).expect("JSON"));
+        seen.drain(..colon + length + 2);
+    }
+    found
 }
 
 /// What the telephone of this folder recorded of its last call.

@@ -420,7 +420,8 @@ impl World {
 
     /// Asks the API to dial a number; the reply is found under the number that is returned.
     pub fn dial_out(&mut self, conference_id: &str, number: &str, confirm: Option<bool>) -> u64 {
-        self.ask(Ask::DialOut { conference_id: conference_id.to_owned(), number: number.to_owned(), confirm })
+        let (conference_id, number) = (conference_id.to_owned(), number.to_owned());
+        self.ask(Ask::DialOut { conference_id, number, confirm, call_me: false })
     }
 
     /// Asks the API; the reply is found under the number that is returned.

@@ -1,5 +1,6 @@
 //! What an authenticated user wants done in a meeting that is being held.
 
+use crate::digit::Keys;
 use crate::id::LegId;
 use crate::policy::Role;
 
@@ -41,6 +42,13 @@ pub enum Action {
         /// Which.
         role: Role,
     },
+    /// Press these keys into the call to somebody who was dialed out: the menu of another system wants them.
+    SendDigits {
+        /// The leg.
+        leg: LegId,
+        /// Which.
+        keys: Keys,
+    },
     /// Remove this leg, in the meeting, in its lobby, or being called for it. Who is removed does not come back by his number.
     Remove(LegId),
     /// End the meeting for everybody.
@@ -64,4 +72,7 @@ pub enum ActionRefusal {
         "{0} is an organizer, who can always end a mute: mute it without `hard`, or change its role first"
     )]
     IsOrganizer(LegId),
+    /// Keys are pressed into calls of the meeting's own only: a caller's telephone has keys of its own.
+    #[error("{0} has dialed in: keys are sent to those only whom the meeting has called")]
+    NotDialedOut(LegId),
 }

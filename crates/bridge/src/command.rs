@@ -5,6 +5,7 @@
 
 use crate::action::ActionRefusal;
 use crate::budget::{BudgetKind, BudgetNotice};
+use crate::digit::Keys;
 use crate::id::{ConferenceId, LegId, RequestId};
 use crate::policy::{Pin, PinHash};
 use crate::prompt::PromptId;
@@ -247,6 +248,13 @@ pub enum Command {
         leg: LegId,
         /// Out.
         muted: bool,
+    },
+    /// Send these keys to the far end, after those still being sent. Nothing is reported.
+    SendDigits {
+        /// The leg.
+        leg: LegId,
+        /// Which.
+        keys: Keys,
     },
     /// Send an INVITE. Then: `LegProgress`*, and one of `LegAnswered` and `LegFailed`, with this attempt number.
     Dial {

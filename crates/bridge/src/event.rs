@@ -97,6 +97,8 @@ pub struct DialOutRequest {
     pub initiator: Initiator,
     /// The callee must press 1 to join, so that a voicemail never ends up in a meeting.
     pub confirm: bool,
+    /// Who asks has himself called. It decides nothing, since the organizer's rules hold whoever asks; the records tell it.
+    pub call_me: bool,
     /// The trunks that are Down at this moment: they go last or drop out, by the routing rules.
     pub down: Vec<TrunkId>,
 }

@@ -41,7 +41,7 @@ pub use bridge::{Bridge, BridgeConfig, Counters, LegSnapshot, Reason, Snapshot};
 pub use budget::{BudgetKind, BudgetNotice, BudgetOwner};
 pub use command::{Command, DialOutRefusal, HangupCause, Purpose, Sound, Tone};
 pub use defence::{DefenceConfig, WrongIds};
-pub use digit::Digit;
+pub use digit::{Digit, Keys, NotKeys};
 pub use directory::{MeetingRules, MeetingSource, MemoryDirectory, utc};
 pub use event::{
     Caller, DialFailure, DialFailureKind, DialOutRequest, EndedBy, Event, LegEnd, RecordingChange,

@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub(crate) use ledger::{Ending, Ledger};
 
 /// Raised by one whenever a reader of the records must change.
-pub const SCHEMA_VERSION: u16 = 2;
+pub const SCHEMA_VERSION: u16 = 3;
 
 /// Start, interim or final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -40,6 +40,8 @@ pub enum CallType {
     ConfIn,
     /// The conference dialed somebody.
     ConfOut,
+    /// Somebody had the conference call himself.
+    CallMe,
 }
 
 /// How a leg came out.

@@ -2,6 +2,7 @@
 //! heap memory enters built and leaves whole, so that a media thread neither allocates nor frees it in the tick; and what it
 //! allocates between ticks it does not free.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -277,11 +278,17 @@ impl Audience {
     }
 }
 
-/// Up to 32 digits to send, without heap memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// Up to 32 digits to send, without heap memory. They may be a PIN, so they do not show themselves in debug output.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Digits {
     events: [u8; Self::MAX],
     length: u8,
+}
+
+impl fmt::Debug for Digits {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Digits(_)")
+    }
 }
 
 /// Why a text is not [`Digits`].
@@ -336,6 +343,7 @@ mod tests {
     #[test]
     fn digits_become_event_codes() {
         assert_eq!(Digits::parse("109*#Ad").expect("all keys").events(), [1, 0, 9, 10, 11, 12, 13 + 2]);
+        assert_eq!(format!("{:?}", Digits::parse("27182")), "Ok(Digits(_))");
         assert_eq!(Digits::parse("1 2"), Err(DigitsError::Key(' ')));
         assert_eq!(Digits::parse(&"1".repeat(33)), Err(DigitsError::TooMany));
     }

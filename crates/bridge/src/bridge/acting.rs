@@ -8,6 +8,7 @@ use crate::id::{ConferenceId, RequestId};
 use crate::policy::Role;
 use crate::prompt::PromptId;
 use crate::usage::EndingParty;
+use routing::LegDirection;
 
 impl Bridge {
     /// Does it, and says what came of it.
@@ -39,12 +40,18 @@ impl Bridge {
             | Action::Unmute(leg)
             | Action::LowerHand(leg)
             | Action::SetRole { leg, .. }
+            | Action::SendDigits { leg, .. }
                 if roster.participant(leg).is_none() =>
             {
                 return Err(ActionRefusal::UnknownLeg(leg));
             }
             Action::Mute { leg, hard: true } if roster.role(leg) == Role::Organizer => {
                 return Err(ActionRefusal::IsOrganizer(leg));
+            }
+            Action::SendDigits { leg, .. }
+                if roster.participant(leg).is_some_and(|one| one.direction == LegDirection::DialIn) =>
+            {
+                return Err(ActionRefusal::NotDialedOut(leg));
             }
             Action::Remove(leg) if !roster.has(leg) => return Err(ActionRefusal::UnknownLeg(leg)),
             _ => {}
@@ -92,6 +99,10 @@ impl Bridge {
             Action::Lock(locked) => roster.set_lock(locked),
             Action::Announce(heard) => roster.set_announcements(heard),
             Action::SetRole { leg, role } => roster.set_role(at.now, leg, role),
+            Action::SendDigits { leg, keys } => {
+                self.command(Command::SendDigits { leg, keys });
+                return 1;
+            }
             Action::Remove(leg) => {
                 self.with_call(leg, |bridge, call| bridge.removed(at, call));
                 return 1;

@@ -125,7 +125,8 @@ impl Bridge {
         let conference = self.conference_for(at, meeting);
         let Some(dial) = DialOut::new(conference, request.confirm, candidates) else { return };
         let leg = request.leg;
-        let mut ledger = Ledger::new(leg, CallType::ConfOut, at.now, at.wall, &mut self.rng);
+        let call_type = if request.call_me { CallType::CallMe } else { CallType::ConfOut };
+        let mut ledger = Ledger::new(leg, call_type, at.now, at.wall, &mut self.rng);
         ledger.asked(&request.dialed, initiator_word(request.initiator));
         ledger.conference(conference);
         if let Some(first) = dial.upcoming() {

@@ -206,7 +206,7 @@ fn participant(at: At, call: &Call, standing: Standing) -> Participant {
     let record = call.ledger.record();
     let (direction, number) = match record.call_type {
         CallType::ConfIn => (LegDirection::DialIn, record.caller.clone()),
-        CallType::ConfOut => (LegDirection::DialOut, record.destination.clone()),
+        CallType::ConfOut | CallType::CallMe => (LegDirection::DialOut, record.destination.clone()),
     };
     let shown = !record.caller_anonymous;
     Participant {

@@ -45,7 +45,7 @@ impl Bridge {
         let lasted = call.ledger.lasted(at.now);
         let bill = match call.ledger.record().call_type {
             CallType::ConfIn => self.budget.dial_in(call.ledger.record(), lasted),
-            CallType::ConfOut => self.budget.so_far(call.leg, lasted),
+            CallType::ConfOut | CallType::CallMe => self.budget.so_far(call.leg, lasted),
         };
         let record = call.ledger.interim(at.now, at.wall, bill, &mut self.rng);
         self.command(Command::Usage(Box::new(record)));

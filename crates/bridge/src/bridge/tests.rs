@@ -322,6 +322,7 @@ impl World {
             dialed: dialed.into(),
             initiator: Initiator::Member,
             confirm,
+            call_me: false,
             down: Vec::new(),
         }));
         leg

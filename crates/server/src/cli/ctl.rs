@@ -1,5 +1,6 @@
 //! `partyline ctl`: the engineer's side of the control socket.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,6 +14,8 @@ use crate::trace::{Sound, ladder, pcap};
 
 /// No bridge answers at the socket.
 const NOBODY: u8 = 3;
+/// Octets that are read of keys to press: more than there may be.
+const LONGEST_DIGITS: u64 = 128;
 
 /// What is asked of the running bridge.
 #[derive(Debug, Args)]
@@ -164,6 +167,16 @@ enum ConfJob {
         /// The callee must press 1 to join; default: as configured.
         #[arg(long)]
         confirm: Option<bool>,
+        /// It is your own number: usage records tell it apart.
+        #[arg(long)]
+        call_me: bool,
+    },
+    /// Press keys into the call to somebody whom the meeting has dialed; they are read from the input: `echo 4711# | ...`.
+    Digits {
+        /// Its conference ID.
+        id: String,
+        /// Who.
+        leg: u64,
     },
     /// Record it from now on.
     Record {
@@ -274,15 +287,18 @@ fn ask(socket: &Path, question: &Question) -> std::io::Result<Reply> {
 }
 
 impl ConfJob {
-    fn question(&self) -> Question {
+    fn question(&self) -> Result<Question, String> {
         let (id, act) = match self.clone() {
-            Self::Ls => return Question::Conferences,
-            Self::Show { id } => return Question::Conference { id },
-            Self::DialOut { id, number, confirm } => return Question::DialOut { id, number, confirm },
-            Self::Record { id, pause, resume, .. } if pause || resume => {
-                return Question::PauseRecording { id, paused: pause };
+            Self::Ls => return Ok(Question::Conferences),
+            Self::Show { id } => return Ok(Question::Conference { id }),
+            Self::DialOut { id, number, confirm, call_me } => {
+                return Ok(Question::DialOut { id, number, confirm, call_me });
             }
-            Self::Record { id, stop, format, .. } => return Question::Record { id, on: !stop, format },
+            Self::Digits { id, leg } => return Ok(Question::Digits { id, leg, digits: digits()? }),
+            Self::Record { id, pause, resume, .. } if pause || resume => {
+                return Ok(Question::PauseRecording { id, paused: pause });
+            }
+            Self::Record { id, stop, format, .. } => return Ok(Question::Record { id, on: !stop, format }),
             Self::End { id } => (id, Act::End),
             Self::Lock { id, off } => (id, Act::Lock { on: !off }),
             Self::Announce { id, off } => (id, Act::Announce { on: !off }),
@@ -294,8 +310,16 @@ impl ConfJob {
             Self::Organizer { id, leg, off } => (id, Act::Organizer { leg, on: !off }),
             Self::Kick { id, leg } => (id, Act::Kick { leg }),
         };
-        Question::Act { id, act }
+        Ok(Question::Act { id, act })
     }
+}
+
+/// What is to be keyed, from the input: what stands on a command line is seen by everybody on the machine.
+fn digits() -> Result<String, String> {
+    let mut text = String::new();
+    let read = std::io::stdin().lock().take(LONGEST_DIGITS).read_to_string(&mut text);
+    read.map_err(|error| format!("the input cannot be read: {error}"))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 impl Job {
@@ -310,7 +334,7 @@ impl Job {
             Self::Trunk(TrunkJob::Undrain { name }) => {
                 Question::DrainTrunk { name: name.clone(), draining: false }
             }
-            Self::Conf(job) => job.question(),
+            Self::Conf(job) => return job.question(),
             Self::WhatIf { file } => {
                 let read = std::fs::read_to_string(file);
                 let read = read.map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;

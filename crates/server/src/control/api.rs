@@ -23,6 +23,8 @@ pub enum Ask {
         number: String,
         /// Whether the callee must press 1 to join; `None` leaves it to the configuration.
         confirm: Option<bool>,
+        /// Who asks has himself called.
+        call_me: bool,
     },
     /// Do something in a meeting that is running. Answered with `changed`: how many legs or settings it has changed.
     Act {
@@ -163,8 +165,10 @@ impl<D: Door> Control<D> {
             Ask::Within { tenant, ask } => (self.narrowed(now, &tenant, *ask), Some(tenant)),
             ask => (ask, None),
         };
-        let (conference_id, dialed, confirm) = match ask {
-            Ask::DialOut { conference_id, number, confirm } => (conference_id, number, confirm),
+        let (conference_id, dialed, confirm, call_me) = match ask {
+            Ask::DialOut { conference_id, number, confirm, call_me } => {
+                (conference_id, number, confirm, call_me)
+            }
             Ask::Act { conference_id, action } => {
                 return self.ask_action(now, number, &conference_id, action);
             }
@@ -208,6 +212,7 @@ impl<D: Door> Control<D> {
             dialed,
             initiator: Initiator::Member,
             confirm: confirm.unwrap_or(self.confirm_dial_out),
+            call_me,
             down,
         };
         self.tell_bridge(now, Event::DialOut(wanted));

@@ -73,6 +73,7 @@ impl<D: Door> Control<D> {
                 let sent = self.seating.tell(leg, mixer::Command::Mute { leg: mixer_leg(leg), muted });
                 self.media_out(sent);
             }
+            Command::SendDigits { leg, keys } => self.send_digits(leg, keys),
             Command::Dial { leg, attempt, candidate } => {
                 self.changed.extend(self.callees.get(&leg));
                 self.dial(now, leg, attempt, &candidate);

@@ -46,6 +46,8 @@ pub(super) struct Leg<Io> {
     pub heard: bool,
     /// How late it sends back what it is sent, while it does.
     pub echo: Option<Duration>,
+    /// Keys on their way to the far end, at most; none once the mixer has said that all are sent.
+    pub digits: usize,
     /// Whether it broke: its ACK, its dialog or its media was lost, and nobody hung up.
     pub broken: bool,
 }
@@ -70,6 +72,7 @@ impl<Io> Leg<Io> {
             meeting: None,
             heard: false,
             echo: None,
+            digits: 0,
             broken: false,
         }
     }

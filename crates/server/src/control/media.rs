@@ -210,6 +210,11 @@ impl<D: Door> Control<D> {
                 self.seating.clip_ended(LegId(leg.0), token);
                 self.tell_bridge(now, Event::ClipEnded { leg: LegId(leg.0), token });
             }
+            Report::DigitsSent { leg } => {
+                if let Some(entry) = self.legs.get_mut(&LegId(leg.0)) {
+                    entry.digits = 0;
+                }
+            }
             Report::MediaSilent { leg, .. } => {
                 self.tell_bridge(now, Event::MediaSilent { leg: LegId(leg.0) });
             }
@@ -226,8 +231,7 @@ impl<D: Door> Control<D> {
             | Report::SrtpRetired { .. }
             | Report::ConferenceClipEnded { .. }
             | Report::MediaResumed { .. }
-            | Report::AudienceRefused { .. } // nobody asks for audiences yet
-            | Report::DigitsSent { .. } => {}
+            | Report::AudienceRefused { .. } => {} // nobody asks for audiences yet
         }
     }
 

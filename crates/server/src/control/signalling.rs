@@ -191,7 +191,7 @@ impl<D: Door> Control<D> {
         let (Some(end), Some(trunk)) = (&record.end, &record.trunk) else { return };
         let direction = match record.call_type {
             bridge::CallType::ConfIn => "in",
-            bridge::CallType::ConfOut => "out",
+            bridge::CallType::ConfOut | bridge::CallType::CallMe => "out",
         };
         let result = match end.result {
             Came::Answered => "answered",

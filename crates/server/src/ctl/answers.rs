@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use bridge::Stamp;
+use bridge::{Action, Keys, LegId, Stamp};
 use bytes::Bytes;
 use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
@@ -108,9 +108,16 @@ impl Answers {
                 }
             },
             Question::Act { id, act } => self.ask(Ask::Act { conference_id: id, action: act.into() }).await,
-            Question::DialOut { id, number, confirm } => {
-                self.ask(Ask::DialOut { conference_id: id, number, confirm }).await
+            Question::DialOut { id, number, confirm, call_me } => {
+                self.ask(Ask::DialOut { conference_id: id, number, confirm, call_me }).await
             }
+            Question::Digits { id, leg, digits } => match Keys::parse(&digits) {
+                Ok(keys) => {
+                    let action = Action::SendDigits { leg: LegId(leg), keys };
+                    self.ask(Ask::Act { conference_id: id, action }).await
+                }
+                Err(why) => Reply::refusal(400, why.to_string()),
+            },
             Question::Record { id, on: true, format } => {
                 self.ask(Ask::StartRecording { conference_id: id, format }).await
             }

@@ -64,6 +64,18 @@ pub enum Question {
         /// Whether the callee must press 1 to join; default: as configured.
         #[serde(default)]
         confirm: Option<bool>,
+        /// Who asks has himself called.
+        #[serde(default)]
+        call_me: bool,
+    },
+    /// Press keys into the call to somebody who was dialed out.
+    Digits {
+        /// The meeting's conference ID.
+        id: String,
+        /// To whom.
+        leg: u64,
+        /// Which.
+        digits: String,
     },
     /// Begin (`true`) or end a recording.
     Record {

@@ -196,7 +196,7 @@ pub fn check_usage(records: &str, legs: &[(&str, &str)]) -> Vec<Check> {
     for (number, trunk) in legs {
         let leg = finals.iter().find(|record| {
             let party =
-                if record["call_type"] == "conf_out" { &record["destination"] } else { &record["caller"] };
+                if record["call_type"] == "conf_in" { &record["caller"] } else { &record["destination"] };
             party == number && record["trunk"] == *trunk
         });
         let found = leg.map_or(

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
-use bridge::Action;
+use bridge::{Action, Keys};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -166,6 +167,42 @@ pub(super) async fn mute(
     Asked(mute): Asked<Mute>,
 ) -> Response {
     doors.act(&token, id, Action::Mute { leg, hard: mute.hard.unwrap_or(false) }).await
+}
+
+/// Keys to press.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewDigits {
+    /// 1 to 32 of `0`-`9`, `*`, `#`, `A`-`D`.
+    #[schema(example = "4711#", min_length = 1, max_length = 32, pattern = "^[0-9A-Da-d*#]+$")]
+    digits: String,
+}
+
+/// Press keys into the call to somebody who was dialed out, for the menu of another system.
+///
+/// They are sent as telephone events (RFC 4733), 100 ms each, one in 240 ms, after those still being sent; 64 may be on their way. They
+/// may be a PIN: they are written nowhere.
+#[utoipa::path(
+    post,
+    path = "/conferences/{id}/participants/{leg}/digits",
+    tag = "participants",
+    params(
+        ("id" = String, Path, description = "The conference ID, as callers key it.", example = "912308576"),
+        ("leg" = u64, Path, description = "The `leg` of who is meant.", example = 7)
+    ),
+    request_body = NewDigits,
+    responses((status = 200, description = "They are on their way.", body = Changed))
+)]
+pub(super) async fn digits(
+    By(token): By<OPERATOR>,
+    State(doors): State<Arc<Doors>>,
+    Seat(id, leg): Seat,
+    Body(new): Body<NewDigits>,
+) -> Response {
+    match Keys::parse(&new.digits) {
+        Ok(keys) => doors.act(&token, id, Action::SendDigits { leg, keys }).await,
+        Err(why) => doors.refuse(StatusCode::BAD_REQUEST, &why.to_string()),
+    }
 }
 
 /// Make somebody an organizer or a participant.

@@ -43,6 +43,7 @@ fn guarded() -> OpenApiRouter<Arc<Doors>> {
         .routes(routes!(acting::mute, acting::unmute))
         .routes(routes!(acting::lower_hand))
         .routes(routes!(acting::set_role))
+        .routes(routes!(acting::digits))
         .routes(routes!(acting::admit, acting::reject))
         .routes(routes!(meetings::dial_out))
         .routes(routes!(meetings::start_recording, meetings::stop_recording))

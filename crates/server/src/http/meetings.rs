@@ -65,6 +65,10 @@ pub(super) struct DialOut {
     /// Whether the callee must press 1 to join, so that a voicemail never ends up in a meeting; default: as configured.
     #[serde(default)]
     confirm: Option<bool>,
+    /// The number is that of who asks, and he is called himself. The same rules hold, the organizer's; usage records say `call_me`
+    /// instead of `conf_out`.
+    #[serde(default)]
+    call_me: bool,
 }
 
 /// Call a number and bring whoever answers into the meeting.
@@ -84,7 +88,8 @@ pub(super) async fn dial_out(
     Id(conference_id): Id,
     Body(body): Body<DialOut>,
 ) -> Response {
-    doors.ask_as(&token, Ask::DialOut { conference_id, number: body.number, confirm: body.confirm }).await
+    let DialOut { number, confirm, call_me } = body;
+    doors.ask_as(&token, Ask::DialOut { conference_id, number, confirm, call_me }).await
 }
 
 /// How to record.

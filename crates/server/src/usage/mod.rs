@@ -45,7 +45,7 @@ pub fn spent(folder: &Path, now: SystemTime) -> Spending {
 }
 
 fn spent_leg(row: &Row) -> Option<SpentLeg> {
-    if row.call_type != "conf_out" {
+    if !matches!(row.call_type.as_str(), "conf_out" | "call_me") {
         return None;
     }
     let end = row.end.as_ref()?;

@@ -2,6 +2,8 @@
 
 use super::World;
 use crate::command::{Command, HangupCause};
+use crate::digit::Keys;
+use crate::event::Event;
 use crate::id::{ConferenceId, LegId};
 use crate::policy::Role;
 use crate::prompt::PromptId::{Goodbye, HandLowered, LobbyRejected, MutedByOrganizer, OrganizerHelp};
@@ -69,6 +71,28 @@ fn a_wish_is_done_once_and_says_when_it_was_so_already() {
     world.press(leg, "*5");
     assert_eq!(told(&mut world, conference, Action::LowerHand(leg)), Ok(1));
     assert_eq!(world.heard(leg), [HandLowered]);
+}
+
+#[test]
+fn keys_are_pressed_only_into_calls_of_the_meeting_s_own_and_only_once_they_are_in_it() {
+    let mut world = World::new();
+    let keys = Keys::parse("27182#").expect("keys");
+    let caller = world.joined("222222222");
+    let conference = open(&world);
+    let refused = told(&mut world, conference, Action::SendDigits { leg: caller, keys });
+    assert_eq!(refused, Err(ActionRefusal::NotDialedOut(caller)));
+    let callee = world.dialing("222222222", false);
+    let early = told(&mut world, conference, Action::SendDigits { leg: callee, keys });
+    assert_eq!(early, Err(ActionRefusal::UnknownLeg(callee)), "its telephone rings");
+    world.tell(Event::LegAnswered { leg: callee, attempt: 1 });
+    world.take();
+    assert_eq!(told(&mut world, conference, Action::SendDigits { leg: callee, keys }), Ok(1));
+    let commands = world.take();
+    let sent = commands.iter().filter(
+        |command| matches!(command, Command::SendDigits { leg, keys: sent } if (*leg, *sent) == (callee, keys)),
+    );
+    assert_eq!(sent.count(), 1, "{commands:?}");
+    assert!(!format!("{commands:?}").contains("27182"));
 }
 
 #[test]

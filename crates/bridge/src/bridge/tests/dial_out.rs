@@ -2,12 +2,13 @@
 
 use super::{CALLEE, OPERATOR_NUMBER, World, failed};
 use crate::command::{Command, DialOutRefusal, HangupCause, Purpose, Sound, Tone};
-use crate::event::{DialFailureKind, Event};
-use crate::id::LegId;
+use crate::event::{DialFailureKind, DialOutRequest, Event};
+use crate::id::{LegId, RequestId};
 use crate::prompt::PromptId::{
     CalleeBusy, CalleeDeclined, CalleeNoAnswer, CalleeUnreachable, FirstCaller, Joining, PressOneToJoin,
 };
 use crate::usage::{CallResult, CallType, EndingParty, RecordKind};
+use routing::Initiator;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -50,6 +51,35 @@ fn the_invite_waits_until_the_start_record_is_safe() {
     let [Command::Dial { attempt: 1, candidate, .. }] = &commands[..] else { panic!("{commands:?}") };
     assert_eq!(candidate.caller_id.as_str(), OPERATOR_NUMBER);
     assert_eq!(candidate.biller.to_string(), "operator:acme");
+}
+
+#[test]
+fn who_has_himself_called_is_told_apart_in_the_records_and_follows_the_same_rules() {
+    let mut world = World::new();
+    let request = |leg: LegId, dialed: &str| DialOutRequest {
+        request: RequestId(leg.0),
+        leg,
+        meeting: "222222222".into(),
+        dialed: dialed.into(),
+        initiator: Initiator::Member,
+        confirm: false,
+        call_me: true,
+        down: Vec::new(),
+    };
+    let leg = world.fresh_leg();
+    world.tell(Event::DialOut(request(leg, CALLEE)));
+    let commands = world.take();
+    let start = commands.iter().find_map(|command| match command {
+        Command::Usage(record) => Some(record),
+        _ => None,
+    });
+    let start = start.expect("a start record");
+    assert_eq!((start.call_type, start.initiator), (CallType::CallMe, Some("member")));
+    assert_eq!(serde_json::to_value(start).expect("JSON")["call_type"], "call_me");
+    // An emergency number is one also for who has himself called.
+    let leg = world.fresh_leg();
+    world.tell(Event::DialOut(request(leg, "112")));
+    assert!(world.take().iter().any(|command| matches!(command, Command::DialOutRefused { .. })));
 }
 
 /// How often the ring-back tone is heard during so many seconds.
