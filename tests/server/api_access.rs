@@ -28,6 +28,8 @@ enum About {
     List,
     /// What happened to whom the token sees.
     Stream,
+    /// What the legs of whom the token sees have come to.
+    Records,
     /// The meeting of Contoso, or somebody in it.
     Meeting,
     /// The node, which is no tenant's.
@@ -35,7 +37,7 @@ enum About {
 }
 
 /// Every operation: method, path as it is described, least role, what it is about, body. The last one ends the meeting.
-const OPERATIONS: [(&str, &str, &str, About, Option<&str>); 29] = [
+const OPERATIONS: [(&str, &str, &str, About, Option<&str>); 31] = [
     ("get", "/v1/conferences", "viewer", About::List, None),
     ("get", "/v1/conferences/{id}", "viewer", About::Meeting, None),
     // A number that nobody may call: the answer shows that it was decided.
@@ -65,6 +67,8 @@ const OPERATIONS: [(&str, &str, &str, About, Option<&str>); 29] = [
     ("put", "/v1/conferences/{id}/participants/{leg}/admission", "operator", About::Meeting, None),
     ("delete", "/v1/conferences/{id}/participants/{leg}/admission", "operator", About::Meeting, None),
     ("get", "/v1/events", "viewer", About::Stream, None),
+    ("get", "/v1/usage", "viewer", About::Records, None),
+    ("get", "/v1/usage/report", "viewer", About::Records, None),
     ("get", "/v1/explain", "viewer", About::Meeting, None),
     ("get", "/v1/trunks", "viewer", About::Node, None),
     ("get", "/v1/trunks/{name}", "viewer", About::Node, None),
@@ -139,6 +143,10 @@ async fn every_path_is_crossed_with_every_role_and_tenant() {
 
     let _alice = house.join("+493023125001").await;
     house.until_seated(1).await;
+    let bob = house.join("+493023125002").await;
+    house.until_seated(2).await;
+    bob.hang_up().await.expect("an answer to BYE");
+    house.until("his record is written", async || house.records("final").len() == 1).await;
     for (method, path, least, about, body) in OPERATIONS {
         let ends = (method, path) == ("delete", "/v1/conferences/{id}");
         for (name, role, tenant) in TOKENS {
@@ -161,6 +169,10 @@ async fn every_path_is_crossed_with_every_role_and_tenant() {
                     assert_eq!(seen("contoso"), of != Some("fabrikam"), "{said}");
                     let foreign = |event: &&Value| of.is_some_and(|of| event["tenant"] != of);
                     assert_eq!(events.iter().find(foreign), None, "{said}");
+                }
+                (About::Records, of) => {
+                    assert_eq!(answer.status, 200, "{said}");
+                    assert_eq!(answer.body.contains("contoso"), of != Some("fabrikam"), "{said}");
                 }
                 (About::List, Some("fabrikam")) => assert_eq!(answer.body, "{\"conferences\":[]}", "{said}"),
                 (About::Meeting, Some("fabrikam")) => {

@@ -181,3 +181,53 @@ async fn usage_is_reported_exported_and_reconciled_from_all_files_of_the_spool()
     assert_eq!(usage(&["reconcile", "nowhere.csv"]).await.0, Some(1));
     assert_eq!(usage(&["reconcile", "theirs.csv", "--separator", ";;"]).await.0, Some(2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_is_read_by_api_a_page_at_a_time_and_in_totals() {
+    let (house, _doorbell) = House::new(&[]).await;
+    let aside = house.path("usage/usage-2026-11-01T00-00-00.000Z.jsonl");
+    std::fs::create_dir_all(house.path("usage")).expect("a folder");
+    std::fs::write(&aside, record("old", "+4930111", "2026-10-31T10:00:00.000Z", 90_000)).expect("a file");
+    let _bridge = house.start().await;
+    for caller in ["+493023125001", "+493023125002"] {
+        let call = house.join(caller).await;
+        house.until_seated(1).await;
+        call.hang_up().await.expect("an answer to BYE");
+        house.until_seated(0).await;
+    }
+    house.until("both ends are written", async || house.records("final").len() == 2).await;
+    let (mut callers, mut after) = (Vec::new(), String::new());
+    loop {
+        let (status, page) = house.api("GET", &format!("/v1/usage?limit=1{after}"), None).await;
+        assert_eq!(status, 200, "{page}");
+        let records = page["records"].as_array().expect("records");
+        callers.extend(records.iter().map(|one| one["caller"].as_str().unwrap_or_default().to_owned()));
+        assert!(records.iter().all(|one| one["kind"] == "final"), "{page}");
+        after = format!("&after={}", page["next"].as_str().expect("a place"));
+        if page["more"] == false {
+            break;
+        }
+    }
+    assert_eq!(callers, ["+4930111", "+493023125001", "+493023125002"]);
+    let (_, starts) = house.api("GET", "/v1/usage?kind=start&from=2026-11-01T00:00:00Z", None).await;
+    assert_eq!(starts["records"].as_array().map(Vec::len), Some(2), "{starts}");
+    let (_, none) = house.api("GET", "/v1/usage?to=2026-10-01T00:00:00Z", None).await;
+    assert_eq!(none["records"], serde_json::json!([]));
+    let (_, totals) = house.api("GET", "/v1/usage/report?by=organizer&from=2026-11-01T00:00:00Z", None).await;
+    assert_eq!(
+        (&totals["groups"][0]["organizer"], &totals["groups"][0]["dial_in"]),
+        (&"greta".into(), &2.into())
+    );
+    let folder = house.path("usage").display().to_string();
+    let said =
+        run(&["usage", "report", "--by", "month,trunk", "--json", "--folder", &folder], &house.path(""))
+            .await;
+    let printed: serde_json::Value = serde_json::from_slice(&said.stdout).expect("JSON");
+    let (_, totals) = house.api("GET", "/v1/usage/report?by=month,trunk", None).await;
+    assert_eq!(totals["groups"], printed);
+    for wrong in ["?after=x", "?limit=0", "?from=yesterday", "?kind=all", "/report?by=caller"] {
+        let (status, said) = house.api("GET", &format!("/v1/usage{wrong}"), None).await;
+        assert_eq!(status, 400, "{wrong}: {said}");
+    }
+    assert_eq!(house.api("GET", "/v1/usage?after=gone:0", None).await.0, 404);
+}

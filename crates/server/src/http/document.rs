@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{PROBLEM, Problem};
-use super::{Doors, acting, events, health, meetings, once, rehearsal, trunks};
+use super::{Doors, acting, events, health, meetings, once, rehearsal, trunks, usage};
 
 /// What is said of the whole.
 const ABOUT: &str = "Runs the meetings of a telephone-conference bridge.\n\nEvery request but those for health, metrics and this \
@@ -49,6 +49,8 @@ fn guarded() -> OpenApiRouter<Arc<Doors>> {
         .routes(routes!(meetings::start_recording, meetings::stop_recording))
         .routes(routes!(meetings::pause_recording, meetings::resume_recording))
         .routes(routes!(events::events))
+        .routes(routes!(usage::usage))
+        .routes(routes!(usage::report))
         .routes(routes!(trunks::explain))
         .routes(routes!(trunks::trunks))
         .routes(routes!(trunks::trunk))

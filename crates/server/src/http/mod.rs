@@ -14,6 +14,7 @@ mod problem;
 mod rehearsal;
 mod shown;
 mod trunks;
+mod usage;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ use once::Later;
 pub(crate) use places::AT_ONCE;
 pub use places::Places;
 use problem::{complete, problem};
+pub use usage::Usage;
 
 /// Control must answer a request within this time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -76,6 +78,8 @@ pub struct Doors {
     pub answers: Answers,
     /// Says what another configuration would have decided.
     pub rehearsal: Rehearsal,
+    /// Who reads usage records.
+    pub usage: Usage,
     /// What `/v1/openapi.json` says.
     pub description: String,
     /// The last sighting of each shard's tick counter.
@@ -261,6 +265,7 @@ impl Doors {
                 name: "p.toml".into(),
             },
             description: String::new(),
+            usage: Usage::new(crate::usage::SpoolReader::default()),
             heartbeat: Heartbeat::new(0),
         };
         (doors, asked)

@@ -29,6 +29,7 @@ use crate::spool::{Spool, SpoolMetrics};
 use crate::store::{self, Changed, Delivery, DeliveryMetrics, DirectoryMetrics, Spooled, Store};
 use crate::tls::{self, TlsMetrics};
 use crate::trace::{Export, ExportMetrics, Look, Tap};
+use crate::usage::SpoolReader;
 use crate::what_if::{Decisions, Rehearsal};
 
 impl Shell {
@@ -57,7 +58,7 @@ impl Shell {
         let (store, directories, delivery) = start_store(&config, &metrics, &spool).await?;
         let decisions = Decisions::new(config.decisions);
         let rehearsal = Rehearsal { decisions: Arc::clone(&decisions), store, name: config.path.clone() };
-        let doors = doors(&config, &metrics, &shards, asks_in, &happened, rehearsal);
+        let doors = doors(&config, &metrics, (&shards, &spool), asks_in, &happened, rehearsal);
         let (conferences, ready) = (Arc::clone(&doors.conferences), Arc::clone(&doors.ready));
         let ctl = start_ctl(&config, &current, &doors, looks_in).await?;
         tokio::spawn(http::serve(listener, Arc::new(doors)));
@@ -194,7 +195,7 @@ fn start_recorder(
 fn doors(
     config: &Config,
     metrics: &Metrics,
-    shards: &[ShardDoor],
+    (shards, spool): (&[ShardDoor], &Spool),
     asks: mpsc::Sender<(Ask, oneshot::Sender<Reply>)>,
     happened: &Arc<http::Ring>,
     rehearsal: Rehearsal,
@@ -210,6 +211,7 @@ fn doors(
         places: http::Places::new(config.http.connections_per_address, metrics.http_shed.clone()),
         stream: http::Stream::new(Arc::clone(happened), config.http.event_readers_per_token),
         answers: http::Answers::default(),
+        usage: http::Usage::new(SpoolReader::new(config.spool.folder.clone(), spool.durable())),
         rehearsal,
         heartbeat: Heartbeat::new(shards.len()),
     }

@@ -5,6 +5,7 @@ pub mod export;
 pub mod reconcile;
 mod records;
 pub mod report;
+mod spool_reader;
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -12,6 +13,7 @@ use std::time::SystemTime;
 use bridge::{Spending, SpentLeg, Stamp};
 
 pub use records::{Row, RowEnd, read};
+pub use spool_reader::{Page, Place, SpoolReader, Wanted};
 
 /// What the dial-outs of this month have cost, by the records in a spool's folder. What cannot be read is not taken for nothing:
 /// dial-outs that run against a limit are refused then, and all other calls are taken.

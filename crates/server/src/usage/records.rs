@@ -84,7 +84,7 @@ pub fn read(folder: &Path, since: Option<SystemTime>, mut each: impl FnMut(&Row)
     Ok(unreadable)
 }
 
-fn files(folder: &Path, since: Option<SystemTime>) -> io::Result<Vec<PathBuf>> {
+pub(super) fn files(folder: &Path, since: Option<SystemTime>) -> io::Result<Vec<PathBuf>> {
     let mut aside = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();
