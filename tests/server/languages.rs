@@ -6,13 +6,14 @@ use super::ear::{likeness, read_wav};
 const NUMBER: &str = "owner = \"operator:rhein-telecom\"\ntenant = \"contoso\"";
 const PROMPTS: &str = "prompts = \"@PROMPTS@\"";
 
-fn recorded(language: &str, stem: &str) -> Vec<f32> {
+/// A prompt as it is committed.
+pub(crate) fn recorded(language: &str, stem: &str) -> Vec<f32> {
     read_wav(&root().join(format!("config/prompts/{language}/{stem}.wav")))
 }
 
 /// Whether a prompt was played to its end, with nobody else talking. Measured on our own prompts: 0.9 and more, other sentences of
 /// the same speaker up to 0.6.
-fn was_played(prompt: &[f32], heard: &[f32]) -> bool {
+pub(crate) fn was_played(prompt: &[f32], heard: &[f32]) -> bool {
     likeness(prompt, heard).iter().all(|look| *look > 0.75)
 }
 

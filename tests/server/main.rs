@@ -42,6 +42,7 @@ mod reload;
 mod secrecy;
 mod secured;
 mod siege;
+mod stories;
 mod strangers;
 mod tcp;
 mod tls;
