@@ -88,7 +88,9 @@ pub fn tls_records(input: &[u8], identity: Identity<'_>) {
         }
         let whole = read(&mut server, &wire, &mut pieces);
         if !whole || hit.is_some() {
-            assert!(!whole || *damage == 0, "a damaged record was taken");
+            // The version in a record's header is not protected and not looked at (RFC 8446 section 5.1): what it carries is whole.
+            let version = matches!(hit, Some(1 | 2));
+            assert!(!whole || *damage == 0 || version, "a damaged record was taken");
             break;
         }
     }
@@ -208,6 +210,8 @@ mod tests {
             tls_records(&input, (&certificate, &key));
         }
         tls_records(&[], (&certificate, &key));
+        // Found by the fuzzer: the damage is in the version of the header, which nobody looks at.
+        tls_records(&[0x0a, 0x62, 3, 0x27], (&certificate, &key));
     }
 
     #[test]
