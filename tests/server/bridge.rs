@@ -68,9 +68,14 @@ pub(crate) struct House {
 impl House {
     /// Finds ports, opens the exchange, writes the configuration with `changes` (text to text) made to the template.
     pub(crate) async fn new(changes: &[(&str, &str)]) -> (Self, Doorbell) {
+        Self::with_media_ports(MEDIA_PORTS, changes).await
+    }
+
+    /// The same for other than a few calls: each takes two media ports.
+    pub(crate) async fn with_media_ports(count: u16, changes: &[(&str, &str)]) -> (Self, Doorbell) {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut ports = Ports::take(MEDIA_PORTS + 3);
-        let (sip, tls, http, media) = (ports.one(), ports.one(), ports.one(), ports.media(MEDIA_PORTS));
+        let mut ports = Ports::take(count + 3);
+        let (sip, tls, http, media) = (ports.one(), ports.one(), ports.one(), ports.media(count));
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let config = ExchangeConfig {
             name: "operator".to_owned(),
@@ -86,7 +91,7 @@ impl House {
             ("@PIN@", server::pin::hash(PIN, [7; 16])),
             ("@SIP@", sip.to_string()),
             ("@HTTP@", http.to_string()),
-            ("@MEDIA@", format!("{media}-{}", media + MEDIA_PORTS - 1)),
+            ("@MEDIA@", format!("{media}-{}", media + count - 1)),
             ("@PROMPTS@", root().join("config/prompts/en-US").display().to_string()),
             ("@PEER@", exchange.address().port().to_string()),
         ];
