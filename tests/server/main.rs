@@ -26,6 +26,7 @@ mod languages;
 mod large;
 mod load;
 mod lobby;
+mod masked;
 mod media_address;
 mod metrics;
 mod microsoft;

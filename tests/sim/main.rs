@@ -25,6 +25,7 @@ mod lobby;
 mod media;
 mod meeting;
 mod money;
+mod names;
 mod recorded;
 mod registration;
 mod road;

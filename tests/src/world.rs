@@ -468,6 +468,12 @@ impl World {
                         world.feed(Input::PinChecked { leg, token, right });
                     });
                 }
+                Output::TrimName { leg, frames } => {
+                    let name = server::names::spoken(frames);
+                    self.after(Duration::from_millis(20), move |world| {
+                        world.feed(Input::Named { leg, name });
+                    });
+                }
                 // Nobody writes in the simulation: what is tapped is kept until somebody looks.
                 Output::Record { frames, .. } => self.tapped.push(frames),
                 Output::Decided(_) => {}
@@ -476,10 +482,10 @@ impl World {
                     assert!(before.is_none(), "ask {number} was answered twice");
                 }
                 Output::Happened(happening) => self.happened.push(happening),
-                Output::Publish { conference_id, shown: Some(shown) } => {
+                Output::Publish { conference_id, shown: Some(shown), .. } => {
                     self.shown.insert(conference_id, shown);
                 }
-                Output::Publish { conference_id, shown: None } => {
+                Output::Publish { conference_id, shown: None, .. } => {
                     self.shown.remove(&conference_id);
                 }
             }

@@ -7,6 +7,7 @@ mod dial_in;
 mod dialing;
 mod ending;
 mod keys;
+mod names;
 mod recorded;
 mod room;
 mod spending;
@@ -21,7 +22,7 @@ use crate::event::Event;
 use crate::id::{ConferenceId, LegId};
 use crate::meeting::{ConferenceCode, Directory};
 use crate::returning::Returning;
-use crate::roster::{ConferenceSnapshot, Roster};
+use crate::roster::{ConferenceSnapshot, Due, Roster};
 use crate::stamp::Stamp;
 use crate::tariff::Tariffs;
 use crate::usage::{CallType, EndingParty, Rounding};
@@ -122,6 +123,10 @@ pub enum Reason {
     PinCheck,
     /// The longest wait in the lobby.
     LobbyLimit,
+    /// The caller says his name.
+    NameSaid,
+    /// A meeting hears who has come and gone.
+    Announcement,
     /// A meeting's time is over.
     MeetingEnd,
     /// An interim usage record.
@@ -170,7 +175,7 @@ pub struct LegSnapshot {
     pub call_type: CallType,
     /// The trunk it uses.
     pub trunk: Option<TrunkId>,
-    /// Where it is: `recording`, `answered`, `attended`, `identifying`, `lobby`, `in-conference`, `dialing`, `ringing`, `confirming`.
+    /// Where it is: `recording`, `answered`, `attended`, `identifying`, `naming`, `lobby`, `in-conference`, `dialing`, `ringing`, `confirming`.
     pub state: &'static str,
     /// The conference it is in, or is called for.
     pub conference: Option<ConferenceId>,
@@ -297,6 +302,7 @@ impl Bridge {
             Event::PinChecked { leg, token, right } => {
                 self.with_call(leg, |bridge, call| bridge.pin_checked(at, call, token, right));
             }
+            Event::Named { leg, name } => self.with_call(leg, |bridge, call| Some(bridge.named(call, name))),
             Event::Act { request, conference, action } => self.act(at, request, conference, action),
             Event::Recording { conference, change } => self.recording_changed(conference, change),
             Event::EndConference { conference } => {
@@ -336,7 +342,10 @@ impl Bridge {
     /// When [`Bridge::handle_timeout`] must be called at the latest, and why. `None`: nothing is waited for.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
         let leg = self.timers.first().and_then(|(_, leg)| self.due(self.calls.get(leg)?));
-        let meeting = self.curfews.first().map(|(due, _)| (*due, Reason::MeetingEnd));
+        let meeting = self.curfews.first().map(|(due, conference)| {
+            let why = self.conferences.get(conference).and_then(Roster::deadline).map(|(_, due)| due);
+            (*due, if why == Some(Due::Announce) { Reason::Announcement } else { Reason::MeetingEnd })
+        });
         let guard = self.guard_at.map(|due| (due, Reason::Spending));
         leg.into_iter().chain(meeting).chain(guard).min_by_key(|(due, _)| *due)
     }

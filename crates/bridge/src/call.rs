@@ -1,7 +1,7 @@
 //! One leg's life. Every state owns what is known in it; a transition consumes the old state.
 //!
 //! ```text
-//! dial-in    Recording -> Answered (-> Choosing) -> Attended (-> Identifying) (-> Lobby) -> InConference -> Released
+//! dial-in    Recording -> Answered (-> Choosing) -> Attended (-> Identifying) (-> Naming) (-> Lobby) -> InConference -> Released
 //! dial-out   Recording -> Dialing (-> Confirming) -> InConference -> Released
 //! ```
 //! A leg may go from any state to `Released`; that takes it out of the bridge.
@@ -15,6 +15,8 @@ use crate::identification::{self, Identification};
 use crate::keypad::Keypad;
 use crate::language_menu::LanguageMenu;
 use crate::meeting::Meeting;
+use crate::naming::Naming;
+use crate::policy::Role;
 use crate::usage::Ledger;
 use routing::Language;
 use std::sync::Arc;
@@ -61,6 +63,8 @@ pub(crate) enum State {
         identification: Identification,
         check: Option<u64>,
     },
+    /// Asked for his name.
+    Naming { room: ConferenceId, meeting: Arc<Meeting>, role: Role, naming: Naming },
     /// In the lobby, with music, at most until then.
     Lobby { room: ConferenceId, conference: ConferenceId, until: Instant },
     /// In the meeting.
@@ -107,6 +111,9 @@ impl Call {
                 };
                 (due, reason)
             }),
+            State::Naming { naming, .. } => naming
+                .deadline()
+                .map(|(due, asking)| (due, if asking { Reason::PromptEnd } else { Reason::NameSaid })),
             State::Lobby { until, .. } => Some((*until, Reason::LobbyLimit)),
             State::InConference { keypad, .. } => keypad.deadline().map(|due| (due, Reason::LonelyStar)),
             State::Dialing { dial } => dial.deadline(),
@@ -122,6 +129,7 @@ impl Call {
             | State::Choosing { room, .. }
             | State::Attended { room, .. }
             | State::Identifying { room, .. }
+            | State::Naming { room, .. }
             | State::Lobby { room, .. }
             | State::Confirming { room, .. } => Some(*room),
             _ => None,
@@ -148,6 +156,7 @@ impl Call {
             State::Answered { .. } => "answered",
             State::Choosing { .. } | State::Attended { .. } => "attended",
             State::Identifying { .. } => "identifying",
+            State::Naming { .. } => "naming",
             State::Lobby { .. } => "lobby",
             State::InConference { .. } => "in-conference",
             State::Dialing { dial } if dial.is_ringing() => "ringing",

@@ -7,6 +7,7 @@ use crate::action::ActionRefusal;
 use crate::budget::{BudgetKind, BudgetNotice};
 use crate::digit::Keys;
 use crate::id::{ConferenceId, LegId, RequestId};
+use crate::naming::SpokenName;
 use crate::policy::{Pin, PinHash};
 use crate::prompt::PromptId;
 use crate::usage::Record;
@@ -22,6 +23,19 @@ pub enum Tone {
     Exit,
     /// A telephone rings far away.
     RingBack,
+    /// Speak now.
+    Name,
+}
+
+/// A part of what is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// A recording.
+    Prompt(PromptId),
+    /// A tone.
+    Tone(Tone),
+    /// What somebody said as his name.
+    Name(SpokenName),
 }
 
 /// What a whole conference hears.
@@ -31,6 +45,8 @@ pub enum Sound {
     Tone(Tone),
     /// Recordings, one after the other.
     Prompts(Vec<PromptId>),
+    /// The same with tones and names between them.
+    Words(Vec<Word>),
 }
 
 /// What a mixing conference is for.
@@ -219,12 +235,37 @@ pub enum Command {
         /// In which language; `None`: the bridge's own.
         language: Option<Language>,
     },
+    /// The same as `Play` with tones and names between the recordings.
+    Speak {
+        /// The leg.
+        leg: LegId,
+        /// A fresh number, echoed at the end.
+        token: u64,
+        /// One after the other, without a pause.
+        words: Vec<Word>,
+        /// In which language; `None`: the bridge's own.
+        language: Option<Language>,
+    },
+    /// Keep what this leg says from now on, in memory, until `KeepName` or its end: its name.
+    RecordName {
+        /// The leg.
+        leg: LegId,
+        /// The room that it sits in alone.
+        room: ConferenceId,
+    },
+    /// What was kept is its name. Then: `Named`, soon.
+    KeepName {
+        /// The leg.
+        leg: LegId,
+        /// The room that it sits in alone.
+        room: ConferenceId,
+    },
     /// Mix this into what a leg in a meeting hears, after what plays to it alone now. Nothing is reported.
     Whisper {
         /// The leg.
         leg: LegId,
         /// One after the other, without a pause.
-        prompts: Vec<PromptId>,
+        words: Vec<Word>,
         /// In which language; `None`: the bridge's own.
         language: Option<Language>,
     },

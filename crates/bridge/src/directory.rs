@@ -1,7 +1,7 @@
 //! Meetings from the configuration, held in memory.
 
 use crate::meeting::{ConferenceCode, Directory, Lookup, MAX_ID_LENGTH, MIN_ID_LENGTH, Meeting};
-use crate::policy::{Announcements, MeetingPolicy, PinHash, RecordingNotice};
+use crate::policy::{Announcements, Masking, MeetingPolicy, PinHash, RecordingNotice};
 use crate::stamp::moment;
 use crate::text::{SHORT, clean};
 use routing::{BridgeSource, OrganizerId, OrganizerSource, Table, TableError, TableSource};
@@ -86,10 +86,17 @@ impl MemoryDirectory {
         let mut errors = Vec::new();
         let tenants = written.bridges.iter().map(|bridge| (bridge.tenant.get_ref().as_str(), bridge));
         let tenants: HashMap<&str, &BridgeSource> = tenants.collect();
+        let maskings: HashMap<&str, Masking> = written
+            .bridges
+            .iter()
+            .map(|bridge| (bridge.tenant.get_ref().as_str(), masking(bridge, &mut errors)))
+            .collect();
         let mut hosts: HashMap<&str, Host> = HashMap::with_capacity(written.organizers.len());
         for source in &written.organizers {
             let bridge = tenants.get(source.tenant.get_ref().as_str()).copied();
-            hosts.insert(source.id.get_ref(), host(source, bridge, &mut errors));
+            let mut host = host(source, bridge, &mut errors);
+            host.policy.masking = maskings.get(source.tenant.get_ref().as_str()).copied().unwrap_or_default();
+            hosts.insert(source.id.get_ref(), host);
         }
         let mut meetings = HashMap::with_capacity(sources.len());
         if !(MIN_ID_LENGTH..=MAX_ID_LENGTH).contains(&rules.id_length) {
@@ -152,6 +159,21 @@ struct Host {
     pin: Option<PinHash>,
 }
 
+/// Who does not learn numbers in this tenant's meetings.
+fn masking(bridge: &BridgeSource, errors: &mut Vec<TableError>) -> Masking {
+    let Some(word) = &bridge.mask_pstn_numbers else { return Masking::default() };
+    let read = Masking::read(word.get_ref());
+    if read.is_none() {
+        errors.push(TableError {
+            span: Some(word.span()),
+            key: format!("bridge {:?}.mask_pstn_numbers", bridge.tenant.get_ref()),
+            found: clean(word.get_ref(), SHORT),
+            expected: "\"external\", \"all\" or \"none\"".into(),
+        });
+    }
+    read.unwrap_or_default()
+}
+
 /// The form of a PIN's hash is the server's to check: it knows the algorithm.
 fn host(source: &OrganizerSource, bridge: Option<&BridgeSource>, errors: &mut Vec<TableError>) -> Host {
     let tells =
@@ -159,13 +181,14 @@ fn host(source: &OrganizerSource, bridge: Option<&BridgeSource>, errors: &mut Ve
     let word = source.entry_exit_announcements.as_ref();
     let announcements = match word.map(|word| word.get_ref().as_str()) {
         None | Some("tones") => Announcements::Tones,
+        Some("names") => Announcements::Names,
         Some("off") => Announcements::Off,
         Some(other) => {
             errors.push(TableError {
                 span: word.map(Spanned::span),
                 key: format!("organizer {:?}.entry_exit_announcements", source.id.get_ref()),
                 found: clean(other, SHORT),
-                expected: "\"tones\" or \"off\" (names are not recorded yet)".into(),
+                expected: "\"tones\", \"names\" or \"off\"".into(),
             });
             Announcements::default()
         }
@@ -177,6 +200,9 @@ fn host(source: &OrganizerSource, bridge: Option<&BridgeSource>, errors: &mut Ve
             announcements,
             end_when_organizer_leaves: false,
             recording_notice: if tells { RecordingNotice::Spoken } else { RecordingNotice::Off },
+            masking: Masking::default(),
+            records_names: announcements == Announcements::Names
+                && bridge.is_none_or(|bridge| bridge.enable_name_recording),
         },
         pin: source.pin_hash.as_ref().map(|hash| PinHash::new(hash.get_ref())),
     }
@@ -382,6 +408,49 @@ meeting = [
             let mut errors = Vec::new();
             let host = host(&written.organizers[0], Some(&written.bridges[0]), &mut errors);
             assert_eq!((host.policy.recording_notice, errors), (notice, Vec::new()), "{bridge} {organizer}");
+        }
+    }
+
+    #[test]
+    fn who_learns_numbers_is_a_word_of_the_bridge_and_a_wrong_one_is_named() {
+        for (line, masking) in [
+            ("", Masking::External),
+            ("mask_pstn_numbers = \"external\"", Masking::External),
+            ("mask_pstn_numbers = \"all\"", Masking::All),
+            ("mask_pstn_numbers = \"none\"", Masking::None),
+        ] {
+            let written = format!("bridge = [{{ tenant = \"contoso\", {line} }}]");
+            let written = TableSource::from_toml(&written).expect("a document");
+            let mut errors = Vec::new();
+            assert_eq!(
+                (super::masking(&written.bridges[0], &mut errors), errors),
+                (masking, Vec::new()),
+                "{line}"
+            );
+        }
+        let written = "bridge = [{ tenant = \"contoso\", mask_pstn_numbers = \"guests\" }]";
+        let written = TableSource::from_toml(written).expect("a document");
+        let mut errors = Vec::new();
+        super::masking(&written.bridges[0], &mut errors);
+        assert_eq!(errors[0].key, "bridge \"contoso\".mask_pstn_numbers");
+    }
+
+    #[test]
+    fn names_are_recorded_where_they_are_said_unless_the_bridge_says_no() {
+        for (bridge, organizer, asked) in [
+            ("", "", false),
+            ("", "entry_exit_announcements = \"names\"", true),
+            ("enable_name_recording = true", "entry_exit_announcements = \"off\"", false),
+            ("enable_name_recording = false", "entry_exit_announcements = \"names\"", false),
+        ] {
+            let written = format!(
+                "bridge = [{{ tenant = \"contoso\", {bridge} }}]\norganizer = [{{ id = \"o\", tenant = \"contoso\", \
+                 license = \"none\", {organizer} }}]"
+            );
+            let written = TableSource::from_toml(&written).expect("a document");
+            let mut errors = Vec::new();
+            let host = host(&written.organizers[0], Some(&written.bridges[0]), &mut errors);
+            assert_eq!((host.policy.records_names, errors), (asked, Vec::new()), "{bridge} {organizer}");
         }
     }
 

@@ -6,6 +6,7 @@ use crate::action::Action;
 use crate::digit::Digit;
 use crate::id::{ConferenceId, LegId, RequestId};
 use crate::meeting::Directory;
+use crate::naming::SpokenName;
 use routing::{E164, Initiator, Table, TrunkId};
 use std::fmt;
 use std::sync::Arc;
@@ -234,6 +235,13 @@ pub enum Event {
         /// It was the organizer's.
         right: bool,
     },
+    /// What was recorded of a leg's name has been looked at. Before it, or without it, the leg has none.
+    Named {
+        /// The leg.
+        leg: LegId,
+        /// The name; `None`: nothing was said.
+        name: Option<SpokenName>,
+    },
     /// An authenticated user wants something done in an open meeting. Follows: `Acted`, always one.
     Act {
         /// Echoed in the answer.
@@ -300,6 +308,7 @@ impl fmt::Debug for Event {
             Self::PinChecked { leg, token, right } => {
                 write!(formatter, "PinChecked {leg} token {token} {right}")
             }
+            Self::Named { leg, name } => write!(formatter, "Named {leg} {}", name.is_some()),
             Self::Act { conference, action, .. } => write!(formatter, "Act {conference} {action:?}"),
             Self::Recording { conference, change } => write!(formatter, "Recording {conference} {change:?}"),
             Self::RemoveLeg { leg } => write!(formatter, "RemoveLeg {leg}"),

@@ -5,6 +5,7 @@
 //! memory. Events about legs it does not know are ignored, so no order of events can break it.
 
 mod action;
+mod announcing;
 mod attendant;
 mod bridge;
 mod budget;
@@ -24,6 +25,7 @@ mod language_menu;
 mod lobby;
 mod meeting;
 mod money;
+mod naming;
 mod policy;
 mod prompt;
 mod returning;
@@ -39,7 +41,7 @@ pub use action::{Action, ActionRefusal};
 pub use attendant::AttendantConfig;
 pub use bridge::{Bridge, BridgeConfig, Counters, LegSnapshot, Reason, Snapshot};
 pub use budget::{BudgetKind, BudgetNotice, BudgetOwner};
-pub use command::{Command, DialOutRefusal, HangupCause, Purpose, Sound, Tone};
+pub use command::{Command, DialOutRefusal, HangupCause, Purpose, Sound, Tone, Word};
 pub use defence::{DefenceConfig, WrongIds};
 pub use digit::{Digit, Keys, NotKeys};
 pub use directory::{MeetingRules, MeetingSource, MemoryDirectory, utc};
@@ -51,8 +53,10 @@ pub use meeting::{
     ConferenceCode, Directory, Lookup, MAX_ID_LENGTH, MIN_ID_LENGTH, Meeting, NotAConferenceCode,
 };
 pub use money::{Amount, Currency, Micros, NotACurrency, NotAnAmount};
+pub use naming::{LONGEST_NAME, SpokenName};
 pub use policy::{
-    Announcements, MAX_PIN_LENGTH, MIN_PIN_LENGTH, MeetingPolicy, Pin, PinHash, RecordingNotice, Role,
+    Announcements, MAX_PIN_LENGTH, MIN_PIN_LENGTH, Masking, MeetingPolicy, Pin, PinHash, RecordingNotice,
+    Role,
 };
 pub use prompt::PromptId;
 pub use roster::{Callee, ConferenceSnapshot, MutedBy, Participant, Waiting};

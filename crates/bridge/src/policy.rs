@@ -5,13 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// What the others hear when somebody comes or goes. (`UseNames` of `EntryExitAnnouncementsType` needs names that are
-/// recorded, and none are.)
+/// What the others hear when somebody comes or goes (`EntryExitAnnouncementsType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Announcements {
     /// `ToneOnly`.
     #[default]
     Tones,
+    /// `UseNames`: names as they were said, or else numbers, for whom they are not masked.
+    Names,
     /// Nothing.
     Off,
 }
@@ -24,6 +25,33 @@ pub enum RecordingNotice {
     Spoken,
     /// Nobody hears it.
     Off,
+}
+
+/// Who does not learn the telephone numbers of others (`MaskPstnNumbersType`).
+///
+/// Inside are who has shown the organizer's PIN, or was made an organizer by a user, and users of the API and of `partyline ctl`, except
+/// those whose token is for outsiders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Masking {
+    /// Whoever is outside (`MaskedForExternalUsers`).
+    #[default]
+    External,
+    /// Everybody (`MaskedForAllUsers`).
+    All,
+    /// Nobody (`NoMasking`).
+    None,
+}
+
+impl Masking {
+    /// The word of the configuration, `None` for any other.
+    pub(crate) fn read(word: &str) -> Option<Self> {
+        match word {
+            "external" => Some(Self::External),
+            "all" => Some(Self::All),
+            "none" => Some(Self::None),
+            _ => None,
+        }
+    }
 }
 
 /// The rules of one meeting.
@@ -39,6 +67,10 @@ pub struct MeetingPolicy {
     pub end_when_organizer_leaves: bool,
     /// Whether those in it hear that it is recorded.
     pub recording_notice: RecordingNotice,
+    /// Who does not learn the numbers of others.
+    pub masking: Masking,
+    /// Callers are asked for their names (`EnableNameRecording`), where those are said: nobody's voice is kept for nothing.
+    pub records_names: bool,
 }
 
 impl MeetingPolicy {

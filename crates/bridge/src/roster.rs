@@ -1,16 +1,19 @@
 //! Who is in one conference, who is being called for it, and who waits in its lobby. Counts seats; knows no media and no timers.
 
 mod member;
+mod names;
 
+use crate::announcing::Announcing;
 use crate::command::{HangupCause, Tone};
 use crate::end_rules::Course;
 use crate::id::{ConferenceId, LegId};
 use crate::meeting::Meeting;
+use crate::naming::SpokenName;
 use crate::policy::{Announcements, RecordingNotice, Role};
 use crate::returning::Standing;
 use crate::stamp::Stamp;
 use routing::E164;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,6 +35,12 @@ pub(crate) struct Roster {
     announcements: bool,
     /// It is being recorded, at this moment.
     pub(crate) recorded: bool,
+    /// What those in it, and in its lobby, have said as their names.
+    names: BTreeMap<LegId, SpokenName>,
+    /// The names of those who have gone, by number, for when they come back.
+    absent: VecDeque<(Instant, E164, SpokenName)>,
+    /// Who is to be announced.
+    announcing: Announcing,
     /// Everybody was muted, and so hard.
     all_muted: Option<bool>,
     /// When each kind of tone was played last.
@@ -66,6 +75,8 @@ pub(crate) enum Toggled {
 /// Why a meeting is due to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Due {
+    /// Who has come and gone is to be said.
+    Announce,
     /// Everybody has been told: now it ends.
     Close(HangupCause),
     /// Everybody is to be told.
@@ -89,8 +100,11 @@ impl Roster {
             lobby: BTreeMap::new(),
             started: false,
             lock: None,
-            announcements: meeting.policy.announcements == Announcements::Tones,
+            announcements: meeting.policy.announcements != Announcements::Off,
             recorded: false,
+            names: BTreeMap::new(),
+            absent: VecDeque::new(),
+            announcing: Announcing::default(),
             all_muted: None,
             tones: [None; 2],
             told_of_lobby: None,
@@ -108,7 +122,7 @@ impl Roster {
             Tone::Entry => &mut self.tones[0],
             Tone::Exit => &mut self.tones[1],
             // It has a rhythm of its own.
-            Tone::RingBack => return true,
+            Tone::RingBack | Tone::Name => return true,
         };
         if !self.announcements || last.is_some_and(|last| now.saturating_duration_since(last) < TONES_APART) {
             return false;
@@ -237,7 +251,10 @@ impl Roster {
     pub(crate) fn leave(&mut self, now: Instant, leg: LegId) -> Option<Participant> {
         self.callees.remove(&leg);
         self.lobby.remove(&leg);
+        let who = self.who(leg);
+        let name = self.names.remove(&leg);
         let gone = self.participants.remove(&leg)?;
+        self.note_gone(now, &gone, who, name);
         self.course.changed = now;
         if gone.role == Role::Organizer && !self.has_organizer() {
             self.course.abandoned = Some(now);
@@ -382,6 +399,9 @@ impl Roster {
 
     /// Entry and exit are heard, or not; whether it was otherwise.
     pub(crate) fn set_announcements(&mut self, heard: bool) -> bool {
+        if !heard {
+            self.announcing.forget();
+        }
         std::mem::replace(&mut self.announcements, heard) != heard
     }
 
@@ -409,7 +429,8 @@ impl Roster {
         }
         let ends = (self.course.ends(self.meeting.policy), Due::Tell(HangupCause::TimeIsUp));
         let organizer = self.organizer_due.map(|at| (at, Due::Tell(HangupCause::OrganizerLeft)));
-        organizer.into_iter().chain([ends]).min_by_key(|(at, _)| *at)
+        let news = self.announcing.due().map(|at| (at, Due::Announce));
+        organizer.into_iter().chain(news).chain([ends]).min_by_key(|(at, _)| *at)
     }
 
     pub(crate) fn snapshot(&self) -> ConferenceSnapshot {
@@ -430,6 +451,7 @@ impl Roster {
             callees: self.callees.values().cloned().collect(),
             lobby: self.lobby.values().cloned().collect(),
             hands: hands.into_iter().map(|(_, leg)| leg).collect(),
+            masking: self.meeting.policy.masking,
         }
     }
 }

@@ -102,6 +102,12 @@ pub struct BridgeSource {
     /// recorded. Decides no route: the directory of meetings reads it. Default: true.
     #[serde(default = "yes")]
     pub recording_notice: bool,
+    /// `MaskPstnNumbersType`: `external`, `all` or `none`. Default: `external`.
+    #[serde(default)]
+    pub mask_pstn_numbers: Option<Spanned<String>>,
+    /// `EnableNameRecording`: callers are asked for their names, where those are said. Default: true.
+    #[serde(default = "yes")]
+    pub enable_name_recording: bool,
 }
 
 /// `[[number]]`: a service number.
@@ -166,7 +172,7 @@ pub struct OrganizerSource {
     /// `AllowAnonymousUsersToStartMeeting`. Default: false.
     #[serde(default)]
     pub allow_anonymous_users_to_start_meeting: bool,
-    /// `EntryExitAnnouncementsType`, or `off`. Default: `tones`.
+    /// `EntryExitAnnouncementsType`: `tones` or `names`; or `off`. Default: `tones`.
     #[serde(default)]
     pub entry_exit_announcements: Option<Spanned<String>>,
     /// `RecordingAndTranscriptionAudioNotification`. Default: the bridge's.

@@ -14,6 +14,9 @@ use crate::config::Media;
 /// A telephone that rings, by the tone of most of the world. Short, as its end may meet the callee's first word.
 const RING_BACK: [(f64, f64); 1] = [(425.0, 0.6)];
 
+/// After it a caller says his name: a beep, as an answering machine's.
+const NAME: [(f64, f64); 1] = [(950.0, 0.25)];
+
 /// One language's recordings.
 type Clips = HashMap<PromptId, Arc<Sound>>;
 
@@ -26,6 +29,7 @@ pub struct Prompts {
     entry: Arc<Sound>,
     exit: Arc<Sound>,
     ring_back: Arc<Sound>,
+    name: Arc<Sound>,
 }
 
 /// Why the prompts could not be loaded; every missing or unusable file at once.
@@ -89,6 +93,7 @@ impl Prompts {
                 entry: tone(&[(660.0, 0.09), (880.0, 0.12)]),
                 exit: tone(&[(880.0, 0.09), (660.0, 0.12)]),
                 ring_back: tone(&RING_BACK),
+                name: tone(&NAME),
             })
         } else {
             Err(PromptError { folder: folder.to_owned(), problems })
@@ -116,6 +121,7 @@ impl Prompts {
             entry: tone(&[(660.0, 0.2)]),
             exit: tone(&[(880.0, 0.2)]),
             ring_back: tone(&RING_BACK),
+            name: tone(&NAME),
         }
     }
 
@@ -135,6 +141,7 @@ impl Prompts {
             bridge::Tone::Entry => Arc::clone(&self.entry),
             bridge::Tone::Exit => Arc::clone(&self.exit),
             bridge::Tone::RingBack => Arc::clone(&self.ring_back),
+            bridge::Tone::Name => Arc::clone(&self.name),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The running bridge: carries bytes, records and answers to and from control. How it comes to run is in `start`.
 
+mod names;
 mod pins;
 mod start;
 
@@ -81,6 +82,8 @@ struct Shell {
     _ctl: Option<ctl::Control>,
     pins: pins::PinChecks,
     checked: mpsc::UnboundedReceiver<pins::Checked>,
+    names: names::Names,
+    named: mpsc::UnboundedReceiver<names::Named>,
     spool: Spool,
     recorder: Recorder,
     recorded: mpsc::UnboundedReceiver<Ended>,
@@ -155,6 +158,7 @@ impl Shell {
                 Some((ask, answer)) = self.asks.recv() => self.take_ask(ask, answer),
                 Some(look) = self.looks.recv() => self.tap.show(look),
                 Some(checked) = self.checked.recv() => self.take_checked(&checked),
+                Some(named) = self.named.recv() => self.take_named(named),
                 Some(trunks) = self.located.recv() => self.take_trunks(trunks),
                 Some(outcome) = self.reloaded.recv() => self.take_reloaded(outcome),
                 Some(changed) = self.directories.recv() => self.take_directory(changed),
@@ -276,6 +280,9 @@ impl Shell {
         while let Ok(checked) = self.checked.try_recv() {
             self.take_checked(&checked);
         }
+        while let Ok(named) = self.named.try_recv() {
+            self.take_named(named);
+        }
         while let Ok(ended) = self.recorded.try_recv() {
             self.feed(Input::RecordingEnded { number: ended.number });
         }
@@ -290,6 +297,11 @@ impl Shell {
     fn take_checked(&mut self, checked: &pins::Checked) {
         let &pins::Checked { leg, token, right } = checked;
         self.feed(Input::PinChecked { leg, token, right });
+    }
+
+    fn take_named(&mut self, named: names::Named) {
+        let names::Named { leg, name } = named;
+        self.feed(Input::Named { leg, name });
     }
 
     fn take_ask(&mut self, ask: Ask, answer: oneshot::Sender<Reply>) {
@@ -373,6 +385,7 @@ impl Shell {
                     }
                 }
                 Output::CheckPin { leg, token, hash, pin } => self.pins.begin(leg, token, hash, pin),
+                Output::TrimName { leg, frames } => self.names.begin(leg, frames),
                 Output::Record { number, file, format, frames } => {
                     if !self.recorder.begin(number, file, format, frames) {
                         tracing::error!(number, "the recorder is overwhelmed: this recording has not begun");
@@ -387,10 +400,10 @@ impl Shell {
                 }
                 Output::Happened(happened) => self.happened.push(happened),
                 Output::Decided(made) => self.decisions.push(*made),
-                Output::Publish { conference_id, shown: Some(shown) } => {
-                    self.conferences.insert(conference_id, Shown::of(&shown));
+                Output::Publish { conference_id, shown: Some(shown), masks } => {
+                    self.conferences.insert(conference_id, Shown::of(&shown, masks));
                 }
-                Output::Publish { conference_id, shown: None } => {
+                Output::Publish { conference_id, shown: None, .. } => {
                     self.conferences.remove(&conference_id);
                 }
             }

@@ -24,11 +24,23 @@ impl Bridge {
         {
             let conference = self.conference_for(at, meeting);
             self.join_as(at, &mut call, conference, standing, Vec::new());
+            self.name_again(at, &call, conference);
             return Some(call);
         }
         match door(meeting.policy, started, meeting.pin.is_some()) {
             Door::Ask => self.identify(at, call, meeting),
+            _ if meeting.policy.records_names => {
+                self.ask_name(at, call, meeting, Role::Participant, Vec::new())
+            }
             other => Some(self.enter(at, call, meeting, other, Vec::new())),
+        }
+    }
+
+    /// Who is back has the name that he said before.
+    fn name_again(&mut self, at: At, call: &Call, conference: ConferenceId) {
+        let number = call.ledger.record().caller.as_ref();
+        if let (Some(roster), Some(number)) = (self.conferences.get_mut(&conference), number) {
+            roster.name_again(at.now, call.leg, number);
         }
     }
 
@@ -191,23 +203,38 @@ impl Bridge {
         self.identification_step(at, call, step)
     }
 
-    /// It is known who he is. Meanwhile others have come, and the meeting may be full or locked.
-    fn identified(&mut self, at: At, mut call: Call, role: Role, first: Vec<PromptId>) -> Option<Call> {
+    /// It is known who he is.
+    fn identified(&mut self, at: At, call: Call, role: Role, first: Vec<PromptId>) -> Option<Call> {
         let State::Identifying { meeting, .. } = &call.state else { return Some(call) };
         let meeting = Arc::clone(meeting);
-        if self.is_locked(&meeting) {
+        if meeting.policy.records_names {
+            return self.ask_name(at, call, &meeting, role, first);
+        }
+        self.come_in(at, call, &meeting, role, first)
+    }
+
+    /// All is asked. Meanwhile others have come, and the meeting may be full or locked.
+    pub(super) fn come_in(
+        &mut self,
+        at: At,
+        mut call: Call,
+        meeting: &Arc<Meeting>,
+        role: Role,
+        first: Vec<PromptId>,
+    ) -> Option<Call> {
+        if self.is_locked(meeting) {
             return self.dismiss(at, call, PromptId::ConferenceLocked);
         }
-        if self.is_full(&meeting) {
+        if self.is_full(meeting) {
             return self.dismiss(at, call, PromptId::ConferenceFull);
         }
         if role == Role::Organizer {
-            let conference = self.conference_for(at, &meeting);
+            let conference = self.conference_for(at, meeting);
             let standing = Standing { role, ..Standing::default() };
             self.join_as(at, &mut call, conference, standing, first);
             return Some(call);
         }
-        let door = door(meeting.policy, self.is_started(&meeting), false);
-        Some(self.enter(at, call, &meeting, door, first))
+        let door = door(meeting.policy, self.is_started(meeting), false);
+        Some(self.enter(at, call, meeting, door, first))
     }
 }

@@ -34,11 +34,14 @@ impl Bridge {
         let due: Vec<ConferenceId> = due.map(|(_, conference)| *conference).collect();
         for conference in due {
             match self.conferences.get(&conference).and_then(Roster::deadline) {
+                // What was due is not any more.
+                Some((due, _)) if due > at.now => self.schedule_end(conference),
+                Some((_, Due::Announce)) => self.announce(at, conference),
                 Some((_, Due::Tell(cause))) => self.announce_end(at, conference, cause),
                 Some((_, Due::Close(cause))) => {
                     self.end_conference(at, conference, EndingParty::Bridge, cause);
                 }
-                None => {}
+                None => self.schedule_end(conference),
             }
         }
     }

@@ -183,6 +183,10 @@ impl Bridge {
                 Some(call)
             }
             State::Attended { .. } => self.attendant_digit(at, call, digit),
+            State::Naming { naming, .. } => {
+                let steps = naming.digit(at.now, digit);
+                self.naming_steps(at, call, steps)
+            }
             State::Confirming { .. } => match Confirmation::digit(digit) {
                 Some(step) => self.confirmation_step(at, call, &step),
                 None => Some(call),
@@ -211,6 +215,10 @@ impl Bridge {
                 identification.prompt_ended(at.now);
                 Some(call)
             }
+            State::Naming { naming, .. } => match naming.prompt_ended(at.now) {
+                Some(step) => self.naming_step(at, call, step),
+                None => Some(call),
+            },
             State::Lobby { .. } => Some(self.lobby_clip_ended(call)),
             State::Confirming { confirmation, .. } => {
                 confirmation.prompt_ended(at.now);
@@ -250,6 +258,10 @@ impl Bridge {
                 Some(step) => self.identification_step(at, call, step),
                 None => Some(call),
             },
+            State::Naming { naming, .. } => {
+                let steps = naming.timeout(at.now);
+                self.naming_steps(at, call, steps)
+            }
             State::Lobby { .. } => self.dismiss(at, call, PromptId::LobbyTooLong),
             State::InConference { keypad, .. } => {
                 keypad.timeout(at.now);

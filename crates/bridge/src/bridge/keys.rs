@@ -9,7 +9,6 @@ use crate::keypad::KeypadCommand;
 use crate::policy::Role;
 use crate::prompt::PromptId;
 use crate::roster::{Roster, Toggled};
-use crate::spoken;
 use crate::stamp::Stamp;
 use routing::Language;
 
@@ -25,7 +24,14 @@ impl Bridge {
         let conference = *conference;
         if let Some(command) = keypad.digit(at.now, digit, self.config.keypad_pause) {
             let english = call.language.as_ref().map_or(self.config.english, Language::is_english);
-            let prompts = self.obey(at, call.leg, conference, command, english);
+            if command == KeypadCommand::RollCall {
+                if let Some(roster) = self.conferences.get(&conference) {
+                    let words = roster.roll_call(call.leg, english);
+                    self.speak(&mut call, words);
+                }
+                return call;
+            }
+            let prompts = self.obey(at, call.leg, conference, command);
             if !prompts.is_empty() {
                 self.play(&mut call, prompts);
             }
@@ -40,7 +46,6 @@ impl Bridge {
         leg: LegId,
         conference: ConferenceId,
         command: KeypadCommand,
-        english: bool,
     ) -> Vec<PromptId> {
         let Some(roster) = self.conferences.get_mut(&conference) else { return Vec::new() };
         let role = roster.role(leg);
@@ -53,7 +58,8 @@ impl Bridge {
             }
             KeypadCommand::Help => vec![PromptId::CommandHelp],
             KeypadCommand::Unknown => vec![PromptId::UnknownCommand],
-            KeypadCommand::RollCall => roll_call(roster.participants(), english),
+            // It is answered before: it has names in it.
+            KeypadCommand::RollCall => Vec::new(),
             KeypadCommand::ToggleMute => self.toggle_mute(leg, conference),
             KeypadCommand::ToggleHand => {
                 let up = roster.participant(leg).is_some_and(|one| one.hand.is_none());
@@ -139,15 +145,4 @@ impl Bridge {
             });
         }
     }
-}
-
-/// How many are here.
-fn roll_call(people: usize, english: bool) -> Vec<PromptId> {
-    if people <= 1 {
-        return vec![PromptId::OnlyYou];
-    }
-    let mut prompts = vec![PromptId::ThereAre];
-    prompts.extend(spoken::count_in(english, people));
-    prompts.push(PromptId::PeopleHere);
-    prompts
 }

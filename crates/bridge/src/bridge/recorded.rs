@@ -1,7 +1,7 @@
 //! Those in a meeting hear that it is recorded.
 
 use super::Bridge;
-use crate::command::{Command, Sound};
+use crate::command::{Command, Sound, Word};
 use crate::event::RecordingChange;
 use crate::id::ConferenceId;
 use crate::policy::RecordingNotice;
@@ -28,7 +28,7 @@ impl Bridge {
             // What plays to a leg alone takes the place of all else.
             let Some(call) = self.calls.get(&leg).filter(|call| call.clip.is_some()) else { continue };
             let language = call.language.clone();
-            self.command(Command::Whisper { leg, prompts: vec![prompt], language });
+            self.command(Command::Whisper { leg, words: vec![Word::Prompt(prompt)], language });
         }
     }
 }

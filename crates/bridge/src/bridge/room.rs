@@ -92,7 +92,8 @@ impl Bridge {
         let starts = roster.start();
         let admits = starts && roster.meeting().policy.bypass_lobby;
         let alone = roster.participants() == 1;
-        let heard = !alone && roster.may_play(at.now, Tone::Entry);
+        let heard = !alone && !roster.announces_names() && roster.may_play(at.now, Tone::Entry);
+        roster.note_come(at.now, leg);
         let recorded = roster.tells_of_recording();
         self.command(Command::Seat { leg, conference });
         call.clip = None;
@@ -149,7 +150,7 @@ impl Bridge {
         let callees: Vec<LegId> = roster.callees().map(|callee| callee.leg).collect();
         let organizer = gone.is_some_and(|gone| gone.role == Role::Organizer) && !roster.has_organizer();
         let ends = organizer && left > 0 && roster.meeting().policy.end_when_organizer_leaves;
-        if was_seated && left > 0 && roster.may_play(at.now, Tone::Exit) {
+        if was_seated && left > 0 && !roster.announces_names() && roster.may_play(at.now, Tone::Exit) {
             let sound = Sound::Tone(Tone::Exit);
             self.command(Command::PlayAll { conference, sound, except: None });
         }

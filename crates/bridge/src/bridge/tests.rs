@@ -8,6 +8,7 @@ mod judge;
 mod keys;
 mod languages;
 mod lobby;
+mod names;
 mod property;
 mod recorded;
 
@@ -95,6 +96,16 @@ tenant = "contoso"
 license = "audio-conferencing-standard"
 pin_hash = "the hash of 2718"
 
+# Names are said in her meetings.
+[[organizer]]
+id = "nora"
+allow_pstn_users_to_bypass_lobby = true
+allow_anonymous_users_to_start_meeting = true
+tenant = "contoso"
+license = "audio-conferencing-standard"
+pin_hash = "the hash of 2718"
+entry_exit_announcements = "names"
+
 # Nobody hears that his meetings are recorded.
 [[organizer]]
 id = "quentin"
@@ -128,6 +139,8 @@ meeting = [
   { conference_id = "131313131", organizer = "petra", allow_pstn_users_to_bypass_lobby = true },
   { conference_id = "141414141", organizer = "petra", end_when_organizer_leaves = true, capacity = 3 },
   { conference_id = "171717171", organizer = "quentin" },
+  { conference_id = "181818181", organizer = "nora" },
+  { conference_id = "191919191", organizer = "nora", allow_pstn_users_to_bypass_lobby = false },
 ]
 "#;
 

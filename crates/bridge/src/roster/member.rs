@@ -2,7 +2,7 @@
 
 use crate::id::{ConferenceId, LegId};
 use crate::meeting::ConferenceCode;
-use crate::policy::Role;
+use crate::policy::{Masking, Role};
 use crate::stamp::Stamp;
 use routing::{E164, LegDirection, OrganizerId};
 use serde::Serialize;
@@ -107,4 +107,7 @@ pub struct ConferenceSnapshot {
     pub lobby: Vec<Waiting>,
     /// Raised hands, the first to be raised first.
     pub hands: Vec<LegId>,
+    /// Who does not learn the numbers that are in it: for whoever shows it.
+    #[serde(skip)]
+    pub masking: Masking,
 }

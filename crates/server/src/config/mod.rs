@@ -513,11 +513,8 @@ mod tests {
         let found = problems(&organizer("pin_hash = \"27182\""));
         let begin = "p.toml:7:12: `organizer \"o\".pin_hash`: not a hash of a PIN; expected what `partyline pin hash`";
         assert!(found.len() == 1 && found[0].starts_with(begin) && !found[0].contains("27182"), "{found:?}");
-        let found = problems(&organizer("entry_exit_announcements = \"names\""));
-        assert!(
-            found[0].ends_with("expected \"tones\" or \"off\" (names are not recorded yet)"),
-            "{found:?}"
-        );
+        let found = problems(&organizer("entry_exit_announcements = \"bells\""));
+        assert!(found[0].ends_with("expected \"tones\", \"names\" or \"off\""), "{found:?}");
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub struct ApiToken {
     /// Whose meetings it sees; default: everybody's.
     #[serde(default)]
     pub tenant: Option<String>,
+    /// It is for outsiders, a display on a wall say: where `mask_pstn_numbers` is `external`, it shows no numbers.
+    #[serde(default)]
+    pub outside: bool,
     /// The SHA-256 of the token, in hexadecimal.
     pub sha256: Spanned<String>,
     /// From when on it is worth nothing, with an offset; default: never.
@@ -38,7 +41,7 @@ impl Check<'_> {
         let mut tokens: Vec<Arc<Token>> = Vec::with_capacity(written.len() + 1);
         tokens.extend(self.token(file).map(|token| {
             let (name, role, tenant) = (OF_THE_FILE.to_owned(), Role::Admin, None);
-            Arc::new(Token { name, role, tenant, digest: digest(&token), expires: None })
+            Arc::new(Token { name, role, tenant, outside: false, digest: digest(&token), expires: None })
         }));
         for source in written {
             let Some(token) = self.api_token(source) else { continue };
@@ -92,7 +95,8 @@ impl Check<'_> {
             }
         };
         let tenant = source.tenant.as_deref().map(TenantId::from);
-        good.then_some(Token { name: name.clone(), role: source.role, tenant, digest: hash?, expires })
+        let (name, role, outside) = (name.clone(), source.role, source.outside);
+        good.then_some(Token { name, role, tenant, outside, digest: hash?, expires })
     }
 
     fn token(&mut self, file: Option<&Path>) -> Option<String> {

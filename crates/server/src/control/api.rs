@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridge::{ConferenceId, DialOutRefusal, DialOutRequest, Event, LegId, Lookup, RequestId};
+use bridge::{ConferenceId, DialOutRefusal, DialOutRequest, Event, LegId, Lookup, Masking, RequestId};
 use routing::{Decision, E164, Initiator, LegRequest, OrganizerId, Outcome, TenantId, TrunkId};
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use super::decisions::dial_out;
 use super::explaining::shown;
 use super::load::RETRY_AFTER;
 use super::{Control, Door, Now, Output};
+use crate::masked::mask;
 
 /// A request of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,14 +108,28 @@ pub struct Shown {
     pub tenant: Arc<str>,
     /// JSON, as text: a tree of it takes several times as much memory for each leg.
     pub json: Arc<str>,
+    /// Who is outside sees no numbers in it.
+    pub masks: bool,
 }
 
 impl Shown {
     /// What is published of a meeting.
-    pub fn of(published: &Value) -> Self {
+    pub fn of(published: &Value, masks: bool) -> Self {
         let tenant = published["tenant"].as_str().unwrap_or_default().into();
-        Self { tenant, json: published.to_string().into() }
+        Self { tenant, json: published.to_string().into(), masks }
     }
+
+    /// What somebody sees who is inside, or outside.
+    pub fn seen(&self, outside: bool) -> Arc<str> {
+        if outside && self.masks { masked(&self.json) } else { Arc::clone(&self.json) }
+    }
+}
+
+/// JSON as text, without numbers.
+pub(crate) fn masked(json: &str) -> Arc<str> {
+    let mut value: Value = serde_json::from_str(json).unwrap_or_default();
+    mask(&mut value);
+    value.to_string().into()
 }
 
 /// How often the conferences are shown anew at most.
@@ -315,6 +330,8 @@ impl<D: Door> Control<D> {
             let Some(known) = self.meetings.get_mut(&conference) else { continue };
             let id = snapshot.conference_id.to_string();
             known.shown_as = Some(id.clone());
+            let masks = snapshot.masking == Masking::External;
+            known.masks = masks;
             let mut shown = serde_json::to_value(&snapshot).unwrap_or_default();
             shown["tenant"] =
                 json!(self.table.organizer(&snapshot.organizer).map(|organizer| &organizer.tenant));
@@ -325,8 +342,11 @@ impl<D: Door> Control<D> {
             for person in shown["participants"].as_array_mut().into_iter().flatten() {
                 self.show_media(person);
             }
+            if snapshot.masking == Masking::All {
+                mask(&mut shown);
+            }
             self.tell_difference(now, conference, Some(&shown));
-            self.outputs.push_back(Output::Publish { conference_id: id, shown: Some(shown) });
+            self.outputs.push_back(Output::Publish { conference_id: id, shown: Some(shown), masks });
         }
         // Whoever is shown no more has been told of.
         self.told.forget_endings();
@@ -354,7 +374,7 @@ impl<D: Door> Control<D> {
         self.recordings.remove(&conference);
         self.metrics.conference_size.observe(f64::from(meeting.most));
         if let Some(conference_id) = meeting.shown_as {
-            self.outputs.push_back(Output::Publish { conference_id, shown: None });
+            self.outputs.push_back(Output::Publish { conference_id, shown: None, masks: false });
         }
     }
 }

@@ -44,12 +44,20 @@ impl<D: Door> Control<D> {
                     .tell(leg, mixer::Command::Play { leg: mixer_leg(leg), clip, interrupt: true });
                 self.media_out(sent);
             }
-            Command::Whisper { leg, prompts, language } => {
-                let clip =
-                    mixer::Clip { token: 0, sound: self.prompts.sequence(&prompts, language.as_ref()) };
+            Command::Speak { leg, token, words, language } => {
+                let clip = mixer::Clip { token, sound: self.sound_of(&words, language.as_ref()) };
+                let sent = self
+                    .seating
+                    .tell(leg, mixer::Command::Play { leg: mixer_leg(leg), clip, interrupt: true });
+                self.media_out(sent);
+            }
+            Command::Whisper { leg, words, language } => {
+                let clip = mixer::Clip { token: 0, sound: self.sound_of(&words, language.as_ref()) };
                 let sent = self.seating.tell(leg, mixer::Command::Whisper { leg: mixer_leg(leg), clip });
                 self.media_out(sent);
             }
+            Command::RecordName { leg, room } => self.record_name(leg, room),
+            Command::KeepName { leg, room } => self.keep_name(leg, room),
             Command::StopPlay { leg } => {
                 let sent = self.seating.tell(leg, mixer::Command::Stop { leg: mixer_leg(leg) });
                 self.media_out(sent);
@@ -58,6 +66,7 @@ impl<D: Door> Control<D> {
                 let sound = match sound {
                     Sound::Tone(tone) => self.prompts.tone(tone),
                     Sound::Prompts(prompts) => self.prompts.sequence(&prompts, None),
+                    Sound::Words(words) => self.sound_of(&words, None),
                 };
                 if let Some(shard) = self.seating.shard_of(conference) {
                     let clip = mixer::Clip { token: 0, sound };

@@ -27,6 +27,8 @@ pub struct Happening {
     pub at: SystemTime,
     /// Whose it is; `None`: the node's own.
     pub tenant: Option<TenantId>,
+    /// Who is outside is told it without numbers.
+    pub masks: bool,
     /// `conference_id`, `leg` and `trunk` where it has them, and in `details` what depends on `kind`.
     pub members: Map<String, Value>,
 }
@@ -140,6 +142,7 @@ impl<D: Door> Control<D> {
         let told = difference(&before, after.as_ref().unwrap_or(&empty), &mut self.told.endings);
         let named = after.as_ref().unwrap_or(&before);
         let (id, tenant) = (named.conference_id.clone(), named.tenant.clone());
+        let masks = self.meetings.get(&conference).is_some_and(|open| open.masks);
         let mut out = Vec::new();
         if let (true, Some(after)) = (opened, &after) {
             out.push(("conference.opened", None, Value::Object(after.own.clone())));
@@ -164,7 +167,7 @@ impl<D: Door> Control<D> {
             members.insert("conference_id".to_owned(), json!(id));
             members.extend(leg.map(|leg| ("leg".to_owned(), json!(leg))));
             members.insert("details".to_owned(), details);
-            self.happened(now, kind, tenant.clone(), members);
+            self.happened(now, kind, tenant.clone(), masks, members);
         }
         if let Some(after) = after {
             self.told.meetings.insert(conference, after);
@@ -187,7 +190,7 @@ impl<D: Door> Control<D> {
         let mut members = Map::new();
         members.insert("trunk".to_owned(), json!(trunk));
         members.insert("details".to_owned(), json!({ "state": state, "because": because }));
-        self.happened(now, "trunk.changed", None, members);
+        self.happened(now, "trunk.changed", None, false, members);
     }
 
     /// Something was refused because a limit is reached.
@@ -199,7 +202,7 @@ impl<D: Door> Control<D> {
         self.told.limits.insert(limit, now.mono);
         let mut members = Map::new();
         members.insert("details".to_owned(), json!({ "limit": limit }));
-        self.happened(now, "limit.reached", None, members);
+        self.happened(now, "limit.reached", None, false, members);
     }
 
     /// A minute pool or a spending limit is used up to 80 or 100 per cent.
@@ -227,9 +230,10 @@ impl<D: Door> Control<D> {
         now: Now,
         kind: &'static str,
         tenant: Option<TenantId>,
+        masks: bool,
         members: Map<String, Value>,
     ) {
-        self.outputs.push_back(Output::Happened(Happening { kind, at: now.wall, tenant, members }));
+        self.outputs.push_back(Output::Happened(Happening { kind, at: now.wall, tenant, masks, members }));
     }
 }
 

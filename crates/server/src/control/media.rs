@@ -277,6 +277,7 @@ impl<D: Door> Control<D> {
     pub(super) fn finish(&mut self, now: Now, leg: LegId, cause: Option<HangupCause>) {
         self.changed.extend(self.callees.remove(&leg));
         self.drop_referral(now, leg);
+        self.namings.remove(&leg);
         let Some(mut entry) = self.legs.remove(&leg) else { return };
         if let Some(id) = entry.invite.take() {
             self.by_invite.remove(&id);

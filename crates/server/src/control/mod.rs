@@ -19,6 +19,7 @@ mod keys;
 mod leg;
 mod load;
 mod media;
+mod naming;
 mod parts;
 mod people;
 mod recordings;
@@ -42,6 +43,7 @@ use routing::TrunkId;
 use sip::{Challenger, Endpoint, Flow, InviteId, OptionsId, Readiness, Transmit};
 use trunk::{Admission, MediaAddress, Monitor, Registrations, TlsPeer, Trunks};
 
+pub(crate) use api::masked;
 pub use api::{Ask, Explain, Reply, Shown};
 pub(crate) use format::keys as srtp_keys;
 pub use happenings::Happening;
@@ -161,6 +163,13 @@ pub enum Input<Io> {
         /// It was the organizer's.
         right: bool,
     },
+    /// What was recorded of a caller's name has been looked at, as [`Output::TrimName`] asked.
+    Named {
+        /// The leg.
+        leg: LegId,
+        /// The name, if anything was said.
+        name: Option<bridge::SpokenName>,
+    },
     /// The API asks; answered by [`Output::Reply`] with the same number.
     Ask {
         /// Echoed.
@@ -232,6 +241,13 @@ pub enum Output<Io> {
         /// What was keyed.
         pin: bridge::Pin,
     },
+    /// Make a name of what a caller said ([`crate::names::spoken`]), elsewhere: it takes some milliseconds. Then [`Input::Named`].
+    TrimName {
+        /// The leg.
+        leg: LegId,
+        /// What was tapped; no more comes.
+        frames: rtrb::Consumer<mixer::Tapped>,
+    },
     /// Write what is tapped in a meeting to a file, until the other end of the ring is gone; then, or when that cannot be
     /// done, report [`Input::RecordingEnded`].
     Record {
@@ -261,6 +277,8 @@ pub enum Output<Io> {
         conference_id: String,
         /// What to show.
         shown: Option<serde_json::Value>,
+        /// To who is outside without numbers.
+        masks: bool,
     },
 }
 
@@ -280,6 +298,8 @@ pub struct Locals {
 struct Open {
     /// The conference ID under which it was published.
     shown_as: Option<String>,
+    /// Who is outside learns no numbers.
+    masks: bool,
     /// Legs in it, and the most there were at once.
     seated: u32,
     most: u32,
@@ -329,6 +349,8 @@ pub struct Control<D: Door> {
     /// Meetings that are being recorded.
     recordings: HashMap<ConferenceId, recordings::Recording>,
     next_recording: u64,
+    /// Callers who are saying their names.
+    namings: HashMap<LegId, rtrb::Consumer<mixer::Tapped>>,
     /// Legs that are being called, and for which meeting.
     callees: HashMap<LegId, ConferenceId>,
     /// Meetings to publish again.
@@ -408,6 +430,7 @@ impl<D: Door> Control<D> {
             meetings: HashMap::new(),
             recordings: HashMap::new(),
             next_recording: 1,
+            namings: HashMap::new(),
             callees: HashMap::new(),
             changed: BTreeSet::new(),
             publish_at: now.mono,
@@ -449,6 +472,7 @@ impl<D: Door> Control<D> {
             ("callees", self.callees.len()),
             ("calls that a REFER asked for", self.referrals.len()),
             ("recordings", self.recordings.len()),
+            ("callers who say their names", self.namings.len()),
             ("channels of trunks", self.admission.usage().map(|(_, in_use, _)| in_use as usize).sum()),
             ("asks", self.asks.len()),
             ("meetings on display", self.meetings.len()),
@@ -489,6 +513,7 @@ impl<D: Door> Control<D> {
             Input::PinChecked { leg, token, right } => {
                 self.tell_bridge(now, bridge::Event::PinChecked { leg, token, right });
             }
+            Input::Named { leg, name } => self.tell_bridge(now, bridge::Event::Named { leg, name }),
             Input::Ask { number, ask } => self.handle_ask(now, number, ask),
             Input::RecordingEnded { number } => self.recording_ended(now, number),
             Input::Trunks(trunks) => self.take_trunks(now, trunks),

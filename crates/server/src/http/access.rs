@@ -64,6 +64,8 @@ pub struct Token {
     pub role: Role,
     /// Whose meetings it sees; `None`: everybody's, and the node's own affairs.
     pub tenant: Option<TenantId>,
+    /// It shows what is for outsiders: where numbers are masked for them, none.
+    pub outside: bool,
     /// Its SHA-256.
     ///
     /// A plain hash is right here, where it would be wrong for a password: a token is 256 random bits, so there is no list of
@@ -179,7 +181,14 @@ mod tests {
 
     fn token(name: &str, secret: &str, expires: Option<SystemTime>) -> Arc<Token> {
         let (role, tenant) = (Role::Viewer, None);
-        Arc::new(Token { name: name.to_owned(), role, tenant, digest: digest(secret), expires })
+        Arc::new(Token {
+            name: name.to_owned(),
+            role,
+            tenant,
+            outside: false,
+            digest: digest(secret),
+            expires,
+        })
     }
 
     fn sent(value: &'static str) -> HeaderMap {

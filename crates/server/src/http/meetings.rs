@@ -24,7 +24,7 @@ use crate::recording::Format;
 )]
 pub(super) async fn conferences(By(token): By<VIEWER>, State(doors): State<Arc<Doors>>) -> Response {
     let seen = doors.conferences.iter().filter(|entry| token.sees(&entry.tenant));
-    let mut all: Vec<_> = seen.map(|entry| (entry.key().clone(), Arc::clone(&entry.json))).collect();
+    let mut all: Vec<_> = seen.map(|entry| (entry.key().clone(), entry.seen(token.outside))).collect();
     all.sort_by(|a, b| a.0.cmp(&b.0));
     doors.count("ok");
     let all: Vec<_> = all.iter().map(|(_, snapshot)| &**snapshot).collect();
@@ -49,7 +49,7 @@ pub(super) async fn conference(
     match doors.conferences.get(&id).filter(|shown| token.sees(&shown.tenant)) {
         Some(shown) => {
             doors.count("ok");
-            json(shown.json.to_string())
+            json(shown.seen(token.outside).to_string())
         }
         None => doors.refuse(StatusCode::NOT_FOUND, "no such conference is running"),
     }

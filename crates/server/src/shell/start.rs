@@ -73,9 +73,12 @@ impl Shell {
         let control = Control::new(now(), parts);
         announce(&config, shards.len());
         let (pins, checked) = super::pins::PinChecks::new();
+        let (names, named) = super::names::Names::new();
         Ok(Self {
             pins,
             checked,
+            names,
+            named,
             control,
             sip,
             arrivals,

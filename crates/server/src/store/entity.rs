@@ -77,19 +77,23 @@ pub(crate) const BRIDGES: Entity = Entity {
         column("dial_out_policy", Kind::Text),
         column("usage_location", Kind::Text),
         column("recording_notice", Kind::Switch),
+        column("mask_pstn_numbers", Kind::Text),
+        column("enable_name_recording", Kind::Switch),
     ],
     select: "SELECT tenant, name, default_service_number, country_code, international_prefix, national_prefix, \
-             communications_credits, global_policy, dial_out_policy, usage_location, recording_notice FROM bridges \
-             ORDER BY tenant",
+             communications_credits, global_policy, dial_out_policy, usage_location, recording_notice, \
+             mask_pstn_numbers, enable_name_recording FROM bridges ORDER BY tenant",
     upsert: "INSERT INTO bridges (tenant, name, default_service_number, country_code, international_prefix, \
              national_prefix, communications_credits, global_policy, dial_out_policy, usage_location, \
-             recording_notice) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+             recording_notice, mask_pstn_numbers, enable_name_recording) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
              ON CONFLICT (tenant) DO UPDATE SET name = excluded.name, \
              default_service_number = excluded.default_service_number, country_code = excluded.country_code, \
              international_prefix = excluded.international_prefix, national_prefix = excluded.national_prefix, \
              communications_credits = excluded.communications_credits, global_policy = excluded.global_policy, \
              dial_out_policy = excluded.dial_out_policy, usage_location = excluded.usage_location, \
-             recording_notice = excluded.recording_notice",
+             recording_notice = excluded.recording_notice, mask_pstn_numbers = excluded.mask_pstn_numbers, \
+             enable_name_recording = excluded.enable_name_recording",
 };
 
 pub(crate) const NUMBERS: Entity = Entity {

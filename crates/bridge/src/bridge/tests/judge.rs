@@ -144,6 +144,14 @@ impl Judge {
                 assert!(*token > self.last_token && !prompts.is_empty() && prompts.len() < 64);
                 self.last_token = *token;
             }
+            Command::Speak { token, words, .. } => {
+                assert!(leg.seat.is_some() && leg.finals == 0);
+                assert!(*token > self.last_token && !words.is_empty() && words.len() < 64);
+                self.last_token = *token;
+            }
+            Command::RecordName { room, .. } | Command::KeepName { room, .. } => {
+                assert_eq!(leg.seat, Some(*room));
+            }
             Command::CheckPin { token, .. } => {
                 assert!(leg.seat.is_some() && leg.finals == 0 && *token > self.last_token);
                 self.last_token = *token;
@@ -201,6 +209,9 @@ fn leg_of(command: &Command) -> Option<LegId> {
         | Command::Play { leg, .. }
         | Command::StopPlay { leg }
         | Command::Whisper { leg, .. }
+        | Command::Speak { leg, .. }
+        | Command::RecordName { leg, .. }
+        | Command::KeepName { leg, .. }
         | Command::Mute { leg, .. }
         | Command::CheckPin { leg, .. }
         | Command::Dial { leg, .. }

@@ -1,7 +1,7 @@
 //! Who hears that a meeting is recorded.
 
 use super::World;
-use crate::command::{Command, Sound};
+use crate::command::{Command, Sound, Word};
 use crate::event::{Event, RecordingChange};
 use crate::id::{ConferenceId, LegId};
 use crate::prompt::PromptId::{
@@ -21,12 +21,12 @@ fn record(world: &mut World, change: RecordingChange) {
 }
 
 /// What everybody hears, and what is whispered to whom.
-fn told(world: &mut World) -> (Vec<PromptId>, Vec<(LegId, PromptId)>) {
+fn told(world: &mut World) -> (Vec<PromptId>, Vec<(LegId, Word)>) {
     let (mut all, mut few) = (Vec::new(), Vec::new());
     for command in world.take() {
         match command {
             Command::PlayAll { sound: Sound::Prompts(prompts), except: None, .. } => all.extend(prompts),
-            Command::Whisper { leg, prompts, .. } => few.extend(prompts.into_iter().map(|one| (leg, one))),
+            Command::Whisper { leg, words, .. } => few.extend(words.into_iter().map(|one| (leg, one))),
             _ => {}
         }
     }
@@ -76,7 +76,7 @@ fn who_is_being_told_something_else_hears_it_after_that() {
     world.prompt_ends(bob);
     world.take();
     record(&mut world, RecordingChange::Started);
-    assert_eq!(told(&mut world), (vec![RecordingOn], vec![(eve, RecordingOn)]));
+    assert_eq!(told(&mut world), (vec![RecordingOn], vec![(eve, Word::Prompt(RecordingOn))]));
 }
 
 #[test]

@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 pub(crate) use readers::READERS;
 use readers::{Readers, Seat};
 pub use ring::Ring;
-use ring::{Event, Since};
+use ring::Since;
 
 /// Events in one answer or one write.
 const MOST_AT_ONCE: usize = 1000;
@@ -114,7 +114,8 @@ impl Doors {
         let (place, gap) = since.map_or((0, false), |since| ring.place(since));
         let page = ring.read(place, limit, seen_by(token));
         self.count("ok");
-        let events: Vec<Value> = page.events.iter().map(Event::value).collect();
+        let seen = page.events.into_iter().map(|event| event.seen(token.outside));
+        let events: Vec<Value> = seen.map(|event| event.value()).collect();
         let next = format!("{}:{}", ring.run(), page.place);
         // Who names no place has lost nothing.
         let gap = gap || (page.gap && since.is_some());
@@ -194,7 +195,7 @@ impl Reader {
                 self.say_gap(&mut lines);
                 return Some(lines);
             }
-            for event in &page.events {
+            for event in page.events.into_iter().map(|event| event.seen(self.token.outside)) {
                 let (run, seq) = (self.ring.run(), event.seq);
                 let _ = write!(lines, "id: {run}:{seq}\nevent: {}\ndata: {}\n\n", event.kind, event.json);
             }

@@ -10,7 +10,7 @@ use bridge::Stamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::control::Happening;
+use crate::control::{Happening, masked};
 
 /// Events that are kept at most.
 const MOST: usize = 10_000;
@@ -37,6 +37,8 @@ pub(super) struct Event {
     pub(super) seq: u64,
     pub(super) kind: &'static str,
     tenant: Option<Arc<str>>,
+    /// Who is outside sees no numbers in it.
+    masks: bool,
     pub(super) json: Arc<str>,
 }
 
@@ -101,7 +103,8 @@ impl Ring {
         let json: Arc<str> = event.to_string().into();
         kept.last = seq;
         kept.bytes += json.len();
-        kept.events.push_back(Event { seq, kind: happened.kind, tenant, json });
+        let (kind, masks) = (happened.kind, happened.masks);
+        kept.events.push_back(Event { seq, kind, tenant, masks, json });
         while kept.events.len() > MOST || kept.bytes > MOST_BYTES {
             let Some(oldest) = kept.events.pop_front() else { break };
             kept.bytes -= oldest.json.len();
@@ -152,6 +155,12 @@ impl Ring {
 }
 
 impl Event {
+    /// As somebody sees it who is inside, or outside.
+    pub(super) fn seen(self, outside: bool) -> Self {
+        let json = if outside && self.masks { masked(&self.json) } else { self.json };
+        Self { json, ..self }
+    }
+
     /// As a value.
     pub(super) fn value(&self) -> Value {
         serde_json::from_str(&self.json).unwrap_or_default()
@@ -170,7 +179,8 @@ mod tests {
         for tenant in tenants {
             let tenant = tenant.map(TenantId::from);
             let members = Map::new();
-            ring.push(Happening { kind: "limit.reached", at: SystemTime::UNIX_EPOCH, tenant, members });
+            let (kind, at, masks) = ("limit.reached", SystemTime::UNIX_EPOCH, false);
+            ring.push(Happening { kind, at, tenant, masks, members });
         }
         ring
     }

@@ -1,0 +1,45 @@
+//! Names are made of what callers said away from control's loop: it takes some milliseconds each.
+
+use std::sync::Arc;
+
+use bridge::{LegId, SpokenName};
+use mixer::Tapped;
+use rtrb::Consumer;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::names;
+
+/// Names at once. Others wait in turn; each caller has one at most.
+const AT_ONCE: usize = 2;
+
+/// What came of it.
+pub(super) struct Named {
+    pub(super) leg: LegId,
+    pub(super) name: Option<SpokenName>,
+}
+
+/// Where names are made.
+pub(super) struct Names {
+    turn: Arc<Semaphore>,
+    done: mpsc::UnboundedSender<Named>,
+}
+
+impl Names {
+    /// With the end where the names come out.
+    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Named>) {
+        let (done, named) = mpsc::unbounded_channel();
+        (Self { turn: Arc::new(Semaphore::new(AT_ONCE)), done }, named)
+    }
+
+    /// Begins one.
+    pub(super) fn begin(&self, leg: LegId, frames: Consumer<Tapped>) {
+        let (turn, done) = (Arc::clone(&self.turn), self.done.clone());
+        tokio::spawn(async move {
+            // Nobody closes the semaphore.
+            let Ok(_turn) = turn.acquire_owned().await else { return };
+            let name = tokio::task::spawn_blocking(move || names::spoken(frames)).await.unwrap_or_default();
+            // Fails only when the bridge is stopping.
+            let _ = done.send(Named { leg, name });
+        });
+    }
+}
