@@ -1,5 +1,6 @@
 //! Telephone numbers, for whom they are shown, and names, against the real binary.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,7 +16,10 @@ const WALL: &str = "the-token-of-a-display-on-a-wall";
 
 /// The lines of its token.
 fn wall() -> String {
-    let hash: String = server::http::digest(WALL).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = server::http::digest(WALL).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
     format!(
         "[[api_token]]\nname = \"wall\"\nrole = \"viewer\"\noutside = true\nsha256 = \"{hash}\"\n\n[usage]\n"
     )

@@ -69,10 +69,11 @@ fn who_comes_and_goes_is_said_with_the_name_that_he_said_after_the_tone() {
     world.seconds(3);
     let bob = named(&mut world, &from("+493023125002"), 2300);
     assert_eq!(participants(&world, NORAS), 2);
+    let begin = world.elapsed();
     let (said, [his, other]) = hears_next(&mut world, alice, 5);
     assert_eq!(said, [HasJoined]);
     assert!(his > LOUD / 3.0 && other < QUIET, "his name: {his}, {other}");
-    let own = world.phone(bob).ear.level(2300, &(world.elapsed() - Duration::from_secs(5)..world.elapsed()));
+    let own = world.phone(bob).ear.level(2300, &(begin..world.elapsed()));
     assert!(own < QUIET, "he does not hear his own: {own}");
 
     world.press(alice, "*3");

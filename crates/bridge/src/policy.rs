@@ -56,6 +56,7 @@ impl Masking {
 
 /// The rules of one meeting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the configuration")]
 pub struct MeetingPolicy {
     /// `AllowPSTNUsersToBypassLobby`: callers are let in when the meeting starts, and later ones at once.
     pub bypass_lobby: bool,

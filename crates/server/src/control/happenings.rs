@@ -222,7 +222,7 @@ impl<D: Door> Control<D> {
             "budget": budget, "whose": whose, "organizer": organizer, "percent": percent, "used": used,
         });
         members.insert("details".to_owned(), details);
-        self.happened(now, kind, Some(notice.tenant.clone()), members);
+        self.happened(now, kind, Some(notice.tenant.clone()), false, members);
     }
 
     fn happened(
