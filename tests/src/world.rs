@@ -469,7 +469,7 @@ impl World {
                     });
                 }
                 Output::TrimName { leg, frames } => {
-                    let name = server::names::spoken(frames);
+                    let name = server::names::spoken(frames, None);
                     self.after(Duration::from_millis(20), move |world| {
                         world.feed(Input::Named { leg, name });
                     });

@@ -7,6 +7,7 @@ use mixer::frame::TICK;
 use mixer::resample::Resampler;
 use mixer::{Rate, Sound, Tapped};
 use rtrb::Consumer;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// What names are kept at; [`Sound`] has the other rates.
 const RATE: Rate = Rate::Wide;
@@ -21,9 +22,15 @@ const PEAK: f32 = 16_384.0;
 /// No line is raised by more: 12 dB.
 const MOST_GAIN: f32 = 4.0;
 
-/// The name in what was tapped, without the silence around it; `None` where nobody said anything. It takes some milliseconds: not for
-/// control's loop.
-pub fn spoken(mut frames: Consumer<Tapped>) -> Option<SpokenName> {
+/// A name in memory, and its place among those that may be kept.
+struct Kept {
+    sound: Sound,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// The name in what was tapped, without the silence around it; `None` where nobody said anything. `place` is given back when nobody
+/// needs the name any more. It takes some milliseconds: not for control's loop.
+pub fn spoken(mut frames: Consumer<Tapped>, place: Option<OwnedSemaphorePermit>) -> Option<SpokenName> {
     let mut resampler = Resampler::new(Rate::Narrow, RATE);
     let mut pcm: Vec<i16> = Vec::new();
     while let Ok(tapped) = frames.pop() {
@@ -51,12 +58,12 @@ pub fn spoken(mut frames: Consumer<Tapped>) -> Option<SpokenName> {
     }
     let sound = Sound::new(RATE, name);
     let lasts = TICK * sound.frames() as u32;
-    Some(SpokenName::new(Arc::new(sound), lasts))
+    Some(SpokenName::new(Arc::new(Kept { sound, _place: place }), lasts))
 }
 
 /// What is played of a name.
 pub fn sound_of(name: &SpokenName) -> Option<&Sound> {
-    name.sound().downcast_ref()
+    name.sound().downcast_ref().map(|kept: &Kept| &kept.sound)
 }
 
 fn peak(pcm: &[i16]) -> u16 {
@@ -86,7 +93,7 @@ mod tests {
     #[test]
     fn a_name_is_without_the_silence_around_it_and_as_loud_as_a_prompt() {
         let levels = [vec![0; 40], vec![6000; 30], vec![0; 20], vec![6000; 10], vec![20; 60]].concat();
-        let name = spoken(tapped(&levels)).expect("a name");
+        let name = spoken(tapped(&levels), None).expect("a name");
         let sound = sound_of(&name).expect("a sound");
         // The resampler's filter rings on for a frame at most.
         assert!(
@@ -100,11 +107,23 @@ mod tests {
 
     #[test]
     fn a_quiet_line_is_raised_by_12_decibels_at_most_and_silence_is_no_name() {
-        let name = spoken(tapped(&[500; 50])).expect("a name");
+        let name = spoken(tapped(&[500; 50]), None).expect("a name");
         let middle = sound_of(&name).and_then(|sound| sound.frame(RATE, 20)).map(peak);
         assert!(middle.is_some_and(|peak| (1500..3200).contains(&peak)), "{middle:?}");
         for nothing in [&[0; 100][..], &[200; 100], &[6000; 5], &[]] {
-            assert!(spoken(tapped(nothing)).is_none(), "{} frames", nothing.len());
+            assert!(spoken(tapped(nothing), None).is_none(), "{} frames", nothing.len());
         }
+    }
+
+    #[test]
+    fn a_name_gives_its_place_back_when_nobody_needs_it() {
+        let places = Arc::new(tokio::sync::Semaphore::new(1));
+        let place = Arc::clone(&places).try_acquire_owned().ok();
+        let name = spoken(tapped(&[500; 50]), place).expect("a name");
+        assert_eq!(places.available_permits(), 0);
+        drop(name.clone());
+        assert_eq!(places.available_permits(), 0);
+        drop(name);
+        assert_eq!(places.available_permits(), 1);
     }
 }

@@ -11,10 +11,15 @@ use super::{Control, Door, Output};
 /// Frames that are kept of a name: a little more than the five seconds that the bridge gives.
 const MOST: usize = 275;
 
+/// Callers who say their names at once: each may take half a megabyte meanwhile. Of others nothing is kept.
+const AT_ONCE: usize = 200;
+
 impl<D: Door> Control<D> {
     /// From now on what the leg says is kept.
     pub(super) fn record_name(&mut self, leg: LegId, room: ConferenceId) {
-        let Some(shard) = self.seating.shard_of(room) else { return };
+        let Some(shard) = self.seating.shard_of(room).filter(|_| self.namings.len() < AT_ONCE) else {
+            return;
+        };
         let (tap, frames) = Tap::new(MOST);
         self.namings.insert(leg, frames);
         self.media_out([(shard, mixer::Command::Tap { conference: to_mixer(room), tap })]);
@@ -22,10 +27,9 @@ impl<D: Door> Control<D> {
 
     /// He has said it.
     pub(super) fn keep_name(&mut self, leg: LegId, room: ConferenceId) {
+        let Some(frames) = self.namings.remove(&leg) else { return };
         if let Some(shard) = self.seating.shard_of(room) {
             self.media_out([(shard, mixer::Command::Untap { conference: to_mixer(room) })]);
-        }
-        if let Some(frames) = self.namings.remove(&leg) {
             self.outputs.push_back(Output::TrimName { leg, frames });
         }
     }
