@@ -119,14 +119,20 @@ impl Told {
         members.extend(conference_id.map(|id| ("conference_id".to_owned(), json!(id))));
         members.insert("details".to_owned(), details);
         let tenant = Some(tenant).filter(|tenant| !tenant.is_empty()).map(Into::into);
-        self.events.push(Happening { kind, at: self.at, tenant, members });
+        self.events.push(Happening { kind, at: self.at, tenant, masks: false, members });
     }
 
     /// Last comes what all of it was, so that nobody misses what was too much to be told one by one.
     fn end(mut self, version: i64) -> Vec<Happening> {
         let details = json!({ "version": version, "told": self.events.len(), "happened": self.counts });
         let members = Map::from_iter([("details".to_owned(), details)]);
-        self.events.push(Happening { kind: "directory.changed", at: self.at, tenant: None, members });
+        self.events.push(Happening {
+            kind: "directory.changed",
+            at: self.at,
+            tenant: None,
+            masks: false,
+            members,
+        });
         self.events
     }
 }

@@ -79,7 +79,14 @@ mod tests {
 
     fn token(name: &str, tenant: Option<&str>) -> Arc<Token> {
         let tenant = tenant.map(routing::TenantId::from);
-        Arc::new(Token { name: name.to_owned(), role: Role::Viewer, tenant, digest: [0; 32], expires: None })
+        Arc::new(Token {
+            name: name.to_owned(),
+            role: Role::Viewer,
+            tenant,
+            outside: false,
+            digest: [0; 32],
+            expires: None,
+        })
     }
 
     #[test]
