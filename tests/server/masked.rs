@@ -49,6 +49,8 @@ async fn outsiders_see_no_numbers_and_nobody_does_where_all_are_masked() {
     assert_eq!(joined[0]["details"]["number"], MASKED);
     assert!(house.api("GET", "/v1/events", None).await.1.to_string().contains(EVE));
     assert!(good(&house, &format!("conf show {CONFERENCE}")).await.contains(EVE));
+    let usage = http::request(house.http, "GET", "/v1/usage", Some(WALL), None).await.expect("an answer");
+    assert_eq!(usage.status, 403, "{}", usage.body);
     call.hang_up().await.expect("an answer to BYE");
     bridge.die().await;
 

@@ -136,6 +136,13 @@ pub(super) async fn usage(
     State(doors): State<Arc<Doors>>,
     Asked(span): Asked<Span>,
 ) -> Response {
+    if token.outside {
+        // Whatever `mask_pstn_numbers` says: bills need whole numbers.
+        return doors.refuse(
+            StatusCode::FORBIDDEN,
+            "usage records hold telephone numbers: this token is for outsiders",
+        );
+    }
     let kind = match span.kind.unwrap_or(Kind::Final) {
         Kind::Start => "start",
         Kind::Interim => "interim",
