@@ -117,6 +117,26 @@ async fn sipp_that_promises_to_refresh_and_forgets_gets_a_bye_that_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sipp_that_knows_no_call_any_more_when_the_bridge_refreshes_it_is_believed_and_the_meeting_goes_on() {
+    if !Sipp::is_here() {
+        return;
+    }
+    let carrier = Carrier::start(&super::folder("restarted"), "restarted.xml", None).await;
+    let (house, _bridge, call) = dialed(&carrier).await;
+    carrier.finished(&house).await;
+    house
+        .until("the record says why", async || {
+            house.records("final").iter().any(|record| {
+                let end = &record["end"];
+                (end["cause"].as_str(), end["sip_status"].as_u64()) == (Some("dialog gone"), Some(481))
+            })
+        })
+        .await;
+    house.until_seated(1).await;
+    let _ = call.hang_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sipp_calls_with_422_prack_refresh_hold_in_each_form_and_a_late_offer() {
     if !Sipp::is_here() {
         return;
