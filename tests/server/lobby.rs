@@ -79,6 +79,57 @@ async fn three_wrong_pins_make_an_ordinary_participant_in_the_lobby() {
     house.until_empty().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_drops_and_returns_keeps_mute_and_admission_and_an_organizer_who_hung_up_is_asked_for_the_pin() {
+    let (house, _doorbell) =
+        House::new(&[PETRA, ("[media]\n", "[media]\nsilence_timeout_seconds = 3\n")]).await;
+    let _bridge = house.start().await;
+    let base = format!("/v1/conferences/{STRICT}");
+    let one = async |list: &str, number: &str| {
+        let (_, meeting) = house.api("GET", &base, None).await;
+        let of = meeting[list].as_array().and_then(|all| all.iter().find(|one| one["number"] == number));
+        of.cloned().unwrap_or_default()
+    };
+    let petra = asked(&house, ORGANIZER).await;
+    petra.media().key(&format!("*{PIN}#")).await;
+    house.until("she is in her meeting", async || shown(&house, "participants").await == 1).await;
+    let eve = asked(&house, EVE).await;
+    house.until("Eve waits", async || shown(&house, "lobby").await == 1).await;
+    petra.media().key("*21").await;
+    house.until("both are in the meeting", async || shown(&house, "participants").await == 2).await;
+    eve.media().key("*6").await;
+    house.until("Eve has muted herself", async || one("participants", EVE).await["muted"] == true).await;
+    eve.hang_up().await.expect("an answer to BYE");
+    house.until("she has left", async || shown(&house, "participants").await == 1).await;
+    let eve = asked(&house, EVE).await;
+    house.until("she is back, past the lobby", async || shown(&house, "participants").await == 2).await;
+    assert_eq!(one("participants", EVE).await["muted_by"], "self");
+
+    petra.hang_up().await.expect("an answer to BYE");
+    house.until("the organizer has left", async || shown(&house, "participants").await == 1).await;
+    let petra = asked(&house, ORGANIZER).await;
+    petra.media().key("1").await;
+    house.until("without the PIN she waits", async || shown(&house, "lobby").await == 1).await;
+    petra.hang_up().await.expect("an answer to BYE");
+    house.until("nobody waits", async || shown(&house, "lobby").await == 0).await;
+    let mut petra = asked(&house, ORGANIZER).await;
+    petra.media().key(&format!("*{PIN}#")).await;
+    house.until("with it she is in", async || shown(&house, "participants").await == 2).await;
+    assert_eq!(one("participants", ORGANIZER).await["role"], "organizer");
+
+    petra.media().hold(true);
+    petra.ended().await.expect("the bridge hangs up who has fallen silent");
+    house.until("her line is gone", async || shown(&house, "participants").await == 1).await;
+    let petra = asked(&house, ORGANIZER).await;
+    house
+        .until("whom the network lost is not asked", async || shown(&house, "participants").await == 2)
+        .await;
+    assert_eq!(one("participants", ORGANIZER).await["role"], "organizer");
+    petra.hang_up().await.expect("an answer to BYE");
+    eve.hang_up().await.expect("an answer to BYE");
+    house.until_empty().await;
+}
+
 /// What `partyline pin hash` makes of its input: exit code and output.
 async fn hashed(input: &str) -> (Option<i32>, String) {
     let mut program = tokio::process::Command::new(binary())

@@ -10,7 +10,9 @@ use bridge::PromptId::{
 use bridge::{Action, LegId};
 use server::control::Ask;
 use tests::fixture::{BYPASS, HERS, STRICT};
-use tests::{Caller, Line, MICROSOFT, MICROSOFT_NUMBER, OPERATOR, OPERATOR_NUMBER, PhoneId, Setup, World};
+use tests::{
+    Caller, Line, MICROSOFT, MICROSOFT_NUMBER, OPERATOR, OPERATOR_NUMBER, PhoneId, Setup, Sound, World,
+};
 
 use crate::cast::{LOUD, QUIET, hears, keyed, listen, organizer, participants};
 
@@ -184,10 +186,18 @@ fn a_caller_whose_line_dropped_comes_back_as_who_he_was_and_a_lock_holds_for_him
     world.seconds(60);
     let back = keyed(&mut world, &guest(), STRICT);
     assert_eq!(said(&world, back), [Joining, PromptId::Muted], "past the lobby");
-    world.hang_up(host);
-    world.seconds(60);
+    world.phone_mut(host).mouth.sound = Sound::Nothing;
+    world.seconds(31);
+    assert!(matches!(world.phone(host).line, Line::Over { by_bridge: true, .. }), "the network lost her");
     let host = keyed(&mut world, &petra(), STRICT);
     assert_eq!(said(&world, host), [Joining], "without her PIN");
+    world.hang_up(host);
+    world.seconds(20);
+    let host = keyed(&mut world, &petra(), STRICT);
+    assert_eq!(said(&world, host), [OrganizerPressStar], "who hung up is asked");
+    world.press(host, "*27182#");
+    world.seconds(4);
+    assert_eq!(said(&world, host), [OrganizerPressStar, EnterPin, Joining]);
     world.press(host, "*7");
     assert_eq!(hears_next(&mut world, host, 2), [ConferenceNowLocked]);
     world.hang_up(back);

@@ -17,6 +17,7 @@ use crate::language_menu::LanguageMenu;
 use crate::meeting::Meeting;
 use crate::naming::Naming;
 use crate::policy::Role;
+use crate::returning::Standing;
 use crate::usage::Ledger;
 use routing::Language;
 use std::sync::Arc;
@@ -30,6 +31,10 @@ pub(crate) struct Call {
     pub(crate) state: State,
     /// What it is spoken to in; `None`: the bridge's own language.
     pub(crate) language: Option<Language>,
+    /// What comes with him whichever way he gets in: a mute, a raised hand, of a call that ended a short while ago.
+    pub(crate) before: Standing,
+    /// He has come back by his number alone, which counts until then.
+    pub(crate) by_number: Option<Instant>,
     /// What plays to this leg alone.
     pub(crate) clip: Option<u64>,
     /// The entry in the bridge's timer index.
@@ -78,6 +83,12 @@ pub(crate) enum State {
 }
 
 impl Call {
+    /// A leg at its beginning.
+    pub(crate) fn new(leg: LegId, ledger: Ledger, state: State) -> Self {
+        let before = Standing::default();
+        Self { leg, ledger, state, language: None, before, by_number: None, clip: None, scheduled: None }
+    }
+
     /// The next moment at which something must happen, and why.
     pub(crate) fn deadline(&self) -> Option<(Instant, Reason)> {
         match &self.state {

@@ -7,8 +7,9 @@ use crate::command::{Command, HangupCause};
 use crate::id::{ConferenceId, RequestId};
 use crate::policy::Role;
 use crate::prompt::PromptId;
+use crate::returning::{Group, Origin, Parting};
 use crate::usage::EndingParty;
-use routing::LegDirection;
+use routing::{LegDirection, Provider};
 
 impl Bridge {
     /// Does it, and says what came of it.
@@ -116,21 +117,37 @@ impl Bridge {
         usize::from(changed)
     }
 
-    /// Whether a leg that ends by itself may be remembered for the case that its caller comes back: what it was, if so.
+    /// Who calls, and by which way, where he is one who may be known again: not who hides his number, nor who was called.
+    pub(super) fn origin(&self, call: &Call) -> Option<Origin> {
+        let record = call.ledger.record();
+        let number = record.caller.as_ref().filter(|_| !record.caller_anonymous)?.clone();
+        let trunk = record.trunk.as_ref()?;
+        let group = match self.table.trunk(trunk).map(|trunk| &trunk.provider) {
+            Some(provider @ (Provider::Microsoft | Provider::Operator(_))) => {
+                Group::Provider(provider.clone())
+            }
+            Some(Provider::Customer) | None => Group::Trunk(trunk.clone()),
+        };
+        Some(Origin { number, group })
+    }
+
+    /// Remembers a leg that ends, for the case that its caller comes back.
     pub(super) fn remember(&mut self, at: At, call: &Call, by: EndingParty) {
         let State::InConference { conference, .. } = call.state else { return };
         let Some(roster) = self.conferences.get(&conference) else { return };
-        let record = call.ledger.record();
-        let Some(number) = record.caller.as_ref().filter(|_| !record.caller_anonymous) else { return };
+        let Some(origin) = self.origin(call) else { return };
         let meeting = &roster.meeting().conference_id;
-        match roster.standing(call.leg) {
+        let parting = match by {
+            EndingParty::User => Parting::Removed,
             // Behind a number that several call from anybody could come back as anybody.
-            _ if roster.shares_number(call.leg, number) => self.returning.forget(at.now, meeting, number),
-            Some(standing) if matches!(by, EndingParty::FarEnd | EndingParty::Network) => {
-                self.returning.remember(at.now, meeting, number, standing);
-            }
-            // Removed, or the meeting is over: nobody comes back from that.
-            _ => self.returning.forget(at.now, meeting, number),
+            _ if roster.shares_number(call.leg, &origin.number) => Parting::Shared,
+            EndingParty::FarEnd => Parting::HungUp,
+            EndingParty::Network => Parting::Lost,
+            // The meeting is over: nobody comes back from that.
+            EndingParty::Bridge => return self.returning.forget(at.now, meeting, &origin),
+        };
+        if let Some(standing) = roster.standing(call.leg) {
+            self.returning.remember(at.now, meeting, &origin, standing, parting, call.by_number);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::lobby::{Door, door};
 use crate::meeting::Meeting;
 use crate::policy::{Pin, Role};
 use crate::prompt::PromptId;
-use crate::returning::Standing;
+use crate::returning::{Comeback, Standing};
 use crate::roster::{Roster, Waiting};
 use crate::stamp::Stamp;
 use std::sync::Arc;
@@ -19,13 +19,20 @@ impl Bridge {
     /// The caller may come in, as far as number, license, lock and capacity go.
     pub(super) fn arrive(&mut self, at: At, mut call: Call, meeting: &Arc<Meeting>) -> Option<Call> {
         let started = self.is_started(meeting);
-        if let Some(standing) = self.standing_before(at, &call, meeting)
-            && (started || standing.role == Role::Organizer)
-        {
-            let conference = self.conference_for(at, meeting);
-            self.join_as(at, &mut call, conference, standing, Vec::new());
-            self.name_again(at, &call, conference);
-            return Some(call);
+        let origin = self.origin(&call);
+        let back = origin.and_then(|origin| self.returning.recall(at.now, &meeting.conference_id, &origin));
+        if let Some(Comeback { standing, until, asked }) = back {
+            call.before = Standing { role: Role::Participant, ..standing };
+            if asked && meeting.pin.is_some() {
+                return self.identify(at, call, meeting);
+            }
+            if until.is_some() && (started || standing.role == Role::Organizer) {
+                call.by_number = until;
+                let conference = self.conference_for(at, meeting);
+                self.join_as(at, &mut call, conference, standing, Vec::new());
+                self.name_again(at, &call, conference);
+                return Some(call);
+            }
         }
         match door(meeting.policy, started, meeting.pin.is_some()) {
             Door::Ask => self.identify(at, call, meeting),
@@ -48,13 +55,6 @@ impl Bridge {
         self.open_roster(meeting).is_some_and(Roster::is_started)
     }
 
-    /// What the caller was in this meeting, if his line dropped a short while ago.
-    fn standing_before(&mut self, at: At, call: &Call, meeting: &Meeting) -> Option<Standing> {
-        let record = call.ledger.record();
-        let number = record.caller.as_ref().filter(|_| !record.caller_anonymous)?;
-        self.returning.recall(at.now, &meeting.conference_id, number)
-    }
-
     /// Into the meeting or its lobby, hearing this first.
     fn enter(
         &mut self,
@@ -66,7 +66,8 @@ impl Bridge {
     ) -> Call {
         let conference = self.conference_for(at, meeting);
         if door == Door::In {
-            self.join_as(at, &mut call, conference, Standing::default(), first);
+            let standing = call.before;
+            self.join_as(at, &mut call, conference, standing, first);
             return call;
         }
         self.wait(at, call, conference, first)
@@ -111,7 +112,8 @@ impl Bridge {
     pub(super) fn admit(&mut self, at: At, leg: LegId) {
         self.with_call(leg, |bridge, mut call| {
             if let State::Lobby { conference, .. } = call.state {
-                bridge.join_as(at, &mut call, conference, Standing::default(), Vec::new());
+                let standing = call.before;
+                bridge.join_as(at, &mut call, conference, standing, Vec::new());
             }
             Some(call)
         });
@@ -230,7 +232,7 @@ impl Bridge {
         }
         if role == Role::Organizer {
             let conference = self.conference_for(at, meeting);
-            let standing = Standing { role, ..Standing::default() };
+            let standing = Standing { role, ..call.before };
             self.join_as(at, &mut call, conference, standing, first);
             return Some(call);
         }

@@ -58,7 +58,7 @@ impl Bridge {
         };
         let until = at.now + self.config.record_safe;
         let state = State::Recording { until, pending: Pending::Answer };
-        let call = Call { leg, ledger, state, language: None, clip: None, scheduled: None };
+        let call = Call::new(leg, ledger, state);
         if let Some((status, cause, because)) = refusal {
             self.refuse(at, call, status, EndingParty::Bridge, cause, &because);
             return;

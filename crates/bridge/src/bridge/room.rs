@@ -79,11 +79,10 @@ impl Bridge {
         let leg = call.leg;
         let room = call.room();
         let participant = participant(at, call, standing);
-        if let Some(number) =
-            participant.number.as_ref().filter(|_| participant.direction == LegDirection::DialIn)
+        if let Some(origin) = self.origin(call)
             && let Some(roster) = self.conferences.get(&conference)
         {
-            self.returning.forget(at.now, &roster.meeting().conference_id, number);
+            self.returning.forget(at.now, &roster.meeting().conference_id, &origin);
         }
         let Some(roster) = self.conferences.get_mut(&conference) else { return };
         call.ledger.conference(conference);

@@ -11,6 +11,7 @@ mod lobby;
 mod names;
 mod property;
 mod recorded;
+mod returning;
 
 use super::{Bridge, BridgeConfig};
 use crate::action::Action;
@@ -362,9 +363,15 @@ impl World {
 
     /// A caller from this number who has keyed a conference ID and no more.
     pub(crate) fn keyed(&mut self, caller: &str, meeting: &str) -> LegId {
+        self.keyed_on("acme-1", caller, meeting)
+    }
+
+    /// The same over this trunk, to the number of its provider.
+    pub(crate) fn keyed_on(&mut self, trunk: &str, caller: &str, meeting: &str) -> LegId {
         let leg = self.fresh_leg();
         let caller = Caller { number: caller.parse().ok(), ..Caller::default() };
-        let (trunk, called) = (TrunkId::new("acme-1"), OPERATOR_NUMBER.parse().expect("a number"));
+        let called = if trunk == "microsoft" { MICROSOFT_NUMBER } else { OPERATOR_NUMBER };
+        let (trunk, called) = (TrunkId::new(trunk), called.parse().expect("a number"));
         self.tell(Event::LegOffered { leg, trunk, called, caller, sip_call_id: String::new() });
         self.tell(Event::UsageDurable { leg });
         self.tell(Event::MediaStarted { leg });
@@ -393,6 +400,11 @@ impl World {
 
     pub(crate) fn bye(&mut self, leg: LegId) {
         self.tell(Event::LegEnded { leg, end: ended(EndedBy::Bye) });
+    }
+
+    /// The network loses the leg.
+    pub(crate) fn lose(&mut self, leg: LegId) {
+        self.tell(Event::LegEnded { leg, end: ended(EndedBy::Transport) });
     }
 
     /// Nothing may be left over.

@@ -3,37 +3,37 @@
 use super::World;
 use crate::bridge::Reason;
 use crate::command::{Command, HangupCause};
-use crate::event::{EndedBy, Event};
+use crate::event::Event;
 use crate::id::{ConferenceId, LegId};
 use crate::policy::Role;
 use crate::prompt::PromptId::{
     self, ConferenceFull, ConferenceLocked, EnterPin, FirstCaller, Goodbye, HoldMusic, JoinAsParticipant,
-    Joining, LobbyCaller, LobbyTooLong, LobbyWait, MeetingEnds, Muted, OrganizerPressStar, PinNotRecognized,
+    Joining, LobbyCaller, LobbyTooLong, LobbyWait, MeetingEnds, OrganizerPressStar, PinNotRecognized,
 };
-use crate::roster::{ConferenceSnapshot, MutedBy};
+use crate::roster::ConferenceSnapshot;
 use crate::usage::EndingParty;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Neither switch is on.
-const STRICT: &str = "121212121";
+pub(super) const STRICT: &str = "121212121";
 /// Callers pass the lobby once the meeting has started.
-const BYPASS: &str = "131313131";
+pub(super) const BYPASS: &str = "131313131";
 /// Ends with its organizer; room for three.
-const HERS: &str = "141414141";
-const PETRA: &str = "+14255550101";
-const EVE: &str = "+14255550102";
-const BOB: &str = "+14255550103";
+pub(super) const HERS: &str = "141414141";
+pub(super) const PETRA: &str = "+14255550101";
+pub(super) const EVE: &str = "+14255550102";
+pub(super) const BOB: &str = "+14255550103";
 
 /// The one open conference.
-fn shown(world: &World) -> ConferenceSnapshot {
+pub(super) fn shown(world: &World) -> ConferenceSnapshot {
     let open: Vec<ConferenceId> = world.bridge.conferences.keys().copied().collect();
     let [one] = open[..] else { panic!("{open:?}") };
     world.bridge.conference(one).expect("it is open")
 }
 
 /// Everything that was played to a leg since the last look.
-fn played(commands: &[Command], to: LegId) -> Vec<PromptId> {
+pub(super) fn played(commands: &[Command], to: LegId) -> Vec<PromptId> {
     let of_leg = commands.iter().filter_map(|command| match command {
         Command::Play { leg, prompts, .. } if *leg == to => Some(prompts.clone()),
         _ => None,
@@ -232,88 +232,12 @@ fn who_waits_has_a_seat_and_the_lock_is_looked_at_again_after_the_pin() {
 }
 
 #[test]
-fn who_drops_and_returns_within_three_minutes_is_who_he_was() {
-    let mut world = World::new();
-    let petra = world.organizer(PETRA, STRICT);
-    let eve = world.waiting(EVE, STRICT);
-    world.press(petra, "*21");
-    world.press(eve, "*6*5");
-    world.bye(eve);
-    world.pass(Duration::from_mins(2));
-    world.take();
-    let back = world.keyed(EVE, STRICT);
-    assert!(world.is_in_conference(back), "past the lobby");
-    let commands = world.take();
-    assert_eq!(played(&commands, back).last(), Some(&Muted));
-    assert!(
-        commands.iter().any(|command| matches!(command, Command::Mute { leg, muted: true } if *leg == back))
-    );
-    let snapshot = shown(&world);
-    assert_eq!(snapshot.hands, [back]);
-    let one = snapshot.participants.iter().find(|one| one.leg == back).expect("him");
-    assert_eq!(one.muted_by, Some(MutedBy::Own));
-
-    world.bye(petra);
-    let petra = world.keyed(PETRA, STRICT);
-    assert_eq!(shown(&world).participants.last().map(|one| one.role), Some(Role::Organizer));
-    world.bye(back);
-    world.pass(Duration::from_mins(3));
-    let late = world.keyed(EVE, STRICT);
-    assert_eq!(world.state(late), Some("lobby"), "too late");
-    world.bye(petra);
-}
-
-#[test]
-fn who_was_removed_or_hides_his_number_or_comes_to_an_empty_meeting_is_nobody() {
-    let mut world = World::new();
-    let petra = world.organizer(PETRA, STRICT);
-    let eve = world.waiting(EVE, STRICT);
-    let hidden = world.waiting("", STRICT);
-    world.press(petra, "*21");
-    world.tell(Event::RemoveLeg { leg: eve });
-    let again = world.keyed(EVE, STRICT);
-    assert_eq!(world.state(again), Some("lobby"), "removed");
-    world.bye(hidden);
-    let again = world.keyed("", STRICT);
-    assert_eq!(world.state(again), Some("lobby"), "hidden");
-
-    let mut world = World::new();
-    let petra = world.organizer(PETRA, STRICT);
-    let bob = world.waiting(BOB, STRICT);
-    world.press(petra, "*21");
-    world.bye(petra);
-    world.bye(bob);
-    let back = world.keyed(BOB, STRICT);
-    assert_eq!(world.heard(back), [OrganizerPressStar], "a participant starts nothing");
-    let petra = world.keyed(PETRA, STRICT);
-    assert!(world.is_in_conference(petra), "its organizer does");
-}
-
-#[test]
-fn a_number_that_several_call_from_tells_nobody() {
-    let mut world = World::new();
-    let petra = world.organizer(PETRA, STRICT);
-    let colleague = world.keyed("+14255550199", STRICT);
-    assert_eq!(world.state(colleague), Some("lobby"));
-    let twin = world.waiting(PETRA, STRICT);
-    world.press(petra, "*21");
-    assert!(world.is_in_conference(twin));
-    world.bye(petra);
-    let third = world.keyed(PETRA, STRICT);
-    assert_eq!(
-        world.state(third),
-        Some("lobby"),
-        "another telephone behind the same number is still in the meeting"
-    );
-}
-
-#[test]
 fn a_meeting_ends_with_its_organizer_where_it_says_so() {
     let mut world = World::new();
     let petra = world.organizer(PETRA, HERS);
     let eve = world.waiting(EVE, HERS);
     world.press(petra, "*21");
-    world.tell(Event::LegEnded { leg: petra, end: super::ended(EndedBy::Transport) });
+    world.lose(petra);
     world.pass(Duration::from_mins(2));
     let petra = world.keyed(PETRA, HERS);
     world.pass(Duration::from_mins(2));
