@@ -21,6 +21,7 @@ mod ear;
 mod echo;
 mod events;
 mod files;
+mod guessing;
 mod hep;
 mod languages;
 mod large;

@@ -116,7 +116,7 @@ enum State {
     /// The digits were handed out; the verdict comes before anything else.
     Judging,
     /// A caller who erred too often waits for the verdict.
-    Pondering { entry: Entry, due: Instant },
+    Pondering { entry: Option<Entry>, due: Instant },
     /// The last prompts play; a key skips to the goodbye, once.
     Leaving { due: Instant, brief: bool },
     /// Nothing more to say.
@@ -275,7 +275,10 @@ impl Attendant {
                 else {
                     return None;
                 };
-                Some(Step::LookNow(entry))
+                Some(match entry {
+                    Some(entry) => Step::LookNow(entry),
+                    None => self.leave(now, vec![PromptId::IdNotRecognized]),
+                })
             }
             Waiting::Overall => {
                 self.state = State::Gone;
@@ -284,8 +287,9 @@ impl Attendant {
         }
     }
 
-    /// Lets the caller wait for the verdict, right or wrong; then the same digits come as [`Step::LookNow`].
-    pub(crate) fn ponder(&mut self, entry: Entry, due: Instant) {
+    /// Lets the caller wait for the verdict, right or wrong; then the same digits come as [`Step::LookNow`]. Without an entry
+    /// nobody looks: after the same time he hears what everybody hears whose ID is wrong, and goodbye.
+    pub(crate) fn ponder(&mut self, entry: Option<Entry>, due: Instant) {
         self.state = State::Pondering { entry, due };
     }
 

@@ -17,7 +17,7 @@ use crate::bridge::dialing::{note_call_id, note_peer_failed};
 use crate::budget::Budget;
 use crate::call::{Call, Pending, State};
 use crate::command::{Command, HangupCause};
-use crate::defence::{Defence, DefenceConfig, WrongIds};
+use crate::defence::{DefenceConfig, IdGuard, PinQueue, WrongIds};
 use crate::event::Event;
 use crate::id::{ConferenceId, LegId};
 use crate::meeting::{ConferenceCode, Directory};
@@ -39,7 +39,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub struct BridgeConfig {
     /// The attendant's dialogue.
     pub attendant: AttendantConfig,
-    /// The defence against guessed IDs.
+    /// The defense against guessed IDs and PINs.
     pub defence: DefenceConfig,
     /// The rounding where no rate plan has one.
     pub rounding: Rounding,
@@ -121,6 +121,8 @@ pub enum Reason {
     Confirmation,
     /// A PIN is being checked.
     PinCheck,
+    /// The next PIN may be checked.
+    PinTurn,
     /// The longest wait in the lobby.
     LobbyLimit,
     /// The caller says his name.
@@ -148,11 +150,13 @@ pub struct Counters {
     pub ids_refused: u64,
     /// Keyed IDs whose judgment was slowed down.
     pub ids_slowed: u64,
+    /// Of these, keyed IDs that nobody looked at.
+    pub ids_unheard: u64,
     /// Keyed PINs that were the organizer's.
     pub pins_accepted: u64,
     /// Keyed PINs that were not.
     pub pins_wrong: u64,
-    /// Keyed PINs whose check was slowed down.
+    /// Keyed PINs whose check had to wait.
     pub pins_slowed: u64,
     /// Conferences opened.
     pub conferences_opened: u64,
@@ -224,7 +228,8 @@ pub struct Bridge {
     /// When meetings end by themselves.
     curfews: BTreeSet<(Instant, ConferenceId)>,
     returning: Returning,
-    defence: Defence,
+    ids: IdGuard,
+    pins: PinQueue,
     budget: Budget,
     /// When the budget looks at what runs.
     guard_at: Option<Instant>,
@@ -255,7 +260,8 @@ impl Bridge {
             timers: BTreeSet::new(),
             curfews: BTreeSet::new(),
             returning: Returning::default(),
-            defence: Defence::new(config.defence),
+            ids: IdGuard::new(config.defence),
+            pins: PinQueue::new(config.defence),
             budget,
             guard_at: None,
             counters: Counters::default(),
@@ -330,6 +336,7 @@ impl Bridge {
             }
             self.with_call(leg, |bridge, call| bridge.timeout(at, call));
         }
+        self.pin_turns(at);
         self.curfew(at);
         self.guard_spending(at);
     }
@@ -347,7 +354,8 @@ impl Bridge {
             (*due, if why == Some(Due::Announce) { Reason::Announcement } else { Reason::MeetingEnd })
         });
         let guard = self.guard_at.map(|due| (due, Reason::Spending));
-        leg.into_iter().chain(meeting).chain(guard).min_by_key(|(due, _)| *due)
+        let turn = self.pins.poll_timeout().map(|due| (due, Reason::PinTurn));
+        leg.into_iter().chain(meeting).chain(guard).chain(turn).min_by_key(|(due, _)| *due)
     }
 
     /// From now on a dial-out attempt may take so long, if that is longer than before.
@@ -397,7 +405,7 @@ impl Bridge {
             draining: self.draining,
             legs: legs.collect(),
             conferences: self.conferences.values().map(Roster::snapshot).collect(),
-            wrong_ids: self.defence.wrong_ids(now),
+            wrong_ids: self.ids.wrong_ids(now),
             counters: self.counters,
         }
     }

@@ -5,6 +5,7 @@
 
 use crate::action::ActionRefusal;
 use crate::budget::{BudgetKind, BudgetNotice};
+use crate::defence::Alarm;
 use crate::digit::Keys;
 use crate::id::{ConferenceId, LegId, RequestId};
 use crate::naming::SpokenName;
@@ -370,6 +371,8 @@ pub enum Command {
     },
     /// A budget has come to 80 or 100 per cent; tell whoever watches.
     Budget(BudgetNotice),
+    /// Somebody seems to guess conference IDs or a PIN; tell whoever watches.
+    Alarm(Alarm),
     /// Write this record. For a start record: report `UsageDurable` when it is safe.
     Usage(Box<Record>),
 }

@@ -30,7 +30,7 @@ pub(crate) enum Step {
     /// The PIN is complete: have it checked and answer with [`Identification::checked`]; or let the caller wait first, with
     /// [`Identification::ponder`].
     Check(Pin),
-    /// The wait is over: have it checked.
+    /// His turn has come: have it checked.
     CheckNow(Pin),
     /// He is the organizer.
     Organizer,
@@ -46,7 +46,7 @@ enum State {
     Asking { playing: bool, due: Instant },
     /// Digits are coming in.
     Keying { pin: Pin, due: Instant },
-    /// A caller who erred too often waits.
+    /// Others are checked before him.
     Pondering { pin: Pin, due: Instant },
     /// The PIN is being checked.
     Checking { due: Instant },
@@ -63,7 +63,7 @@ pub(crate) enum Waiting {
     FirstDigit,
     /// For the next digit.
     NextDigit,
-    /// For a slowed-down check.
+    /// For his turn.
     Judgment,
     /// For the outcome of a check.
     Check,
@@ -187,17 +187,33 @@ impl Identification {
                 None
             }
             (_, State::Keying { pin, .. }) => Some(self.complete(now, pin)),
-            (_, State::Pondering { pin, .. }) => {
-                self.state = State::Checking { due: now + CHECK };
-                Some(Step::CheckNow(pin))
-            }
+            (_, State::Pondering { .. }) => Some(Step::Participant(vec![PromptId::JoinAsParticipant])),
             _ => Some(self.failed(now)),
         }
     }
 
-    /// Lets the caller wait for the check, right or wrong; then the same PIN comes as [`Step::CheckNow`].
+    /// Lets the caller wait for his turn, which [`Identification::turn`] tells; when it has not come by then, he goes on as anybody.
     pub(crate) fn ponder(&mut self, pin: Pin, due: Instant) {
         self.state = State::Pondering { pin, due };
+    }
+
+    /// Whether a PIN of his is being checked.
+    pub(crate) fn is_checking(&self) -> bool {
+        matches!(self.state, State::Checking { .. })
+    }
+
+    /// His turn has come: the PIN is to be checked now.
+    pub(crate) fn turn(&mut self, now: Instant) -> Option<Step> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Pondering { pin, .. } => {
+                self.state = State::Checking { due: now + CHECK };
+                Some(Step::CheckNow(pin))
+            }
+            state => {
+                self.state = state;
+                None
+            }
+        }
     }
 
     /// Whether the PIN of the last [`Step::Check`] was the right one.
@@ -312,6 +328,27 @@ mod tests {
         assert_eq!(machine.timeout(now + 14 * SECOND), None);
         assert_eq!(machine.timeout(now + 15 * SECOND), Some(Step::Play(vec![PinNotRecognized, EnterPin])));
         assert_eq!(machine.checked(now, true), None, "too late");
+    }
+
+    #[test]
+    fn whose_turn_comes_is_checked_and_whose_does_not_goes_on_as_a_participant() {
+        for comes in [true, false] {
+            let (mut machine, now) = begun();
+            press(&mut machine, now, "*");
+            let steps = press(&mut machine, now, "2718#");
+            let [Step::Stop, Step::Check(pin)] = &steps[..] else { panic!("{steps:?}") };
+            machine.ponder(pin.clone(), now + 30 * SECOND);
+            assert_eq!(press(&mut machine, now, "1*#"), [], "nobody listens meanwhile");
+            if comes {
+                assert_eq!(machine.turn(now), Some(Step::CheckNow(pin.clone())));
+                assert_eq!((machine.is_checking(), machine.turn(now)), (true, None));
+            } else {
+                assert_eq!(
+                    machine.timeout(now + 30 * SECOND),
+                    Some(Step::Participant(vec![JoinAsParticipant]))
+                );
+            }
+        }
     }
 
     #[test]

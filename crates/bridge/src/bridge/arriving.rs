@@ -4,6 +4,7 @@ use super::{At, Bridge};
 use crate::attendant::Attendant;
 use crate::call::{Call, State};
 use crate::command::Command;
+use crate::defence::{Line, Outcome};
 use crate::id::{ConferenceId, LegId};
 use crate::identification::{Identification, Step};
 use crate::lobby::{Door, door};
@@ -160,13 +161,14 @@ impl Bridge {
                 let State::Identifying { meeting, identification, .. } = &mut call.state else {
                     return Some(call);
                 };
-                let caller = call.ledger.record().caller.as_ref();
-                let delay = self.defence.pin_delay(at.now, caller, &meeting.organizer);
-                if delay.is_zero() {
+                let record = call.ledger.record();
+                let Some(trunk) = record.trunk.clone() else { return Some(call) };
+                let line = Line { number: record.caller.clone(), trunk };
+                if self.pins.ask(at.now, &meeting.organizer, call.leg, line) {
                     self.check_pin(&mut call, pin);
                 } else {
                     self.counters.pins_slowed += 1;
-                    identification.ponder(pin, at.now + delay);
+                    identification.ponder(pin, at.now + self.config.defence.pin_wait);
                 }
             }
             Step::Organizer => return self.identified(at, call, Role::Organizer, Vec::new()),
@@ -183,9 +185,22 @@ impl Bridge {
         self.command(Command::CheckPin { leg: call.leg, token: self.last_token, hash, pin });
     }
 
+    /// Whose turn it is to have his PIN checked.
+    pub(super) fn pin_turns(&mut self, at: At) {
+        while let Some(leg) = self.pins.due(at.now) {
+            self.with_call(leg, |bridge, mut call| {
+                let State::Identifying { identification, .. } = &mut call.state else { return Some(call) };
+                match identification.turn(at.now) {
+                    Some(step) => bridge.identification_step(at, call, step),
+                    None => Some(call),
+                }
+            });
+        }
+    }
+
     /// A PIN has been checked; an answer that comes too late is no answer.
     pub(super) fn pin_checked(&mut self, at: At, mut call: Call, token: u64, right: bool) -> Option<Call> {
-        let State::Identifying { meeting, identification, check, .. } = &mut call.state else {
+        let State::Identifying { identification, check, .. } = &mut call.state else {
             return Some(call);
         };
         if *check != Some(token) {
@@ -195,12 +210,14 @@ impl Bridge {
         let Some(step) = identification.checked(at.now, right) else { return Some(call) };
         if right {
             self.counters.pins_accepted += 1;
+            self.pins.done(at.now, call.leg, Outcome::Right);
         } else {
             self.counters.pins_wrong += 1;
-            let record = call.ledger.record();
-            if let Some(trunk) = &record.trunk {
-                self.defence.wrong_pin(at.now, record.caller.as_ref(), trunk, &meeting.organizer);
+            self.pins.done(at.now, call.leg, Outcome::Wrong);
+            if let Some(keyer) = self.keyer(&call) {
+                self.ids.wrong_pin(at.now, &keyer);
             }
+            self.tell_alarms();
         }
         self.identification_step(at, call, step)
     }
@@ -209,6 +226,7 @@ impl Bridge {
     fn identified(&mut self, at: At, call: Call, role: Role, first: Vec<PromptId>) -> Option<Call> {
         let State::Identifying { meeting, .. } = &call.state else { return Some(call) };
         let meeting = Arc::clone(meeting);
+        self.pins.leave(at.now, call.leg);
         if meeting.policy.records_names {
             return self.ask_name(at, call, &meeting, role, first);
         }

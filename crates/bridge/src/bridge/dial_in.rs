@@ -5,6 +5,7 @@ use crate::attendant::{Attendant, AttendantConfig, Entry, Step, Verdict};
 use crate::call::{Call, Pending, State};
 use crate::command::{Command, HangupCause, Purpose};
 use crate::confirmation::{self, Confirmation};
+use crate::defence;
 use crate::digit::Digit;
 use crate::event::Caller;
 use crate::id::{ConferenceId, LegId};
@@ -12,8 +13,9 @@ use crate::language_menu::{self, LanguageMenu};
 use crate::meeting::{Lookup, Meeting};
 use crate::prompt::PromptId;
 use crate::usage::{CallResult, CallType, Ending, EndingParty, Ledger};
-use routing::{Biller, Decision, E164, LegRequest, Outcome, Refusal, Rule, TrunkId};
+use routing::{Biller, Decision, E164, LegRequest, Outcome, Refusal, Rule, Tenancy, TrunkId};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where keyed digits lead.
 enum Judgment {
@@ -254,10 +256,17 @@ impl Bridge {
                 Some(step) => self.attendant_step(at, call, step),
                 None => Some(call),
             },
-            State::Identifying { identification, .. } => match identification.timeout(at.now) {
-                Some(step) => self.identification_step(at, call, step),
-                None => Some(call),
-            },
+            State::Identifying { identification, .. } => {
+                let checking = identification.is_checking();
+                let step = identification.timeout(at.now);
+                if checking && step.is_some() {
+                    self.pins.done(at.now, call.leg, defence::Outcome::Wrong);
+                }
+                match step {
+                    Some(step) => self.identification_step(at, call, step),
+                    None => Some(call),
+                }
+            }
             State::Naming { naming, .. } => {
                 let steps = naming.timeout(at.now);
                 self.naming_steps(at, call, steps)
@@ -287,17 +296,7 @@ impl Bridge {
                 self.stop(&mut call);
                 Some(call)
             }
-            Step::Look(entry) => {
-                let delay = self.defence.delay(at.now, call.ledger.record().caller.as_ref());
-                if delay.is_zero() {
-                    return self.look(at, call, &entry);
-                }
-                self.counters.ids_slowed += 1;
-                if let State::Attended { attendant, .. } = &mut call.state {
-                    attendant.ponder(entry, at.now + delay);
-                }
-                Some(call)
-            }
+            Step::Look(entry) => self.hear(at, call, entry),
             Step::LookNow(entry) => self.look(at, call, &entry),
             Step::HangUp => {
                 self.hang_up(at, call, EndingParty::Bridge, HangupCause::Farewell);
@@ -310,9 +309,54 @@ impl Bridge {
         }
     }
 
+    /// Whether keyed digits are looked up now, later, or not at all: decided before anybody knows whether they are right.
+    fn hear(&mut self, at: At, mut call: Call, entry: Entry) -> Option<Call> {
+        let verdict = self.keyer(&call).map(|keyer| self.ids.judge(at.now, &keyer));
+        let (entry, delay) = match verdict {
+            None | Some(defence::Verdict::Judge(Duration::ZERO)) => return self.look(at, call, &entry),
+            Some(defence::Verdict::Judge(delay)) => (Some(entry), delay),
+            Some(defence::Verdict::Refuse(delay)) => {
+                self.counters.ids_unheard += 1;
+                (None, delay)
+            }
+        };
+        self.counters.ids_slowed += 1;
+        if let State::Attended { attendant, .. } = &mut call.state {
+            attendant.ponder(entry, at.now + delay);
+        }
+        Some(call)
+    }
+
+    /// Who keys, as the defense counts.
+    pub(super) fn keyer(&self, call: &Call) -> Option<defence::Keyer> {
+        let record = call.ledger.record();
+        let number = record.service_number.as_ref().and_then(|number| self.table.number(number));
+        let tenant = number.and_then(|number| match &number.tenancy {
+            Tenancy::Dedicated(tenant) => Some(tenant.clone()),
+            Tenancy::Shared => None,
+        });
+        Some(defence::Keyer { number: record.caller.clone(), trunk: record.trunk.clone()?, tenant })
+    }
+
+    /// Tells what the defense has to tell.
+    pub(super) fn tell_alarms(&mut self) {
+        for alarm in self.ids.alarms().into_iter().chain(self.pins.alarms()) {
+            self.command(Command::Alarm(alarm));
+        }
+    }
+
     /// Looks keyed digits up: into the meeting, or back to the attendant with a verdict.
     fn look(&mut self, at: At, mut call: Call, entry: &Entry) -> Option<Call> {
-        match self.judge(at, &mut call, entry.as_str()) {
+        let judgment = self.judge(at, &mut call, entry.as_str());
+        if let Some(keyer) = self.keyer(&call) {
+            if matches!(judgment, Judgment::Tell(Verdict::NotRecognized)) {
+                self.ids.miss(at.now, &keyer);
+            } else {
+                self.ids.hit(at.now, &keyer);
+            }
+            self.tell_alarms();
+        }
+        match judgment {
             Judgment::Join { meeting, decision, biller } => {
                 self.counters.ids_accepted += 1;
                 self.note_meeting(&mut call, &meeting, decision);
@@ -320,7 +364,7 @@ impl Bridge {
                 self.arrive(at, call, &meeting)
             }
             Judgment::Tell(verdict) => {
-                self.count(at, &call, &verdict);
+                self.count(&verdict);
                 let State::Attended { attendant, .. } = &mut call.state else { return Some(call) };
                 let step = attendant.tell(at.now, verdict);
                 self.attendant_step(at, call, step)
@@ -371,15 +415,9 @@ impl Bridge {
         }
     }
 
-    fn count(&mut self, at: At, call: &Call, verdict: &Verdict) {
+    fn count(&mut self, verdict: &Verdict) {
         match verdict {
-            Verdict::NotRecognized => {
-                self.counters.ids_wrong += 1;
-                let record = call.ledger.record();
-                if let Some(trunk) = &record.trunk {
-                    self.defence.wrong(at.now, record.caller.as_ref(), trunk);
-                }
-            }
+            Verdict::NotRecognized => self.counters.ids_wrong += 1,
             Verdict::Expired => self.counters.ids_expired += 1,
             _ => self.counters.ids_refused += 1,
         }

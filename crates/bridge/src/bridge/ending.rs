@@ -12,6 +12,7 @@ impl Bridge {
     /// Writes the final record, gives the last command, clears up behind the leg.
     pub(super) fn close(&mut self, at: At, call: Call, ending: &Ending<'_>, last: Command) {
         self.remember(at, &call, ending.by);
+        self.pins.leave(at.now, call.leg);
         let (leg, room, conference) = (call.leg, call.room(), call.conference());
         let bill = self.bill(at, &call);
         let record = call.ledger.finish(at.now, at.wall, ending, bill, &mut self.rng);

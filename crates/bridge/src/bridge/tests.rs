@@ -4,6 +4,7 @@ mod acting;
 mod dial_in;
 mod dial_out;
 mod endings;
+mod guessing;
 mod judge;
 mod keys;
 mod languages;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::defense::Defense;
 use super::tokens::ApiToken;
 use crate::control::Strangers;
 
@@ -40,6 +41,8 @@ pub struct Document {
     pub store: Option<Store>,
     /// `[attendant]`
     pub attendant: Attendant,
+    /// `[defense]`
+    pub defense: Defense,
     /// `[drain]`
     pub drain: Drain,
     /// `[[trunk]]`

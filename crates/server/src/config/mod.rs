@@ -1,6 +1,7 @@
 //! The configuration: read once, checked whole, before any port is bound.
 
 mod check;
+mod defense;
 mod document;
 mod http;
 mod languages;

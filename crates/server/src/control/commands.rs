@@ -113,6 +113,7 @@ impl<D: Door> Control<D> {
                 );
                 self.tell_budget(now, &notice);
             }
+            Command::Alarm(alarm) => self.raise_alarm(now, &alarm),
             Command::Usage(record) => self.take_record(now, record),
         }
     }

@@ -195,11 +195,9 @@ impl<D: Door> Control<D> {
 
     /// Something was refused because a limit is reached.
     pub(super) fn tell_limit(&mut self, now: Now, limit: &'static str) {
-        let told = self.told.limits.get(limit);
-        if told.is_some_and(|told| now.mono.saturating_duration_since(*told) < LIMIT_EVERY) {
+        if !self.may_tell(now, limit) {
             return;
         }
-        self.told.limits.insert(limit, now.mono);
         let mut members = Map::new();
         members.insert("details".to_owned(), json!({ "limit": limit }));
         self.happened(now, "limit.reached", None, false, members);
@@ -225,7 +223,17 @@ impl<D: Door> Control<D> {
         self.happened(now, kind, Some(notice.tenant.clone()), false, members);
     }
 
-    fn happened(
+    /// Whether something that may happen often is to be told now; then not again for ten seconds.
+    pub(super) fn may_tell(&mut self, now: Now, what: &'static str) -> bool {
+        let told = self.told.limits.get(what);
+        if told.is_some_and(|told| now.mono.saturating_duration_since(*told) < LIMIT_EVERY) {
+            return false;
+        }
+        self.told.limits.insert(what, now.mono);
+        true
+    }
+
+    pub(super) fn happened(
         &mut self,
         now: Now,
         kind: &'static str,

@@ -5,6 +5,7 @@
 //! [`Control::poll_timeout`] is due, then [`Control::poll_output`] until it is empty.
 
 mod acting;
+mod alarms;
 mod api;
 mod commands;
 mod decisions;

@@ -176,6 +176,7 @@ impl<D: Door> Control<D> {
             ("conference_id", "expired", counters.ids_expired, before.ids_expired),
             ("conference_id", "refused", counters.ids_refused, before.ids_refused),
             ("conference_id", "slowed", counters.ids_slowed, before.ids_slowed),
+            ("conference_id", "unheard", counters.ids_unheard, before.ids_unheard),
             ("pin", "accepted", counters.pins_accepted, before.pins_accepted),
             ("pin", "wrong", counters.pins_wrong, before.pins_wrong),
             ("pin", "slowed", counters.pins_slowed, before.pins_slowed),

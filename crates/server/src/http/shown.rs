@@ -451,7 +451,8 @@ pub(super) struct Event {
     /// members that are others now, of `left` and `ended` how the leg ended or `moved`, of recordings the `file`, of a trunk
     /// `state` and `because`, of a limit which `limit`, of a budget which `budget` (`minute-pool`, `spend-per-day`,
     /// `spend-per-month`), `whose` (`tenant`, `organizer`, `meeting`; of an organizer who), `percent` and how much is `used`, of an organizer
-    /// `organizer` and what has `changed`, of a conference ID the one `before`, of the directory how often what `happened`.
+    /// `organizer` and what has `changed`, of a conference ID the one `before`, of the directory how often what `happened`,
+    /// of guessing `guessed`, `scope`, `level`, `wrong` and `hits`, of a PIN whose `organizer`.
     #[schema(value_type = Object)]
     details: serde_json::Map<String, serde_json::Value>,
 }
@@ -537,4 +538,7 @@ pub(super) enum EventType {
     /// The database has another directory, with the numbers of what happened in it.
     #[serde(rename = "directory.changed")]
     DirectoryChanged,
+    /// Somebody seems to guess conference IDs or a PIN.
+    #[serde(rename = "guessing.alarm")]
+    GuessingAlarm,
 }

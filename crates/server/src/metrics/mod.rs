@@ -80,6 +80,8 @@ pub struct Metrics {
     pub budget_notices: IntCounterVec,
     /// `partyline_spending_unread`
     pub spending_unread: IntGauge,
+    /// `partyline_defense_alarms_total{guessed,scope,level}`
+    pub defense_alarms: IntCounterVec,
     /// `partyline_rtp_bytes_total{direction,codec}`
     pub rtp_bytes: IntCounterVec,
     /// `partyline_rtp_jitter_seconds`
@@ -284,6 +286,12 @@ impl Metrics {
                 r,
                 "spending_unread",
                 "1 while what was spent this month is not all known: dial-outs that run against a limit are refused.",
+            ),
+            defense_alarms: counters(
+                r,
+                "defense_alarms_total",
+                "Times that somebody seemed to guess, by what (conference_id, pin), where it was counted, and what was done.",
+                &["guessed", "scope", "level"],
             ),
             rtp_bytes: counters(
                 r,

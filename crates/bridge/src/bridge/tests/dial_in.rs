@@ -4,7 +4,6 @@ use super::{MICROSOFT_NUMBER, OPERATOR_NUMBER, World, meetings, tones};
 use crate::attendant::AttendantConfig;
 use crate::bridge::{BridgeConfig, Reason};
 use crate::command::{Command, HangupCause, Purpose, Sound, Tone};
-use crate::defence::DefenceConfig;
 use crate::event::Event;
 use crate::id::LegId;
 use crate::prompt::PromptId::{
@@ -376,26 +375,6 @@ fn star_six_mutes_and_unmutes_with_a_word_and_star_one_helps() {
     world.take();
     world.press(leg, "6");
     assert!(world.take().is_empty(), "a star is forgotten after five seconds");
-}
-
-#[test]
-fn a_caller_who_errs_too_often_waits_for_right_and_wrong_alike() {
-    let defence = DefenceConfig { per_caller: 2, ..DefenceConfig::default() };
-    let mut world = World::with(BridgeConfig { defence, ..BridgeConfig::default() });
-    let leg = world.greeted("acme-1", OPERATOR_NUMBER);
-    world.press(leg, "123456789#123456789#123456789");
-    world.bye(leg);
-    for (id, expected) in [("123456789", IdNotRecognized), ("111111111", FirstCaller)] {
-        let leg = world.greeted("acme-1", OPERATOR_NUMBER);
-        world.press(leg, id);
-        world.take();
-        assert_eq!(world.bridge.poll_timeout().map(|(_, reason)| reason), Some(Reason::SlowDown));
-        world.press(leg, "5");
-        assert!(world.heard(leg).is_empty());
-        world.pass(3 * SECOND);
-        assert_eq!(world.heard(leg).first(), Some(&expected));
-    }
-    assert_eq!(world.bridge.snapshot(world.now).wrong_ids[0].in_window, 4);
 }
 
 #[test]

@@ -94,30 +94,6 @@ fn three_wrong_pins_make_an_ordinary_participant() {
 }
 
 #[test]
-fn the_pins_of_an_organizer_are_guessed_slowly_whoever_guesses() {
-    let mut world = World::new();
-    for caller in 0..4 {
-        let eve = world.keyed(&format!("+1425555020{caller}"), STRICT);
-        world.press(eve, "*");
-        for _ in 0..3 {
-            world.press(eve, "1111#");
-            if world.checks.is_empty() {
-                assert_eq!(world.bridge.poll_timeout().map(|(_, reason)| reason), Some(Reason::SlowDown));
-                world.pass(3 * SECOND);
-            }
-            world.pin_is(false);
-        }
-    }
-    assert_eq!(world.bridge.counters.pins_slowed, 1, "the twelfth");
-    let petra = world.keyed(PETRA, STRICT);
-    world.press(petra, "*2718#");
-    assert!(world.checks.is_empty(), "also the right one");
-    world.pass(3 * SECOND);
-    world.pin_is(true);
-    assert!(world.is_in_conference(petra));
-}
-
-#[test]
 fn a_check_that_is_answered_late_or_for_another_is_no_answer() {
     let mut world = World::new();
     let eve = world.keyed(EVE, STRICT);

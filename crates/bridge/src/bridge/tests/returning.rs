@@ -148,7 +148,7 @@ fn the_three_minutes_are_those_of_the_first_drop_and_are_not_renewed() {
     world.lose(petra);
     world.lose(eve);
     let stays = world.waiting(BOB, STRICT);
-    world.pass(Duration::from_secs(120));
+    world.pass(Duration::from_mins(2));
     let (petra, eve) = (world.keyed(PETRA, STRICT), world.keyed(EVE, STRICT));
     assert_eq!(one(&world, petra).role, Role::Organizer);
     assert!(world.is_in_conference(eve));
