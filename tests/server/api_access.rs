@@ -37,7 +37,7 @@ enum About {
 }
 
 /// Every operation: method, path as it is described, least role, what it is about, body. The last one ends the meeting.
-const OPERATIONS: [(&str, &str, &str, About, Option<&str>); 31] = [
+const OPERATIONS: [(&str, &str, &str, About, Option<&str>); 32] = [
     ("get", "/v1/conferences", "viewer", About::List, None),
     ("get", "/v1/conferences/{id}", "viewer", About::Meeting, None),
     // A number that nobody may call: the answer shows that it was decided.
@@ -74,6 +74,7 @@ const OPERATIONS: [(&str, &str, &str, About, Option<&str>); 31] = [
     ("get", "/v1/trunks/{name}", "viewer", About::Node, None),
     ("put", "/v1/trunks/{name}/drain", "admin", About::Node, None),
     ("delete", "/v1/trunks/{name}/drain", "admin", About::Node, None),
+    ("get", "/v1/config", "viewer", About::Node, None),
     ("post", "/v1/what-if", "admin", About::Node, Some("{\"config\":\"\"}")),
     ("delete", "/v1/conferences/{id}", "operator", About::Meeting, None),
 ];

@@ -50,4 +50,5 @@ mod tcp;
 mod tls;
 mod tls_line;
 mod usage;
+mod versions;
 mod what_if;

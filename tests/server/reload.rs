@@ -7,7 +7,7 @@ use super::bridge::{Bridge, House};
 use super::raw::{Raw, Request, offer};
 
 /// Changes the file, asks the bridge to read it, and waits for what it says.
-async fn reload(house: &House, bridge: &Bridge, from: &str, to: &str, says: &str) {
+pub(crate) async fn reload(house: &House, bridge: &Bridge, from: &str, to: &str, says: &str) {
     let text = std::fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
     assert!(text.contains(from), "{from} is not in the configuration");
     house.write("partyline.toml", &text.replacen(from, to, 1));
@@ -17,13 +17,14 @@ async fn reload(house: &House, bridge: &Bridge, from: &str, to: &str, says: &str
 }
 
 /// The status of a new call.
-async fn call(house: &House, call_id: &str) -> u16 {
+pub(crate) async fn call(house: &House, call_id: &str) -> u16 {
     let body = offer(40_000);
     let raw = Raw::open(house.sip).await;
     raw.status(&Request { method: "INVITE", call_id, body: &body, ..Request::default() }).await
 }
 
-const DONE: &str = "the trunks are as the file says";
+/// What it says when it is done.
+pub(crate) const DONE: &str = "the trunks are as the file says";
 const REFUSED: &str = "the trunks stay as they were";
 
 #[tokio::test(flavor = "multi_thread")]

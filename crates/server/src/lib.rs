@@ -37,4 +37,5 @@ pub mod store;
 pub mod tls;
 pub mod trace;
 pub mod usage;
+pub mod versions;
 pub mod what_if;

@@ -1,39 +1,132 @@
-//! Reading the trunks again while calls are up: what `SIGHUP` asks for.
+//! Reading the configuration again while calls are up: what `SIGHUP` and `partyline ctl config rollback` ask for.
+//!
+//! All of it or nothing: a file with a mistake, or whose trunks or directory need a restart, changes nothing. What can be
+//! applied is the trunks and the directory; what else differs is named, and waits for a restart.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use trunk::Trunks;
 
-use crate::config::Config;
+use crate::config::{Built, Config, Sources};
 use crate::dns::locate;
+use crate::versions::{Version, Versions};
 
-/// The trunks of the changed file, and where further changes of their addresses come from.
+/// The sections and keys that are applied at once. All others are read at the start only.
+const APPLIED: [&str; 10] = [
+    "trunk",
+    "global_policy",
+    "dial_out",
+    "bridge",
+    "number",
+    "organizer",
+    "group_policy",
+    "policy",
+    "route",
+    "meeting",
+];
+
+/// What came of it, for whoever asked.
+pub(crate) type Outcome = Result<InForce, Vec<String>>;
+
+/// What the bridge runs with.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct InForce {
+    /// Of the file as it was taken last.
+    #[serde(flatten)]
+    pub version: Version,
+    /// The sections in which the file says something else than the bridge runs with: they need a restart.
+    pub needs_restart: BTreeSet<String>,
+}
+
+/// What is changed in the running bridge, and where further changes of the trunks' addresses come from.
 pub(crate) struct Reloaded {
     pub(crate) trunks: Arc<Trunks>,
     pub(crate) located: mpsc::Receiver<Arc<Trunks>>,
+    pub(crate) built: Built,
+    pub(crate) sources: Arc<Sources>,
+    pub(crate) in_force: InForce,
 }
 
-/// Reads the file again; `answer` gets the trunks if they may take the place of the `running` ones, or why they may not.
+/// What there is to be followed.
+pub(crate) struct Running {
+    pub(crate) path: PathBuf,
+    pub(crate) trunks: Arc<Trunks>,
+    pub(crate) sources: Arc<Sources>,
+    /// The text that the bridge was started with: what is not applied is still as it says.
+    pub(crate) started: Arc<str>,
+    pub(crate) versions: Versions,
+}
+
+/// What came of reading the file, and who wants to know.
+pub(crate) type Answer = (Result<Box<Reloaded>, Vec<String>>, Option<oneshot::Sender<Outcome>>);
+
+/// Reads the file again; `answer` gets what may take the place of what runs, or why nothing may.
 pub(crate) async fn reload(
-    path: PathBuf,
-    running: Arc<Trunks>,
-    answer: mpsc::Sender<Result<Reloaded, Vec<String>>>,
+    running: Running,
+    asked: Option<oneshot::Sender<Outcome>>,
+    answer: mpsc::Sender<Answer>,
 ) {
-    let outcome = read(path, &running).await;
+    let outcome = read(running).await;
     // Fails only when the bridge is stopping.
-    let _ = answer.send(outcome).await;
+    let _ = answer.send((outcome.map(Box::new), asked)).await;
 }
 
-async fn read(path: PathBuf, running: &Trunks) -> Result<Reloaded, Vec<String>> {
+async fn read(running: Running) -> Result<Reloaded, Vec<String>> {
+    let path = running.path.clone();
     let read = tokio::task::spawn_blocking(move || Config::load(&path)).await;
     let config = match read {
         Ok(Ok(config)) => config,
         Ok(Err(problems)) => return Err(problems.0.iter().map(ToString::to_string).collect()),
         Err(error) => return Err(vec![error.to_string()]),
     };
-    config.trunks.may_follow(running).map_err(|why| vec![format!("{why}: that needs a restart")])?;
+    let restart = |why: String| vec![format!("{why}: that needs a restart")];
+    config.trunks.may_follow(&running.trunks).map_err(|why| restart(why.to_string()))?;
+    config.sources.may_follow(&running.sources).map_err(|key| restart(key.to_owned()))?;
     let (trunks, located) = locate(&config).await.map_err(|error| vec![format!("{error:#}")])?;
-    Ok(Reloaded { trunks, located })
+    let text = config.sources.text().to_owned();
+    let needs_restart = differing(&running.started, &text);
+    let versions = running.versions;
+    let taken = tokio::task::spawn_blocking(move || versions.take(SystemTime::now(), &text)).await;
+    let version = match taken {
+        Ok(Ok(version)) => version,
+        Ok(Err(error)) => return Err(vec![format!("the version cannot be kept: {error}")]),
+        Err(error) => return Err(vec![error.to_string()]),
+    };
+    Ok(Reloaded {
+        trunks,
+        located,
+        built: Built { table: config.table, meetings: config.directory },
+        sources: config.sources,
+        in_force: InForce { version, needs_restart },
+    })
+}
+
+/// The sections, of those that are read at the start only, in which the two texts differ.
+fn differing(started: &str, now: &str) -> BTreeSet<String> {
+    let sections = |text: &str| toml::from_str::<toml::Table>(text).unwrap_or_default();
+    let (started, now) = (sections(started), sections(now));
+    let names: BTreeSet<&String> = started.keys().chain(now.keys()).collect();
+    let differs = |name: &&String| !APPLIED.contains(&name.as_str()) && started.get(*name) != now.get(*name);
+    names.into_iter().filter(differs).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_and_is_not_applied_needs_a_restart() {
+        let started = "global_policy = \"a\"\n[http]\nlisten = \"127.0.0.1:1\"\n[node]\nname = \"x\"\n[[route]]\nname = \"r\"\n";
+        assert!(differing(started, started).is_empty());
+        let now =
+            started.replace("127.0.0.1:1", "127.0.0.1:2").replace("\"r\"", "\"s\"").replace("\"a\"", "\"b\"");
+        assert_eq!(differing(started, &now), BTreeSet::from(["http".to_owned()]));
+        let less = now.replace("[node]\nname = \"x\"\n", "[hep]\nto = \"udp://127.0.0.1:9\"\n");
+        let all = ["hep", "http", "node"].map(str::to_owned);
+        assert_eq!(differing(started, &less), BTreeSet::from(all));
+    }
 }

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::sleep_until;
 use trunk::Trunks;
 
-use crate::config::Config;
+use crate::config::{Config, Sources};
 use crate::control::{Ask, Control, Input, Now, Output, Reply, Shown};
 use crate::ctl;
 use crate::http::Ring;
@@ -29,11 +29,12 @@ use crate::media::door::SocketDoor;
 use crate::media::sockets::LegSockets;
 use crate::media::thread::ShardDoor;
 use crate::recording::{Ended, Recorder};
-use crate::reload::{Reloaded, reload};
+use crate::reload::{Answer, InForce, Outcome, Running, reload};
 use crate::sip_io::{Arrival, SipIo};
 use crate::spool::Spool;
 use crate::store::{Changed, Delivery};
 use crate::trace::{Look, Tap};
+use crate::versions::Versions;
 use crate::what_if::Decisions;
 
 /// Messages that may wait for control.
@@ -105,8 +106,16 @@ struct Shell {
     located: mpsc::Receiver<Arc<Trunks>>,
     /// The file, and what came of reading it again.
     path: PathBuf,
-    reloading: mpsc::Sender<Result<Reloaded, Vec<String>>>,
-    reloaded: mpsc::Receiver<Result<Reloaded, Vec<String>>>,
+    reloading: mpsc::Sender<Answer>,
+    reloaded: mpsc::Receiver<Answer>,
+    /// Who wants it to be read again.
+    orders: mpsc::Receiver<oneshot::Sender<Outcome>>,
+    /// What the directory is made of besides the rows of the database.
+    sources: Arc<ArcSwap<Sources>>,
+    /// The text of the file at the start.
+    started: Arc<str>,
+    versions: Versions,
+    in_force: Arc<ArcSwap<InForce>>,
     /// Directories that the database has in place of ours.
     directories: mpsc::Receiver<Changed>,
     /// Usage records on their way into it.
@@ -151,7 +160,8 @@ impl Shell {
                 biased;
                 _ = self.signals.terminate.recv() => give_up = self.signaled(&mut signals),
                 _ = self.signals.interrupt.recv() => give_up = self.signaled(&mut signals),
-                _ = self.signals.hangup.recv() => self.reload(),
+                _ = self.signals.hangup.recv() => self.reload(None),
+                Some(asked) = self.orders.recv() => self.reload(Some(asked)),
                 () = reports.notified() => {}
                 Some(first) = self.arrivals.recv() => self.take_arrivals(first),
                 Some(leg) = self.settled.recv() => self.feed(Input::Settled(LegId(leg))),
@@ -160,7 +170,7 @@ impl Shell {
                 Some(checked) = self.checked.recv() => self.take_checked(&checked),
                 Some(named) = self.named.recv() => self.take_named(named),
                 Some(trunks) = self.located.recv() => self.take_trunks(trunks),
-                Some(outcome) = self.reloaded.recv() => self.take_reloaded(outcome),
+                Some(answer) = self.reloaded.recv() => self.take_reloaded(answer),
                 Some(changed) = self.directories.recv() => self.take_directory(changed),
                 () = sleep_until(timer.into()) => {}
             }
@@ -171,27 +181,51 @@ impl Shell {
         }
     }
 
-    /// SIGHUP: certificates are read again elsewhere, and here the trunks; calls that are up stay.
-    fn reload(&self) {
+    /// SIGHUP or an order: certificates are read again elsewhere, and here the file; calls that are up stay.
+    fn reload(&self, asked: Option<oneshot::Sender<Outcome>>) {
         tracing::info!(
-            "SIGHUP: the trunks and the certificates are read again; all else is read at the start only"
+            "the trunks, the directory and the certificates are read again; all else is read at the start only"
         );
-        let running = self.current.load_full();
-        tokio::spawn(reload(self.path.clone(), running, self.reloading.clone()));
+        let running = Running {
+            path: self.path.clone(),
+            trunks: self.current.load_full(),
+            sources: self.sources.load_full(),
+            started: Arc::clone(&self.started),
+            versions: self.versions.clone(),
+        };
+        tokio::spawn(reload(running, asked, self.reloading.clone()));
     }
 
-    fn take_reloaded(&mut self, outcome: Result<Reloaded, Vec<String>>) {
-        match outcome {
-            Ok(Reloaded { trunks, located }) => {
-                self.located = located;
-                self.take_trunks(trunks);
-                tracing::info!("the trunks are as the file says");
+    fn take_reloaded(&mut self, (outcome, asked): Answer) {
+        let outcome = match outcome {
+            Ok(reloaded) => {
+                let in_force = reloaded.in_force;
+                self.located = reloaded.located;
+                self.take_trunks(reloaded.trunks);
+                self.sources.store(reloaded.sources);
+                // What is another in the database is told when it has been read for that.
+                self.take_directory(Changed { built: reloaded.built, happened: Vec::new() });
+                self.feed(Input::Configured(in_force.version.hash.as_str().into()));
+                self.in_force.store(Arc::new(in_force.clone()));
+                let InForce { version, needs_restart } = &in_force;
+                tracing::info!(
+                    version = version.number,
+                    hash = version.hash,
+                    ?needs_restart,
+                    "the trunks are as the file says, and the directory"
+                );
+                Ok(in_force)
             }
             Err(problems) => {
-                for problem in problems {
-                    tracing::error!(?problem, "the trunks stay as they were");
+                for problem in &problems {
+                    tracing::error!(?problem, "the trunks stay as they were, and the directory");
                 }
+                Err(problems)
             }
+        };
+        if let Some(asked) = asked {
+            // Whoever asked may have gone.
+            let _ = asked.send(outcome);
         }
     }
 

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::{Output, counted, ctl_shown as shown, private_file};
+use super::{Output, counted, ctl_config, ctl_shown as shown, private_file};
 use crate::ctl::{Act, Heard, Line, Question, Reply, passages_of, sounds_of};
 use crate::recording::Format;
 use crate::trace::{Sound, ladder, pcap};
 
 /// No bridge answers at the socket.
-const NOBODY: u8 = 3;
+pub(super) const NOBODY: u8 = 3;
 /// Octets that are read of keys to press: more than there may be.
 const LONGEST_DIGITS: u64 = 128;
 
@@ -42,6 +42,9 @@ enum Job {
     /// The meetings with somebody in them.
     #[command(subcommand)]
     Conf(ConfJob),
+    /// The configurations that the bridge has taken.
+    #[command(subcommand)]
+    Config(ctl_config::Job),
     /// What another configuration would have made of the last routing decisions: which legs would fail or succeed, take another
     /// trunk, show another number, or be billed by somebody else. Nothing changes.
     WhatIf {
@@ -227,6 +230,9 @@ pub(super) fn run(options: &Options) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Job::Config(job) = &options.job {
+        return ctl_config::run(job, options.output, &socket);
+    }
     let question = match options.job.question() {
         Ok(question) => question,
         Err(why) => {
@@ -281,7 +287,7 @@ fn socket_in(path: &Path) -> Result<PathBuf, String> {
     Ok(path.parent().unwrap_or(Path::new("")).join(socket))
 }
 
-fn ask(socket: &Path, question: &Question) -> std::io::Result<Reply> {
+pub(super) fn ask(socket: &Path, question: &Question) -> std::io::Result<Reply> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(crate::ctl::ask(socket, question))
 }
@@ -335,6 +341,8 @@ impl Job {
                 Question::DrainTrunk { name: name.clone(), draining: false }
             }
             Self::Conf(job) => return job.question(),
+            // It asks for itself.
+            Self::Config(_) => Question::Versions,
             Self::WhatIf { file } => {
                 let read = std::fs::read_to_string(file);
                 let read = read.map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
@@ -367,6 +375,7 @@ impl Job {
             (Self::Conf(ConfJob::Show { .. }), _) => shown::conference(body),
             (Self::Conf(_), _) => shown::done(body),
             (Self::WhatIf { .. }, _) => shown::what_if(body),
+            (Self::Config(_), _) => shown::versions(body),
             (Self::Trace(trace), Some((_, call))) => {
                 say!("{}", call.to_text());
                 if trace.messages {

@@ -55,6 +55,27 @@ pub(super) fn status(body: &Value) {
     table.print();
 }
 
+/// The configurations that were taken, the one in force marked.
+pub(super) fn versions(body: &Value) {
+    let in_force = &body["in_force"];
+    let mut table = Table::new(&["version", "taken", "hash", ""]);
+    for version in all(&body["versions"]) {
+        let mark = if version["number"] == in_force["number"] { "in force" } else { "" };
+        let hash: String = word(&version["hash"]).chars().take(16).collect();
+        table.row(&[word(&version["number"]), word(&version["taken"]), hash, mark.to_owned()]);
+    }
+    table.print();
+    restart(in_force);
+}
+
+/// What else than the bridge runs with the file says.
+pub(super) fn restart(in_force: &Value) {
+    let sections: Vec<String> = all(&in_force["needs_restart"]).map(word).collect();
+    if !sections.is_empty() {
+        say!("a restart is needed for what the file says of: {}", sections.join(", "));
+    }
+}
+
 /// How many of the last decisions would be others, and which.
 pub(super) fn what_if(body: &Value) {
     let count = |key: &str| body[key].as_u64().unwrap_or_default();

@@ -2,6 +2,7 @@
 
 mod check;
 mod ctl;
+mod ctl_config;
 mod ctl_shown;
 mod directory;
 mod explain;

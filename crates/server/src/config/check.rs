@@ -81,6 +81,11 @@ impl<'a> Check<'a> {
         let bridge = bridge::BridgeConfig { dial_attempt, english, ..bridge };
         Ok(Config {
             path: self.path.to_owned(),
+            versions: document
+                .node
+                .versions
+                .as_deref()
+                .map_or_else(|| spool.folder.join("versions"), |folder| self.resolve(folder)),
             node: document.node.name,
             log: document.log,
             listeners,

@@ -105,11 +105,13 @@ impl Document {
 pub struct Node {
     /// The name in logs and usage records.
     pub name: String,
+    /// The folder of the last configurations; default: `versions` in `usage.spool`.
+    pub versions: Option<PathBuf>,
 }
 
 impl Default for Node {
     fn default() -> Self {
-        Self { name: "partyline".to_owned() }
+        Self { name: "partyline".to_owned(), versions: None }
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Config {
     pub path: PathBuf,
     /// The node's name in logs and records.
     pub node: String,
+    /// Where the last configurations are kept.
+    pub versions: PathBuf,
     /// Log filter and format.
     pub log: Log,
     /// SIP listeners.

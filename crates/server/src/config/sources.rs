@@ -45,6 +45,30 @@ impl Sources {
         Self { path: path.to_owned(), text: text.to_owned(), table, meetings, trunks, rules, spoken }
     }
 
+    /// The text of the file.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether this may take the place of `running` while calls are up: callers would not be asked otherwise, nor in another
+    /// language, and the rows come from the same database. Else the key that needs a restart.
+    pub fn may_follow(&self, running: &Self) -> Result<(), &'static str> {
+        let url = |sources: &Self| {
+            let document: toml::Table = toml::from_str(&sources.text).unwrap_or_default();
+            document.get("store").and_then(|store| store.get("url")).cloned()
+        };
+        if self.rules.id_length != running.rules.id_length {
+            return Err("attendant.conference_id_digits");
+        }
+        if self.spoken != running.spoken {
+            return Err("the languages of [media]");
+        }
+        if url(self) != url(running) {
+            return Err("store.url");
+        }
+        Ok(())
+    }
+
     /// How many digits a conference ID has.
     pub fn id_length(&self) -> usize {
         self.rules.id_length

@@ -156,7 +156,8 @@ impl<D: Door> Control<D> {
         let ticket = (record.kind == bridge::RecordKind::Start).then_some(record.leg);
         // A record is made of numbers and strings: there is nothing in it that JSON cannot say.
         let claims = self.claims.get(&record.leg).map(|claims| &**claims);
-        let line = serde_json::to_string(&Written { record, claims }).expect("a usage record serializes");
+        let line = serde_json::to_string(&Written { record, claims, config: &self.configuration })
+            .expect("a usage record serializes");
         if record.kind == bridge::RecordKind::Final {
             self.claims.remove(&record.leg);
         }
@@ -170,6 +171,8 @@ struct Written<'a> {
     #[serde(flatten)]
     record: &'a bridge::Record,
     claims: Option<&'a trunk::Claims>,
+    /// The hash of the configuration in force.
+    config: &'a str,
 }
 
 /// A `Reason` header value (RFC 3326) whose text cannot break out of its quotes.

@@ -185,6 +185,8 @@ pub enum Input<Io> {
     },
     /// The names of some peers lead elsewhere, or the file says something else of the trunks. There are no others than before.
     Trunks(Arc<Trunks>),
+    /// The configuration that is in force from now on, by its hash: what usage records are told.
+    Configured(Arc<str>),
     /// The directory has changed: both at once, since meetings have organizers.
     Directory {
         /// Which trunk may carry which leg.
@@ -361,6 +363,8 @@ pub struct Control<D: Door> {
     /// What the event stream was told last.
     told: happenings::Told,
     captured: bool,
+    /// The hash of the configuration in force.
+    configuration: Arc<str>,
     silent_after: Duration,
     confirm_dial_out: bool,
     outputs: VecDeque<Output<D::Io>>,
@@ -404,6 +408,7 @@ impl<D: Door> Control<D> {
             gate: gate::Gate::new(now.mono),
             strangers: parts.strangers,
             captured: parts.captured,
+            configuration: parts.configuration,
             shedding: None,
             monitor,
             registrations,
@@ -518,6 +523,7 @@ impl<D: Door> Control<D> {
             Input::Ask { number, ask } => self.handle_ask(now, number, ask),
             Input::RecordingEnded { number } => self.recording_ended(now, number),
             Input::Trunks(trunks) => self.take_trunks(now, trunks),
+            Input::Configured(hash) => self.configuration = hash,
             Input::Directory { table, meetings } => {
                 self.table = Arc::clone(&table);
                 self.directory = Arc::clone(&meetings);

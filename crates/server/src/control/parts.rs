@@ -43,6 +43,8 @@ pub struct Parts<D> {
     pub strangers: Strangers,
     /// The media of all legs is kept for an engineer: the usage records say so.
     pub captured: bool,
+    /// The hash of the configuration, for the usage records.
+    pub configuration: Arc<str>,
     /// A leg that sends nothing for so long is hung up.
     pub silent_after: Duration,
     /// Dialed-out people must press 1 to join.
@@ -88,6 +90,7 @@ impl<D> Parts<D> {
             limits: config.media.limits,
             strangers: config.strangers,
             captured: config.capture.is_some(),
+            configuration: crate::versions::hash(config.sources.text()).into(),
             silent_after: config.media.silence_timeout,
             confirm_dial_out: config.confirm_dial_out,
             seed,

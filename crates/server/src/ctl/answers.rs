@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use trunk::Trunks;
 
-use super::{Question, Reply};
+use super::{Configurations, Question, Reply};
 use crate::control::{Ask, Reply as Replied, Shown};
 use crate::trace::ladder::{harmless, label};
 use crate::trace::mask::masked;
@@ -43,6 +43,8 @@ pub struct Answers {
     pub conferences: Arc<DashMap<String, Shown>>,
     /// Says what another configuration would have decided.
     pub rehearsal: Rehearsal,
+    /// The configurations that were taken.
+    pub configurations: Configurations,
 }
 
 /// One message as the socket tells it.
@@ -127,6 +129,9 @@ impl Answers {
             Question::PauseRecording { id, paused } => {
                 self.ask(Ask::PauseRecording { conference_id: id, paused }).await
             }
+            Question::Versions => self.configurations.list().await,
+            Question::Version { number } => self.configurations.one(number).await,
+            Question::Reload => self.configurations.reload().await,
             Question::WhatIf { config } => match self.rehearsal.of(config).await {
                 Ok(body) => Reply { status: 200, body },
                 Err(NotRehearsed::Wrong(why)) => Reply::refusal(400, why),

@@ -6,6 +6,7 @@
 mod act;
 mod answers;
 mod client;
+mod configurations;
 mod socket;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use serde_json::Value;
 pub use act::Act;
 pub use answers::{Answers, Heard, Line, passages_of, sounds_of};
 pub use client::ask;
+pub use configurations::Configurations;
 pub use socket::{Control, bind};
 
 /// The longest question, in bytes: a configuration of a megabyte as JSON.
@@ -94,6 +96,15 @@ pub enum Question {
         /// Nothing, or go on.
         paused: bool,
     },
+    /// The configurations that were taken.
+    Versions,
+    /// One of them with its text.
+    Version {
+        /// Its number.
+        number: u64,
+    },
+    /// Read the configuration again, as after SIGHUP.
+    Reload,
     /// What another configuration would have made of the last routing decisions.
     WhatIf {
         /// Its text.

@@ -55,6 +55,7 @@ fn guarded() -> OpenApiRouter<Arc<Doors>> {
         .routes(routes!(trunks::trunks))
         .routes(routes!(trunks::trunk))
         .routes(routes!(trunks::drain, trunks::undrain))
+        .routes(routes!(rehearsal::config))
         // Its body is a whole configuration.
         .merge(
             OpenApiRouter::new()

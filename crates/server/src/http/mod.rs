@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -33,6 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::control::{Ask, Reply, Shown};
 use crate::media::gauges::ShardGauges;
 use crate::metrics::Metrics;
+use crate::reload::InForce;
 use crate::what_if::Rehearsal;
 use access::NoToken;
 pub use access::{Holder, Role, Token, digest};
@@ -80,6 +82,8 @@ pub struct Doors {
     pub rehearsal: Rehearsal,
     /// Who reads usage records.
     pub usage: Usage,
+    /// Which configuration is in force.
+    pub in_force: Arc<ArcSwap<InForce>>,
     /// What `/v1/openapi.json` says.
     pub description: String,
     /// The last sighting of each shard's tick counter.
@@ -264,6 +268,10 @@ impl Doors {
                 store: None,
                 name: "p.toml".into(),
             },
+            in_force: Arc::new(ArcSwap::from_pointee(InForce {
+                version: crate::versions::Version { number: 1, taken: String::new(), hash: String::new() },
+                needs_restart: std::collections::BTreeSet::new(),
+            })),
             description: String::new(),
             usage: Usage::new(crate::usage::SpoolReader::default()),
             heartbeat: Heartbeat::new(0),

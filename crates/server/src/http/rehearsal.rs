@@ -1,4 +1,4 @@
-//! What another configuration would have decided.
+//! Which configuration is in force, and what another one would have decided.
 
 use std::sync::Arc;
 
@@ -8,13 +8,48 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::access::{ADMIN, By};
+use super::access::{ADMIN, By, VIEWER};
 use super::asked::Body;
 use super::{Doors, json};
 use crate::what_if::NotRehearsed;
 
 /// The longest body, in bytes: a configuration is longer than other requests.
 pub(super) const LONGEST: usize = 1 << 20;
+/// Why a tenant's token is refused.
+const OF_THE_NODE: &str = "the configuration is the node's and this token is of one tenant: take one without";
+
+/// The configuration that is in force.
+#[derive(Debug, Deserialize, ToSchema)]
+#[expect(dead_code, reason = "it describes what is answered")]
+#[serde(deny_unknown_fields)]
+pub(super) struct Configuration {
+    /// Rises with each configuration that is another.
+    number: u64,
+    /// When it was taken first, RFC 3339.
+    #[schema(format = DateTime)]
+    taken: String,
+    /// The SHA-256 of its text without the secrets in it, as usage records have it.
+    hash: String,
+    /// The sections in which the file says something else than the bridge runs with.
+    needs_restart: Vec<String>,
+}
+
+/// Which configuration is in force.
+///
+/// A token of one tenant gets 403: the configuration is the node's.
+#[utoipa::path(
+    get,
+    path = "/config",
+    tag = "node",
+    responses((status = 200, description = "Its version.", body = Configuration))
+)]
+pub(super) async fn config(By(token): By<VIEWER>, State(doors): State<Arc<Doors>>) -> Response {
+    if token.tenant.is_some() {
+        return doors.refuse(StatusCode::FORBIDDEN, OF_THE_NODE);
+    }
+    doors.count("ok");
+    json(serde_json::json!(**doors.in_force.load()).to_string())
+}
 
 /// The configuration to be tried.
 #[derive(Deserialize, ToSchema)]
@@ -120,8 +155,7 @@ pub(super) async fn what_if(
     Body(candidate): Body<Candidate>,
 ) -> Response {
     if token.tenant.is_some() {
-        let detail = "the configuration is the node's and this token is of one tenant: take one without";
-        return doors.refuse(StatusCode::FORBIDDEN, detail);
+        return doors.refuse(StatusCode::FORBIDDEN, OF_THE_NODE);
     }
     match doors.rehearsal.of(candidate.config).await {
         Ok(answer) => {

@@ -1,6 +1,6 @@
 //! From a checked configuration to a running shell: binds and starts everything that it owns, or says what stood in the way.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime};
@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use trunk::{MediaAddress, Trunks};
 
 use super::{ARRIVALS, ASKS, Shell, Signals, now, processor_time};
-use crate::config::Config;
+use crate::config::{Config, Sources as DirectorySources};
 use crate::control::{Ask, Control, Parts, Reply};
 use crate::ctl;
 use crate::dns::locate;
@@ -24,12 +24,14 @@ use crate::media::thread::{ShardDoor, ThreadOptions};
 use crate::metrics::{Metrics, Sources};
 use crate::prompts::Prompts;
 use crate::recording::{Ended, Recorder, RecordingMetrics};
+use crate::reload::{InForce, Outcome};
 use crate::sip_io::{Arrival, Limits, Setup, SipIo};
 use crate::spool::{Spool, SpoolMetrics};
 use crate::store::{self, Changed, Delivery, DeliveryMetrics, DirectoryMetrics, Spooled, Store};
 use crate::tls::{self, TlsMetrics};
 use crate::trace::{Export, ExportMetrics, Look, Tap};
 use crate::usage::SpoolReader;
+use crate::versions::Versions;
 use crate::what_if::{Decisions, Rehearsal};
 
 impl Shell {
@@ -55,12 +57,15 @@ impl Shell {
         let (asks_in, asks) = mpsc::channel(ASKS);
         let (looks_in, looks) = mpsc::channel(ASKS);
         let happened = Arc::new(http::Ring::new(uuid::Uuid::now_v7().simple().to_string()));
-        let (store, directories, delivery) = start_store(&config, &metrics, &spool).await?;
+        let sources = Arc::new(ArcSwap::new(Arc::clone(&config.sources)));
+        let (versions, in_force) = take_version(&config)?;
+        let (orders_in, orders) = mpsc::channel(1);
+        let (store, directories, delivery) = start_store(&config, &sources, &metrics, &spool).await?;
         let decisions = Decisions::new(config.decisions);
         let rehearsal = Rehearsal { decisions: Arc::clone(&decisions), store, name: config.path.clone() };
-        let doors = doors(&config, &metrics, (&shards, &spool), asks_in, &happened, rehearsal);
+        let doors = doors(&config, &metrics, (&shards, &spool), asks_in, &happened, (rehearsal, Arc::clone(&in_force)));
         let (conferences, ready) = (Arc::clone(&doors.conferences), Arc::clone(&doors.ready));
-        let ctl = start_ctl(&config, &current, &doors, looks_in).await?;
+        let ctl = start_ctl(&config, &current, &doors, looks_in, (versions.clone(), orders_in)).await?;
         tokio::spawn(http::serve(listener, Arc::new(doors)));
         let export = start_export(&config, &metrics).await?;
         let tap = Tap::new(Arc::clone(&current), config.trace, export).with_media(config.capture);
@@ -105,6 +110,11 @@ impl Shell {
             drain_deadline: config.drain_deadline,
             current,
             located,
+            started: config.sources.text().into(),
+            sources,
+            versions,
+            in_force,
+            orders,
             path: config.path,
             reloading,
             reloaded,
@@ -143,6 +153,7 @@ async fn start_sip(
 /// The database, changes of the directory in it from now on, and the way of usage records into it; nothing without one.
 async fn start_store(
     config: &Config,
+    sources: &Arc<ArcSwap<DirectorySources>>,
     metrics: &Metrics,
     spool: &Spool,
 ) -> anyhow::Result<(Option<Store>, mpsc::Receiver<Changed>, Option<Delivery>)> {
@@ -155,7 +166,7 @@ async fn start_store(
         reloads: metrics.directory_reloads.clone(),
     };
     let (sources, read) =
-        (Arc::clone(&config.sources), (config.directory_version, config.directory_known.clone()));
+        (Arc::clone(sources), (config.directory_version, config.directory_known.clone()));
     tokio::spawn(store::watch(store.clone(), options.poll, sources, read, shown, taker));
     let spooled =
         Spooled { folder: config.spool.folder.clone(), durable: spool.durable(), node: config.node.clone() };
@@ -166,6 +177,17 @@ async fn start_store(
     };
     let delivery = Delivery::start(store.clone(), spooled, counted);
     Ok((Some(store), directories, Some(delivery)))
+}
+
+/// The configuration that the bridge starts with has a version like every other one.
+fn take_version(config: &Config) -> anyhow::Result<(Versions, Arc<ArcSwap<InForce>>)> {
+    let folder = &config.versions;
+    let named = || format!("node.versions {}", folder.display());
+    let versions = Versions::open(folder).with_context(named)?;
+    let version = versions.take(SystemTime::now(), config.sources.text()).with_context(named)?;
+    tracing::info!(version = version.number, hash = version.hash, "the configuration");
+    let in_force = InForce { version, needs_restart: BTreeSet::new() };
+    Ok((versions, Arc::new(ArcSwap::from_pointee(in_force))))
 }
 
 fn watch_certificates(config: &Config, metrics: &Metrics) -> anyhow::Result<()> {
@@ -201,7 +223,7 @@ fn doors(
     (shards, spool): (&[ShardDoor], &Spool),
     asks: mpsc::Sender<(Ask, oneshot::Sender<Reply>)>,
     happened: &Arc<http::Ring>,
-    rehearsal: Rehearsal,
+    (rehearsal, in_force): (Rehearsal, Arc<ArcSwap<InForce>>),
 ) -> Doors {
     Doors {
         metrics: metrics.clone(),
@@ -216,6 +238,7 @@ fn doors(
         answers: http::Answers::default(),
         usage: http::Usage::new(SpoolReader::new(config.spool.folder.clone(), spool.durable())),
         rehearsal,
+        in_force,
         heartbeat: Heartbeat::new(shards.len()),
     }
 }
@@ -225,6 +248,7 @@ async fn start_ctl(
     current: &Arc<ArcSwap<Trunks>>,
     doors: &Doors,
     looks: mpsc::Sender<Look>,
+    (versions, orders): (Versions, mpsc::Sender<oneshot::Sender<Outcome>>),
 ) -> anyhow::Result<Option<ctl::Control>> {
     let Some(path) = &config.ctl_socket else { return Ok(None) };
     let answers = ctl::Answers {
@@ -235,6 +259,12 @@ async fn start_ctl(
         looks,
         conferences: Arc::clone(&doors.conferences),
         rehearsal: doors.rehearsal.clone(),
+        configurations: ctl::Configurations {
+            path: std::path::absolute(&config.path).unwrap_or_else(|_| config.path.clone()),
+            versions,
+            in_force: Arc::clone(&doors.in_force),
+            orders,
+        },
     };
     Ok(Some(ctl::bind(path, answers).await.context("ctl.socket")?))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use arc_swap::ArcSwap;
 use prometheus::{IntCounterVec, IntGauge};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -37,7 +38,7 @@ pub(crate) struct DirectoryMetrics {
 pub(crate) async fn watch(
     store: Store,
     poll: Duration,
-    sources: Arc<Sources>,
+    sources: Arc<ArcSwap<Sources>>,
     (mut read, mut known): (i64, Known),
     metrics: DirectoryMetrics,
     taker: mpsc::Sender<Changed>,
@@ -54,7 +55,7 @@ pub(crate) async fn watch(
                 if let Some(rows) = rows {
                     // One that is wrong is not read again before somebody has changed it.
                     read = rows.version();
-                    if !take(rows, &sources, &mut known, &metrics, &taker).await {
+                    if !take(rows, &sources.load_full(), &mut known, &metrics, &taker).await {
                         return;
                     }
                 }

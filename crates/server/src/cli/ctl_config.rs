@@ -1,0 +1,174 @@
+//! `partyline ctl config`: the configurations that the bridge has taken, what differs between them, and back to one of them.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::ctl::{NOBODY, ask};
+use super::{Output, ctl_shown as shown};
+use crate::config::Config;
+use crate::ctl::{Question, Reply};
+use crate::versions::{difference, filled};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Job {
+    /// Those that are kept, and which is in force.
+    Ls,
+    /// One of them, without its secrets.
+    Show {
+        /// Its number.
+        number: u64,
+    },
+    /// What differs between two of them.
+    Diff {
+        /// The number of the one.
+        from: u64,
+        /// The number of the other.
+        to: u64,
+    },
+    /// Put one of them in the place of the configuration file, with the secrets that the file has now, and have the bridge read
+    /// it: the trunks and the directory are as they were at once, what else differs is named and needs a restart.
+    Rollback {
+        /// Its number.
+        number: u64,
+    },
+}
+
+/// What went wrong.
+enum Failure {
+    /// The bridge, or a file.
+    Refused(String),
+    /// What would be put there is wrong.
+    Wrong(String),
+    /// Nobody answers.
+    Nobody(String),
+}
+
+/// Exit 0 done, 1 refused or not found, 2 what would be put there is wrong, 3 no bridge answers.
+pub(super) fn run(job: &Job, output: Output, socket: &Path) -> ExitCode {
+    let (why, code) = match job.run(output, socket) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Refused(why)) => (why, ExitCode::FAILURE),
+        Err(Failure::Wrong(why)) => (why, ExitCode::from(2)),
+        Err(Failure::Nobody(why)) => (why, ExitCode::from(NOBODY)),
+    };
+    remark!("{why}");
+    code
+}
+
+impl Job {
+    fn run(&self, output: Output, socket: &Path) -> Result<(), Failure> {
+        match *self {
+            Self::Ls => {
+                let body = told(socket, &Question::Versions)?;
+                print(output, &body, || shown::versions(&body));
+            }
+            Self::Show { number } => {
+                let body = told(socket, &Question::Version { number })?;
+                print(output, &body, || say!("{}", text(&body).trim_end()));
+            }
+            Self::Diff { from, to } => {
+                let (old, new) = (
+                    told(socket, &Question::Version { number: from })?,
+                    told(socket, &Question::Version { number: to })?,
+                );
+                let lines = difference(text(&old), text(&new));
+                print(output, &serde_json::json!({ "from": from, "to": to, "lines": lines }), || {
+                    for line in &lines {
+                        say!("{line}");
+                    }
+                });
+            }
+            Self::Rollback { number } => {
+                let in_force = rollback(socket, number)?;
+                print(output, &in_force, || {
+                    say!(
+                        "version {number} is in force again, as version {}: its trunks, bridges, numbers, organizers, policies, \
+                         routes and meetings",
+                        in_force["number"]
+                    );
+                    shown::restart(&in_force);
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn print(output: Output, body: &Value, table: impl FnOnce()) {
+    if output.is_json() {
+        say!("{}", serde_json::to_string_pretty(body).unwrap_or_default());
+    } else {
+        table();
+    }
+}
+
+fn text(body: &Value) -> &str {
+    body["text"].as_str().unwrap_or_default()
+}
+
+fn told(socket: &Path, question: &Question) -> Result<Value, Failure> {
+    let reply: Reply = ask(socket, question).map_err(|error| {
+        let name = socket.display();
+        Failure::Nobody(format!("{name}: {error}; is the bridge running, and may you open its socket?"))
+    })?;
+    if reply.is_good() {
+        return Ok(reply.body);
+    }
+    let why = reply.body["detail"].as_str().unwrap_or("refused without a reason");
+    Err(Failure::Refused(why.to_owned()))
+}
+
+/// Writes the file, has it read, and puts the old one back where the bridge refuses it.
+fn rollback(socket: &Path, number: u64) -> Result<Value, Failure> {
+    let version = told(socket, &Question::Version { number })?;
+    let path = PathBuf::from(version["path"].as_str().unwrap_or_default());
+    let said = |error: io::Error| Failure::Refused(format!("{}: {error}", path.display()));
+    let before = fs::read_to_string(&path).map_err(said)?;
+    let whole = filled(text(&version), &before).map_err(|missing| {
+        Failure::Wrong(format!(
+            "secrets are kept in no version, and the file has none for: {}; write them into {} first",
+            missing.join(", "),
+            path.display()
+        ))
+    })?;
+    let beside = beside(&path);
+    put(&path, &beside, &whole).map_err(said)?;
+    if let Err(problems) = Config::load(&beside) {
+        // Nothing more can be done about what cannot be removed.
+        let _ = fs::remove_file(&beside);
+        return Err(Failure::Wrong(format!("version {number} is not right here and now:\n{problems}")));
+    }
+    fs::rename(&beside, &path).map_err(said)?;
+    told(socket, &Question::Reload).inspect_err(|_| {
+        let back = put(&path, &beside, &before).and_then(|()| fs::rename(&beside, &path));
+        match back {
+            Ok(()) => remark!("{}: is as it was", path.display()),
+            Err(error) => remark!("{}: cannot be put back: {error}", path.display()),
+        }
+    })
+}
+
+/// A name in the same folder, so that taking the place of the other is one step.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".rollback");
+    path.with_file_name(name)
+}
+
+/// Writes a file with the mode of another one.
+fn put(like: &Path, file: &Path, text: &str) -> io::Result<()> {
+    let there = fs::metadata(like)?;
+    let _ = fs::remove_file(file);
+    let mut made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    made.set_permissions(there.permissions())?;
+    // Root may have it, and the bridge must read it; whoever may not give it away has it himself.
+    let _ = std::os::unix::fs::fchown(&made, Some(there.uid()), Some(there.gid()));
+    made.write_all(text.as_bytes())?;
+    made.sync_all()
+}
