@@ -108,6 +108,9 @@ pub struct BridgeSource {
     /// `EnableNameRecording`: callers are asked for their names, where those are said. Default: true.
     #[serde(default = "yes")]
     pub enable_name_recording: bool,
+    /// Under which name the public list of its numbers is found: 16 to 64 letters, digits and `-`. Default: there is none.
+    #[serde(default)]
+    pub public_id: Option<Spanned<String>>,
 }
 
 /// `[[number]]`: a service number.
@@ -156,6 +159,9 @@ pub struct OrganizerSource {
     /// The toll-free number on this organizer's invites.
     #[serde(default)]
     pub toll_free_service_number: Option<Spanned<String>>,
+    /// `MeetingInvitePhoneNumbers`: the numbers on this organizer's invitations, in this order, in place of those two.
+    #[serde(default)]
+    pub meeting_invite_phone_numbers: Vec<Spanned<String>>,
     /// `AllowTollFreeDialin`. Default: true.
     #[serde(default = "yes")]
     pub allow_toll_free_dial_in: bool,

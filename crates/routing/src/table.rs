@@ -85,6 +85,8 @@ pub struct Bridge {
     pub dial_out_policy: DialOutPolicy,
     /// The country of organizers who name none.
     pub usage_location: Option<Country>,
+    /// Under which name the public list of its numbers is found.
+    pub public_id: Option<Arc<str>>,
     /// Where it is written.
     pub(crate) place: Range<usize>,
 }
@@ -102,6 +104,8 @@ pub struct Organizer {
     pub service_number: Option<Arc<ServiceNumber>>,
     /// The toll-free number on this organizer's invites, if set for this user.
     pub toll_free_service_number: Option<Arc<ServiceNumber>>,
+    /// The numbers on this organizer's invites, in this order; empty: those two.
+    pub meeting_invite_phone_numbers: Vec<Arc<ServiceNumber>>,
     /// Whether toll-free numbers reach this organizer's meetings.
     pub allow_toll_free_dial_in: bool,
     /// Whether participants nobody can name may dial out.
@@ -217,6 +221,11 @@ impl Table {
     /// A trunk by name.
     pub fn trunk(&self, id: &TrunkId) -> Option<&TrunkRef> {
         self.trunk_index.get(id).map(|&index| &self.trunks[index as usize])
+    }
+
+    /// The bridge whose public list of numbers has this name.
+    pub fn public_bridge(&self, id: &str) -> Option<&Bridge> {
+        self.bridges.values().find(|bridge| bridge.public_id.as_deref() == Some(id))
     }
 
     /// A trunk of whoever owns a number: of several the first.

@@ -95,6 +95,8 @@ struct Shell {
     conferences: Arc<DashMap<String, Shown>>,
     happened: Arc<Ring>,
     decisions: Arc<Decisions>,
+    /// The routing table, for whoever shows numbers.
+    table: Arc<ArcSwap<routing::Table>>,
     ready: Arc<AtomicBool>,
     /// When control is told the load of the media threads next.
     load_at: Instant,
@@ -236,6 +238,7 @@ impl Shell {
 
     fn take_directory(&mut self, changed: Changed) {
         let Changed { built, happened } = changed;
+        self.table.store(Arc::clone(&built.table));
         self.feed(Input::Directory { table: built.table, meetings: built.meetings });
         for one in happened {
             self.happened.push(one);

@@ -260,10 +260,27 @@ impl<'a> Check<'a> {
                 communications_credits: source.communications_credits,
                 dial_out_policy: self.bridge_dial_out_policy(source),
                 usage_location: self.bridge_usage_location(source),
+                public_id: self.public_id(source),
                 place: source.tenant.span(),
             };
             self.table.bridges.insert(tenant, bridge);
         }
+    }
+
+    /// Long enough that nobody guesses it, and nothing that would have to be written otherwise in a link.
+    fn public_id(&mut self, source: &BridgeSource) -> Option<Arc<str>> {
+        let at = source.public_id.as_ref()?;
+        let text = at.get_ref();
+        let key = || format!("bridge {:?}.public_id", source.tenant.get_ref());
+        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !plain || !(16..=64).contains(&text.len()) {
+            self.wrong(at, key(), "16 to 64 letters, digits and -, as uuidgen makes them");
+        } else if self.table.public_bridge(text).is_some() {
+            self.wrong(at, key(), "a name of its own");
+        } else {
+            return Some(text.as_str().into());
+        }
+        None
     }
 
     /// The default number is a toll number of Microsoft's that serves the tenant: toll-free and operator numbers

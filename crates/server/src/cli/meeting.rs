@@ -1,12 +1,13 @@
 //! `partyline meeting`: a meeting in the database, with a conference ID that nobody can guess from another.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bridge::Stamp;
 use clap::{Args, Subcommand};
 use rand::RngExt as _;
-use routing::{OrganizerId, Table};
+use routing::{NumberKind, OrganizerId, ServiceNumber, Table};
 
 use super::store::{Database, Failure, run as run_store};
 use crate::config::{Built, Sources};
@@ -106,7 +107,8 @@ async fn put(
     let built = sources.build(&change.rows().await?)?;
     change.commit().await?;
     let organizer = OrganizerId::new(cells[1].shown());
-    for line in invitation(&built.table, &organizer, &id) {
+    let base = public_url(sources.text());
+    for line in invitation(&built.table, &organizer, &id, base.as_deref()) {
         say!("{line}");
     }
     Ok(())
@@ -125,9 +127,28 @@ pub(super) fn digits(random: &mut impl rand::Rng, length: usize) -> String {
     (0..length).map(digit).collect()
 }
 
-/// What people are told: one number to call, at most one that is free, and the ID; two commas are a pause for a telephone that dials
-/// all of it.
-fn invitation(table: &Table, organizer: &OrganizerId, id: &str) -> Vec<String> {
+/// What must be right in a configuration file to know what links begin with.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct OnlyHttp {
+    http: PublicUrl,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct PublicUrl {
+    public_url: Option<String>,
+}
+
+fn public_url(text: &str) -> Option<String> {
+    // It has been checked.
+    let document: OnlyHttp = toml::from_str(text).unwrap_or_default();
+    document.http.public_url.map(|url| url.trim_end_matches('/').to_owned())
+}
+
+/// What people are told: the organizer's own list of numbers, or one to call and at most one that is free; the ID, and where
+/// the other numbers are. Two commas are a pause for a telephone that dials all of it.
+fn invitation(table: &Table, organizer: &OrganizerId, id: &str, base: Option<&str>) -> Vec<String> {
     let Some(of) = table.organizer(organizer) else { return Vec::new() };
     let bridge = table.bridge(&of.tenant);
     let default = bridge.and_then(|bridge| bridge.default_number.as_ref());
@@ -136,12 +157,24 @@ fn invitation(table: &Table, organizer: &OrganizerId, id: &str) -> Vec<String> {
         of.service_number.as_ref().or(default.filter(|_| microsoft)).or(table.reachable_number(organizer));
     let free = of.toll_free_service_number.as_ref().filter(|_| of.allow_toll_free_dial_in);
     let mut lines = Vec::new();
-    match toll {
-        Some(number) => lines.push(format!("{},,{id}#", number.number)),
-        None => lines.push(format!("(no number: {organizer}'s license includes none of this directory)")),
+    let line = |number: &Arc<ServiceNumber>| {
+        let free = if number.kind == NumberKind::TollFree { " (toll-free)" } else { "" };
+        format!("{},,{id}#{free}", number.number)
+    };
+    let own = &of.meeting_invite_phone_numbers;
+    if own.is_empty() {
+        match toll {
+            Some(number) => lines.push(line(number)),
+            None => lines.push(format!("(no number: {organizer}'s license includes none of this directory)")),
+        }
+        lines.extend(free.map(line));
     }
-    lines.extend(free.map(|number| format!("{},,{id}# (toll-free)", number.number)));
+    lines.extend(own.iter().map(line));
     lines.push(format!("Phone Conference ID: {}#", grouped(id)));
+    let public_id = bridge.and_then(|bridge| bridge.public_id.as_ref());
+    if let (Some(base), Some(public_id)) = (base, public_id) {
+        lines.push(format!("Find a local number: {base}/dialin/{public_id}?id={id}"));
+    }
     lines
 }
 
@@ -176,7 +209,31 @@ mod tests {
     fn an_invitation_has_one_number_at_most_one_free_one_and_the_id() {
         let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/partyline.toml");
         let config = crate::config::Config::load(&file).unwrap_or_else(|problems| panic!("{problems}"));
-        let lines = invitation(&config.table, &OrganizerId::new("greta"), "191605571");
+        let lines = invitation(&config.table, &OrganizerId::new("greta"), "191605571", None);
         assert_eq!(lines, ["+496990009100,,191605571#", "Phone Conference ID: 191 605 571#"]);
+    }
+
+    #[test]
+    fn an_organizer_s_own_list_is_on_the_invitation_in_its_order_and_a_link_leads_to_all_numbers() {
+        let text = "[http]\npublic_url = \"https://meet.example.net/\"\n[[trunk]]\nid = \"acme\"\nkind = \"operator\"\n\
+            provider = \"operator:acme\"\npeers = [{ address = \"127.0.0.2\" }]\n[[bridge]]\ntenant = \"contoso\"\n\
+            public_id = \"0f8b4a1c-5a31-4a5c\"\n[[number]]\nnumber = \"+49301\"\nowner = \"operator:acme\"\n[[number]]\n\
+            number = \"+498001234567\"\nowner = \"operator:acme\"\nkind = \"toll-free\"\n[[organizer]]\nid = \"o\"\n\
+            tenant = \"contoso\"\nlicense = \"audio-conferencing-standard\"\n\
+            meeting_invite_phone_numbers = [\"+498001234567\", \"+49301234567\"]\n";
+        let text = text.replace("\"+49301\"", "\"+49301234567\"");
+        let config = crate::config::Config::parse(std::path::Path::new("p.toml"), &text);
+        let config = config.unwrap_or_else(|problems| panic!("{problems}"));
+        let base = public_url(config.sources.text());
+        let lines = invitation(&config.table, &OrganizerId::new("o"), "191605571", base.as_deref());
+        assert_eq!(
+            lines,
+            [
+                "+498001234567,,191605571# (toll-free)",
+                "+49301234567,,191605571#",
+                "Phone Conference ID: 191 605 571#",
+                "Find a local number: https://meet.example.net/dialin/0f8b4a1c-5a31-4a5c?id=191605571"
+            ]
+        );
     }
 }

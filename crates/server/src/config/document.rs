@@ -278,6 +278,10 @@ pub struct Http {
     pub event_readers_per_token: Spanned<usize>,
     /// Connections that one address may hold.
     pub connections_per_address: Spanned<usize>,
+    /// The lists of the bridges' numbers are shown to everyone who knows their names.
+    pub public_numbers: bool,
+    /// Where invitations say that those are: the beginning of a link.
+    pub public_url: Option<Spanned<String>>,
 }
 
 impl Default for Http {
@@ -289,6 +293,8 @@ impl Default for Http {
             requests_per_second: Spanned::new(0..0, 100),
             event_readers_per_token: Spanned::new(0..0, 8),
             connections_per_address: Spanned::new(0..0, 64),
+            public_numbers: false,
+            public_url: None,
         }
     }
 }

@@ -110,6 +110,8 @@ pub struct Http {
     pub event_readers_per_token: usize,
     /// Connections that one address may hold.
     pub connections_per_address: usize,
+    /// The lists of the bridges' numbers are shown.
+    pub public_numbers: bool,
 }
 
 /// `[media]`, checked.

@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{PROBLEM, Problem};
-use super::{Doors, acting, events, health, meetings, once, rehearsal, trunks, usage};
+use super::{Doors, acting, dial_in_page, events, health, meetings, once, rehearsal, trunks, usage};
 
 /// What is said of the whole.
 const ABOUT: &str = "Runs the meetings of a telephone-conference bridge.\n\nEvery request but those for health, metrics and this \
@@ -28,6 +28,7 @@ fn open() -> OpenApiRouter<Arc<Doors>> {
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::description))
+        .routes(routes!(dial_in_page::numbers))
 }
 
 /// The paths for those with a token, below `/v1`.

@@ -3,6 +3,7 @@
 mod access;
 mod acting;
 mod asked;
+mod dial_in_page;
 mod document;
 mod events;
 mod guarded;
@@ -38,6 +39,7 @@ use crate::reload::InForce;
 use crate::what_if::Rehearsal;
 use access::NoToken;
 pub use access::{Holder, Role, Token, digest};
+pub use dial_in_page::Pace;
 pub use document::description;
 pub(crate) use events::READERS;
 pub use events::{Ring, Stream};
@@ -82,6 +84,12 @@ pub struct Doors {
     pub rehearsal: Rehearsal,
     /// Who reads usage records.
     pub usage: Usage,
+    /// The routing table in force, for the lists of numbers.
+    pub table: Arc<ArcSwap<routing::Table>>,
+    /// Whether those are shown.
+    pub public_numbers: bool,
+    /// How fast each peer may ask for them.
+    pub pace: Pace,
     /// Which configuration is in force.
     pub in_force: Arc<ArcSwap<InForce>>,
     /// What `/v1/openapi.json` says.
@@ -272,6 +280,11 @@ impl Doors {
                 version: crate::versions::Version { number: 1, taken: String::new(), hash: String::new() },
                 needs_restart: std::collections::BTreeSet::new(),
             })),
+            table: Arc::new(ArcSwap::from_pointee(
+                routing::Table::build(&routing::TableSource::default(), &[]).expect("an empty table"),
+            )),
+            public_numbers: false,
+            pace: Pace::default(),
             description: String::new(),
             usage: Usage::new(crate::usage::SpoolReader::default()),
             heartbeat: Heartbeat::new(0),

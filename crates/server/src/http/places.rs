@@ -62,7 +62,7 @@ impl Places {
         taken.next += 1;
         let (end, ended) = oneshot::channel();
         taken.held.insert(number, Held { from, trusted: false, _end: end });
-        Some(Place { guest: Guest { number, places: Arc::clone(self) }, ended })
+        Some(Place { guest: Guest { number, from, places: Arc::clone(self) }, ended })
     }
 
     /// Ends the oldest of them that has shown no token.
@@ -113,10 +113,16 @@ impl Drop for Place {
 #[derive(Clone)]
 pub(super) struct Guest {
     number: u64,
+    from: IpAddr,
     places: Arc<Places>,
 }
 
 impl Guest {
+    /// Its peer: an address, or a network that is one customer's.
+    pub(super) fn from(&self) -> IpAddr {
+        self.from
+    }
+
     /// It has shown a token: it makes room for nobody, as long as enough others are there who do.
     pub(super) fn trust(&self) {
         let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);

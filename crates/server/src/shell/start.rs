@@ -65,6 +65,7 @@ impl Shell {
         let rehearsal = Rehearsal { decisions: Arc::clone(&decisions), store, name: config.path.clone() };
         let doors = doors(&config, &metrics, (&shards, &spool), asks_in, &happened, (rehearsal, Arc::clone(&in_force)));
         let (conferences, ready) = (Arc::clone(&doors.conferences), Arc::clone(&doors.ready));
+        let table = Arc::clone(&doors.table);
         let ctl = start_ctl(&config, &current, &doors, looks_in, (versions.clone(), orders_in)).await?;
         tokio::spawn(http::serve(listener, Arc::new(doors)));
         let export = start_export(&config, &metrics).await?;
@@ -104,6 +105,7 @@ impl Shell {
             conferences,
             happened,
             decisions,
+            table,
             ready,
             load_at: Instant::now(),
             used: processor_time(),
@@ -238,6 +240,9 @@ fn doors(
         answers: http::Answers::default(),
         usage: http::Usage::new(SpoolReader::new(config.spool.folder.clone(), spool.durable())),
         rehearsal,
+        table: Arc::new(ArcSwap::new(Arc::clone(&config.table))),
+        public_numbers: config.http.public_numbers,
+        pace: http::Pace::default(),
         in_force,
         heartbeat: Heartbeat::new(shards.len()),
     }

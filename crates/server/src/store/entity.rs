@@ -79,21 +79,22 @@ pub(crate) const BRIDGES: Entity = Entity {
         column("recording_notice", Kind::Switch),
         column("mask_pstn_numbers", Kind::Text),
         column("enable_name_recording", Kind::Switch),
+        column("public_id", Kind::Text),
     ],
     select: "SELECT tenant, name, default_service_number, country_code, international_prefix, national_prefix, \
              communications_credits, global_policy, dial_out_policy, usage_location, recording_notice, \
-             mask_pstn_numbers, enable_name_recording FROM bridges ORDER BY tenant",
+             mask_pstn_numbers, enable_name_recording, public_id FROM bridges ORDER BY tenant",
     upsert: "INSERT INTO bridges (tenant, name, default_service_number, country_code, international_prefix, \
              national_prefix, communications_credits, global_policy, dial_out_policy, usage_location, \
-             recording_notice, mask_pstn_numbers, enable_name_recording) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+             recording_notice, mask_pstn_numbers, enable_name_recording, public_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
              ON CONFLICT (tenant) DO UPDATE SET name = excluded.name, \
              default_service_number = excluded.default_service_number, country_code = excluded.country_code, \
              international_prefix = excluded.international_prefix, national_prefix = excluded.national_prefix, \
              communications_credits = excluded.communications_credits, global_policy = excluded.global_policy, \
              dial_out_policy = excluded.dial_out_policy, usage_location = excluded.usage_location, \
              recording_notice = excluded.recording_notice, mask_pstn_numbers = excluded.mask_pstn_numbers, \
-             enable_name_recording = excluded.enable_name_recording",
+             enable_name_recording = excluded.enable_name_recording, public_id = excluded.public_id",
 };
 
 pub(crate) const NUMBERS: Entity = Entity {
@@ -124,6 +125,7 @@ pub(crate) const ORGANIZERS: Entity = Entity {
         column("groups", Kind::List),
         column("service_number", Kind::Text),
         column("toll_free_service_number", Kind::Text),
+        column("meeting_invite_phone_numbers", Kind::List),
         column("allow_toll_free_dial_in", Kind::Switch),
         column("allow_anonymous_users_to_dial_out", Kind::Switch),
         column("pin_hash", Kind::Text),
@@ -135,17 +137,19 @@ pub(crate) const ORGANIZERS: Entity = Entity {
         column("usage_location", Kind::Text),
     ],
     select: "SELECT id, tenant, license, policy, groups_of, service_number, toll_free_service_number, \
-             allow_toll_free_dial_in, allow_anonymous_users_to_dial_out, pin_hash, \
+             meeting_invite_phone_numbers, allow_toll_free_dial_in, allow_anonymous_users_to_dial_out, pin_hash, \
              allow_pstn_users_to_bypass_lobby, allow_anonymous_users_to_start_meeting, entry_exit_announcements, \
              recording_notice, dial_out_policy, usage_location FROM organizers ORDER BY id",
     upsert: "INSERT INTO organizers (id, tenant, license, policy, groups_of, service_number, \
-             toll_free_service_number, allow_toll_free_dial_in, allow_anonymous_users_to_dial_out, pin_hash, \
+             toll_free_service_number, meeting_invite_phone_numbers, allow_toll_free_dial_in, \
+             allow_anonymous_users_to_dial_out, pin_hash, \
              allow_pstn_users_to_bypass_lobby, allow_anonymous_users_to_start_meeting, entry_exit_announcements, \
              recording_notice, dial_out_policy, usage_location) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (id) DO UPDATE SET \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT (id) DO UPDATE SET \
              tenant = excluded.tenant, license = excluded.license, policy = excluded.policy, \
              groups_of = excluded.groups_of, service_number = excluded.service_number, \
              toll_free_service_number = excluded.toll_free_service_number, \
+             meeting_invite_phone_numbers = excluded.meeting_invite_phone_numbers, \
              allow_toll_free_dial_in = excluded.allow_toll_free_dial_in, \
              allow_anonymous_users_to_dial_out = excluded.allow_anonymous_users_to_dial_out, \
              pin_hash = excluded.pin_hash, \

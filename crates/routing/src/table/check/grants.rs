@@ -2,6 +2,7 @@
 
 use super::Check;
 use crate::ids::{OrganizerId, TenantId};
+use crate::license::License;
 use crate::service_number::{NumberKind, ServiceNumber};
 use crate::source::OrganizerSource;
 use crate::table::{Grant, Organizer};
@@ -77,12 +78,14 @@ impl Check<'_> {
         let toll_free =
             self.invite_number(source, source.toll_free_service_number.as_ref(), NumberKind::TollFree);
         let (dial_out_policy, usage_location) = self.reach(source);
+        let invited = self.invite_numbers(source, license);
         Some(Organizer {
             id: OrganizerId::new(source.id.get_ref().as_str()),
             tenant: tenant?,
             license: license?,
             service_number: toll,
             toll_free_service_number: toll_free,
+            meeting_invite_phone_numbers: invited,
             allow_toll_free_dial_in: source.allow_toll_free_dial_in,
             allow_anonymous_users_to_dial_out: source.allow_anonymous_users_to_dial_out,
             dial_out_policy,
@@ -100,6 +103,34 @@ impl Check<'_> {
         });
         let (_, policy, group) = grants.min_by_key(|(rank, ..)| *rank)?;
         Some((policy, Grant::Group(group.as_str().into())))
+    }
+
+    /// The numbers on this organizer's invites: of his tenant, and such that callers reach him there.
+    fn invite_numbers(
+        &mut self,
+        source: &OrganizerSource,
+        license: Option<License>,
+    ) -> Vec<Arc<ServiceNumber>> {
+        let key = || format!("organizer {:?}.meeting_invite_phone_numbers", source.id.get_ref());
+        let tenant = TenantId::new(source.tenant.get_ref().as_str());
+        let mut numbers: Vec<Arc<ServiceNumber>> = Vec::new();
+        for at in &source.meeting_invite_phone_numbers {
+            let Some(number) = self.known_number(at, key) else { continue };
+            let expected = if !number.tenancy.serves(&tenant) {
+                "a number of the organizer's tenant or a shared one"
+            } else if license.is_some_and(|license| !license.includes(&number.owner)) {
+                "a number that the organizer's license includes"
+            } else if number.kind == NumberKind::TollFree && !source.allow_toll_free_dial_in {
+                "a toll number: the organizer does not allow toll-free dial-in"
+            } else if numbers.contains(&number) {
+                "each number once"
+            } else {
+                numbers.push(number);
+                continue;
+            };
+            self.wrong(at, key(), expected);
+        }
+        numbers
     }
 
     /// A number for this organizer's invites: of the kind its key says and of the organizer's tenant. That the
