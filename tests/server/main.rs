@@ -11,6 +11,7 @@ mod ctl;
 mod database;
 mod delivered;
 mod described;
+mod dial_in_page;
 mod directory;
 mod disk;
 mod doctor;

@@ -98,6 +98,52 @@ fn a_number_speaks_up_to_five_languages_and_a_shared_one_the_bridge_s_own() {
 }
 
 #[test]
+fn the_numbers_of_an_invitation_are_such_that_callers_reach_the_organizer_there() {
+    let organizer = |numbers: &str, more: &str| {
+        format!(
+            "[[organizer]]\nid = \"o\"\ntenant = \"contoso\"\nlicense = \"operator-connect-conferencing\"\n\
+             meeting_invite_phone_numbers = [{numbers}]\n{more}"
+        )
+    };
+    let table =
+        build(&organizer("\"+49 30 300001\", \"+49 30 200001\"", "")).expect("both are an operator's");
+    let of = table.organizer(&"o".into()).expect("the organizer");
+    let order: Vec<String> =
+        of.meeting_invite_phone_numbers.iter().map(|one| one.number.to_string()).collect();
+    assert_eq!(order, ["+4930300001", "+4930200001"], "in the order of the list");
+    let key = "organizer \"o\".meeting_invite_phone_numbers";
+    for (numbers, expected) in [
+        ("\"+4930999999\"", "a number listed under [[number]]"),
+        ("\"+4930100001\"", "a number that the organizer's license includes"),
+        ("\"+4930200001\", \"+4930200001\"", "each number once"),
+    ] {
+        refused(&organizer(numbers, ""), 5, key, expected);
+    }
+    let standard = |more: &str| {
+        organizer("\"+498001000002\"", more)
+            .replace("operator-connect-conferencing", "audio-conferencing-standard")
+    };
+    build(&standard("")).expect("toll-free");
+    refused(&standard("allow_toll_free_dial_in = false\n"), 5, key, "does not allow toll-free dial-in");
+    refused(&standard("").replace("contoso", "fabrikam"), 5, key, "a number of the organizer's tenant");
+}
+
+#[test]
+fn the_name_of_a_public_list_of_numbers_is_long_plain_and_one_bridge_s() {
+    let bridge =
+        |tenant: &str, id: &str| format!("[[bridge]]\ntenant = \"{tenant}\"\npublic_id = \"{id}\"\n");
+    let good = "5f0c2f6e-7a55-4f5b-9d8e-3f1c0a2b4d6e";
+    let table = build(&bridge("initech", good)).expect("a name");
+    assert_eq!(table.public_bridge(good).map(|found| found.tenant.as_str()), Some("initech"));
+    assert!(table.public_bridge("").is_none());
+    for wrong in ["short", "0123456789abcde/", "", &"a".repeat(65)] {
+        refused(&bridge("initech", wrong), 3, "bridge \"initech\".public_id", "16 to 64 letters");
+    }
+    let twice = bridge("initech", good) + &bridge("umbrella", good);
+    refused(&twice, 6, "bridge \"umbrella\".public_id", "a name of its own");
+}
+
+#[test]
 fn a_route_has_either_a_source_number_or_gateways() {
     let expected = "either bridge_source_phone_number or pstn_gateway_list";
     refused("[[route]]\nname = \"Lost\"\npstn_usages = [\"Lost\"]\n", 2, "route.name", expected);

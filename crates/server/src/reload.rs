@@ -84,7 +84,7 @@ async fn read(running: Running) -> Result<Reloaded, Vec<String>> {
         Err(error) => return Err(vec![error.to_string()]),
     };
     let restart = |why: String| vec![format!("{why}: that needs a restart")];
-    config.trunks.may_follow(&running.trunks).map_err(|why| restart(why.to_string()))?;
+    config.trunks.may_follow(&running.trunks).map_err(|why| restart(why.clone()))?;
     config.sources.may_follow(&running.sources).map_err(|key| restart(key.to_owned()))?;
     let (trunks, located) = locate(&config).await.map_err(|error| vec![format!("{error:#}")])?;
     let text = config.sources.text().to_owned();

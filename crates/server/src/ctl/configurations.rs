@@ -14,7 +14,7 @@ use crate::reload::{InForce, Outcome};
 use crate::versions::Versions;
 
 /// Reading the configuration again takes as long as its names and its database.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 
 /// Whom to ask about configurations.
 pub struct Configurations {

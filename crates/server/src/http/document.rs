@@ -18,7 +18,7 @@ use super::problem::{PROBLEM, Problem};
 use super::{Doors, acting, dial_in_page, events, health, meetings, once, rehearsal, trunks, usage};
 
 /// What is said of the whole.
-const ABOUT: &str = "Runs the meetings of a telephone-conference bridge.\n\nEvery request but those for health, metrics and this \
+const ABOUT: &str = "Runs the meetings of a telephone-conference bridge.\n\nEvery request but those for health, metrics, the lists of numbers and this \
     description carries `Authorization: Bearer <token>`. Refusals are RFC 9457 problems whose `next` says what to do.";
 
 /// The paths for everyone who can reach the port.
@@ -197,7 +197,7 @@ mod tests {
                 let guarded = path.starts_with("/v1/") && path != "/v1/openapi.json";
                 assert_eq!(operation["security"].is_array(), guarded, "{method} {path}");
                 for (status, response) in operation["responses"].as_object().expect("responses") {
-                    let refused = guarded && status.as_str() >= "400";
+                    let refused = (guarded || path.starts_with("/dialin/")) && status.as_str() >= "400";
                     assert_eq!(response["content"][PROBLEM].is_object(), refused, "{method} {path} {status}");
                 }
             }

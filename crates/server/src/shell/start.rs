@@ -167,8 +167,7 @@ async fn start_store(
         version: metrics.directory_version.clone(),
         reloads: metrics.directory_reloads.clone(),
     };
-    let (sources, read) =
-        (Arc::clone(sources), (config.directory_version, config.directory_known.clone()));
+    let (sources, read) = (Arc::clone(sources), (config.directory_version, config.directory_known.clone()));
     tokio::spawn(store::watch(store.clone(), options.poll, sources, read, shown, taker));
     let spooled =
         Spooled { folder: config.spool.folder.clone(), durable: spool.durable(), node: config.node.clone() };

@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn two_differences_far_apart_are_two_places() {
-        let old: String = (1..=30).map(|n| format!("{n}\n")).collect();
+        let old = (1..=30).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
         let new = old.replacen("2\n", "two\n", 1).replace("28\n", "");
         let shown = difference(&old, &new);
         assert_eq!(shown.iter().filter(|line| line.starts_with("@@")).count(), 2, "{shown:?}");

@@ -150,7 +150,7 @@ mod tests {
         };
         let first = versions.take(SystemTime::UNIX_EPOCH, &text("geheim-1")).unwrap();
         let kept = fs::read_to_string(versions.file(first.number)).unwrap();
-        assert!(!kept.contains("geheim") && kept.contains("9"), "{kept}");
+        assert!(!kept.contains("geheim") && kept.contains('9'), "{kept}");
         assert_eq!(hash(&text("geheim-1")), hash(&text("geheim-2")));
         let mode = fs::metadata(versions.file(first.number)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
