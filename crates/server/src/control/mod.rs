@@ -11,6 +11,7 @@ mod commands;
 mod decisions;
 mod dial_in;
 mod dial_out;
+mod door;
 mod explaining;
 mod format;
 mod gate;
@@ -42,10 +43,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use routing::TrunkId;
 use sip::{Challenger, Endpoint, Flow, InviteId, OptionsId, Readiness, Transmit};
-use trunk::{Admission, MediaAddress, Monitor, Registrations, TlsPeer, Trunks};
+use trunk::{Admission, Monitor, Registrations, TlsPeer, Trunks};
 
 pub(crate) use api::masked;
 pub use api::{Ask, Explain, Reply, Shown};
+pub use door::{Door, Opened, Peer};
 pub(crate) use format::keys as srtp_keys;
 pub use happenings::Happening;
 pub use load::LoadLimits;
@@ -68,55 +70,6 @@ pub struct Now {
     pub mono: Instant,
     /// For the records.
     pub wall: SystemTime,
-}
-
-/// How the media of a leg is reached: sockets in the shell, plain addresses in the simulation.
-pub trait Door {
-    /// What a mixer seat carries along.
-    type Io: Send + 'static;
-    /// Opens the sockets of one leg, where its trunk wants them or else where all others are. `Err` says why not, for the log.
-    fn open(&mut self, now: Instant, own: Option<MediaAddress>) -> Result<Opened<Self::Io>, String>;
-    /// Tells the sockets where the peer is.
-    fn set_peer(io: &mut Self::Io, peer: Peer);
-    /// The leg is over: the sockets are closed and the port may rest.
-    fn close(&mut self, now: Instant, io: Option<Self::Io>, port: u16);
-    /// Port pairs in use, in all, and reused before their rest.
-    fn ports(&self) -> (usize, usize, u64);
-    /// Whether an address is one that our own legs speak from, in use or not.
-    fn is_ours(&self, _address: std::net::SocketAddr) -> bool {
-        false
-    }
-    /// Datagrams from strangers that these sockets refused.
-    fn strangers(_io: &Self::Io) -> u64 {
-        0
-    }
-    /// Where the last of them came from.
-    fn last_stranger(_io: &Self::Io) -> Option<std::net::SocketAddr> {
-        None
-    }
-}
-
-/// A leg's open sockets.
-pub struct Opened<Io> {
-    /// The sockets.
-    pub io: Io,
-    /// The address for SDP.
-    pub address: std::net::IpAddr,
-    /// The RTP port; RTCP is the next one.
-    pub port: u16,
-}
-
-/// Where a peer's media is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// RTP.
-    pub rtp: std::net::SocketAddr,
-    /// RTCP.
-    pub rtcp: std::net::SocketAddr,
-    /// Both on the RTP port.
-    pub rtcp_mux: bool,
-    /// From whom RTP is accepted.
-    pub source: crate::media::sockets::Source,
 }
 
 /// What happened in the world.
