@@ -37,7 +37,7 @@ enum About {
 }
 
 /// Every operation: method, path as it is described, least role, what it is about, body. The last one ends the meeting.
-const OPERATIONS: [(&str, &str, &str, About, Option<&str>); 32] = [
+const OPERATIONS: [(&str, &str, &str, About, Option<&str>); 33] = [
     ("get", "/v1/conferences", "viewer", About::List, None),
     ("get", "/v1/conferences/{id}", "viewer", About::Meeting, None),
     // A number that nobody may call: the answer shows that it was decided.
@@ -63,6 +63,13 @@ const OPERATIONS: [(&str, &str, &str, About, Option<&str>); 32] = [
         "operator",
         About::Meeting,
         Some("{\"role\":\"organizer\"}"),
+    ),
+    (
+        "post",
+        "/v1/conferences/{id}/participants/{leg}/digits",
+        "operator",
+        About::Meeting,
+        Some("{\"digits\":\"1\"}"),
     ),
     ("put", "/v1/conferences/{id}/participants/{leg}/admission", "operator", About::Meeting, None),
     ("delete", "/v1/conferences/{id}/participants/{leg}/admission", "operator", About::Meeting, None),
