@@ -63,7 +63,14 @@ impl Shell {
         let (store, directories, delivery) = start_store(&config, &sources, &metrics, &spool).await?;
         let decisions = Decisions::new(config.decisions);
         let rehearsal = Rehearsal { decisions: Arc::clone(&decisions), store, name: config.path.clone() };
-        let doors = doors(&config, &metrics, (&shards, &spool), asks_in, &happened, (rehearsal, Arc::clone(&in_force)));
+        let doors = doors(
+            &config,
+            &metrics,
+            (&shards, &spool),
+            asks_in,
+            &happened,
+            (rehearsal, Arc::clone(&in_force)),
+        );
         let (conferences, ready) = (Arc::clone(&doors.conferences), Arc::clone(&doors.ready));
         let table = Arc::clone(&doors.table);
         let ctl = start_ctl(&config, &current, &doors, looks_in, (versions.clone(), orders_in)).await?;
