@@ -181,6 +181,10 @@ async fn every_path_is_crossed_with_every_role_and_tenant() {
                 (About::Records, of) => {
                     assert_eq!(answer.status, 200, "{said}");
                     assert_eq!(answer.body.contains("contoso"), of != Some("fabrikam"), "{said}");
+                    let by_trunk = house.as_of(name, "get", "/v1/usage/report?by=trunk", None).await;
+                    assert_eq!(by_trunk.status, if of.is_some() { 403 } else { 200 }, "{}", by_trunk.body);
+                    let trunk = answer.body.contains("\"trunk\":\"rhein-telecom\"");
+                    assert_eq!(trunk, of.is_none() && path == "/v1/usage", "{said}");
                 }
                 (About::List, Some("fabrikam")) => assert_eq!(answer.body, "{\"conferences\":[]}", "{said}"),
                 (About::Meeting, Some("fabrikam")) => {

@@ -195,6 +195,10 @@ pub(super) async fn report(
         let detail = "`by` lists tenant, organizer, owner, trunk, zone and month, with commas between them";
         return doors.refuse(StatusCode::BAD_REQUEST, detail);
     };
+    if token.tenant.is_some() && by.contains(&Grouping::Trunk) {
+        let detail = "trunks are the node's and this token is of one tenant: group by something else";
+        return doors.refuse(StatusCode::FORBIDDEN, detail);
+    }
     if by.len() > 6 {
         return doors.refuse(StatusCode::BAD_REQUEST, "`by` names each of six at most once");
     }

@@ -116,7 +116,9 @@ impl SpoolReader {
             read += line.len() as u64;
             page.next = Some(Place { file: file.to_owned(), offset });
             if wanted.wants(line) {
-                page.records.extend(serde_json::from_slice(line).ok().map(shown));
+                page.records.extend(
+                    serde_json::from_slice(line).ok().map(|record| shown(record, wanted.tenant.is_some())),
+                );
             }
             true
         })?;
@@ -186,14 +188,31 @@ impl SpoolReader {
     }
 }
 
-/// A record as it is shown: of who asked for privacy neither number nor name, nor what else the peer said of him.
-fn shown(mut record: Value) -> Value {
+/// What names a trunk, in a record and in each of its attempts.
+const TRUNKS: [&str; 4] = ["trunk", "route", "because", "decision"];
+
+/// A record as it is shown: of who asked for privacy neither number nor name, nor what else the peer said of him; and to a
+/// tenant no trunk, since trunks are everybody's.
+fn shown(mut record: Value, to_a_tenant: bool) -> Value {
+    if to_a_tenant {
+        withhold(&mut record);
+        let attempts = record.get_mut("attempts").and_then(Value::as_array_mut);
+        attempts.into_iter().flatten().for_each(withhold);
+    }
     if record["caller_anonymous"] == true {
         for field in ["caller", "caller_display", "claims"] {
             record[field] = Value::Null;
         }
     }
     record
+}
+
+fn withhold(record: &mut Value) {
+    for field in TRUNKS {
+        if let Some(named) = record.get_mut(field) {
+            *named = Value::Null;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -203,7 +222,9 @@ mod tests {
 
     fn line(id: u32, tenant: &str, day: u32) -> String {
         format!(
-            "{{\"record_id\":\"r{id}\",\"kind\":\"final\",\"tenant\":\"{tenant}\",\"caller\":\"+4930{id}\",\"caller_anonymous\":{},\
+            "{{\"record_id\":\"r{id}\",\"kind\":\"final\",\"tenant\":\"{tenant}\",\"caller\":\"+4930{id}\",\"trunk\":\"acme\",\
+             \"decision\":[{{\"rule\":\"O6\",\"text\":\"acme carries it\"}}],\"attempts\":[{{\"trunk\":\"acme\",\"sip_status\":486}}],\
+             \"caller_anonymous\":{},\
              \"invite_time\":\"2026-11-{day:02}T10:00:00.000Z\"}}\n",
             id == 2
         )
@@ -253,6 +274,9 @@ mod tests {
         let wanted = Wanted { from, to, tenant: Some("b".to_owned()), ..wanted() };
         let page = reader.page(&wanted, None, 9).unwrap().unwrap();
         assert_eq!(ids(&page), ["r4", "r6"]);
+        let own = &page.records[0];
+        assert_eq!((&own["trunk"], &own["attempts"][0]["trunk"]), (&Value::Null, &Value::Null), "{own}");
+        assert_eq!((&own["attempts"][0]["sip_status"], &own["decision"]), (&486.into(), &Value::Null));
         let starts = Wanted { kind: "start".to_owned(), ..wanted };
         assert_eq!(ids(&reader.page(&starts, None, 9).unwrap().unwrap()), [""; 0]);
     }
