@@ -8,6 +8,7 @@ mod handover;
 mod likeness;
 mod noise;
 mod playout;
+mod spectrum;
 mod store;
 mod stretch;
 mod tick;

@@ -6,6 +6,7 @@ use super::conceal::{self, Conceal};
 use super::decoders;
 use super::handover::{Handover, onset};
 use super::playout::{JUMP, Playout, STARVED, mean_abs};
+use super::spectrum;
 use super::store::Slot;
 use super::stretch;
 use super::timeline::{MILLISECOND, TICK, duration, unit};
@@ -269,6 +270,7 @@ impl Playout {
         } else {
             bridge::bridge(pcm, from, to, rate);
         }
+        spectrum::even_out(pcm, from, to, decoder.follows(), rate);
         self.next = first.start + known as i64 * unit;
         if self.next >= first.end() {
             self.store.release(first);
