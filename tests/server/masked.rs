@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use server::demo::http;
+use tests::ear::goertzel;
 
 use super::bridge::{CONFERENCE, House};
 use super::ctl::{SOCKET, good};
+use super::recording::tone;
 
 const EVE: &str = "+493023125001";
 const MASKED: &str = "+49********01";
@@ -67,25 +69,6 @@ async fn outsiders_see_no_numbers_and_nobody_does_where_all_are_masked() {
     call.hang_up().await.expect("an answer to BYE");
 }
 
-/// A tone at 8 kHz, as a name.
-fn tone(hertz: f64, seconds: usize) -> Vec<i16> {
-    let sample = |n: usize| ((n as f64 * hertz * std::f64::consts::TAU / 8000.0).sin() * 6000.0) as i16;
-    (0..8000 * seconds).map(sample).collect()
-}
-
-/// Amplitude of one frequency in 100 ms (Goertzel).
-fn amplitude(pcm: &[i16], hertz: f64) -> f64 {
-    let coefficient = 2.0 * (std::f64::consts::TAU * hertz / 8000.0).cos();
-    let (mut last, mut before) = (0.0, 0.0);
-    for sample in pcm {
-        let next = f64::from(*sample) + coefficient * last - before;
-        before = last;
-        last = next;
-    }
-    let power: f64 = last * last + before * before - coefficient * last * before;
-    power.max(0.0).sqrt() * 2.0 / pcm.len() as f64
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_is_said_after_the_tone_heard_by_the_others_and_written_nowhere() {
     let names = (
@@ -102,7 +85,7 @@ async fn a_name_is_said_after_the_tone_heard_by_the_others_and_written_nowhere()
     house.until_seated(1).await;
     let bob = house.join("+493023125002").await;
     assert!(bob.media().falls_quiet(quiet.0, quiet.1).await, "the question has ended");
-    bob.media().say(tone(700.0, 1).into()).await;
+    bob.media().say(tone(700, 1).into()).await;
     let files = |house: &House| {
         let folder = std::fs::read_dir(house.path("")).expect("the folder");
         let mut names: Vec<_> = folder.map(|file| file.expect("a file").file_name()).collect();
@@ -117,7 +100,7 @@ async fn a_name_is_said_after_the_tone_heard_by_the_others_and_written_nowhere()
         let tape = alice.media().tape();
         let pcm: Vec<i16> =
             tape.heard.track(tape.started).into_iter().map(|sample| (sample * 32_767.0) as i16).collect();
-        pcm.chunks_exact(800).filter(|tenth| amplitude(tenth, 700.0) > 1500.0).count() >= 6
+        pcm.chunks_exact(800).filter(|tenth| goertzel(tenth, 700, 8000) > 1500.0).count() >= 6
     };
     house.until("she hears his name", heard).await;
     assert_eq!(files(&house), before, "nothing is written");

@@ -5,28 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use tests::ear::goertzel;
 use tests::programs::have;
 
 use super::bridge::{CONFERENCE, House};
 use super::ctl::{SOCKET, good};
 
 /// A tone at 8 kHz.
-fn tone(hertz: f64, seconds: usize) -> Vec<i16> {
-    let sample = |n: usize| ((n as f64 * hertz * std::f64::consts::TAU / 8000.0).sin() * 6000.0) as i16;
+pub(crate) fn tone(hertz: u32, seconds: usize) -> Vec<i16> {
+    let turn = f64::from(hertz) * std::f64::consts::TAU / 8000.0;
+    let sample = |n: usize| ((n as f64 * turn).sin() * 6000.0) as i16;
     (0..8000 * seconds).map(sample).collect()
-}
-
-/// Amplitude of one frequency in what was sampled at 16 kHz (Goertzel).
-fn amplitude(pcm: &[i16], hertz: f64) -> f64 {
-    let coefficient = 2.0 * (std::f64::consts::TAU * hertz / 16_000.0).cos();
-    let (mut last, mut before) = (0.0, 0.0);
-    for sample in pcm {
-        let next = f64::from(*sample) + coefficient * last - before;
-        before = last;
-        last = next;
-    }
-    let power: f64 = last * last + before * before - coefficient * last * before;
-    power.max(0.0).sqrt() * 2.0 / pcm.len() as f64
 }
 
 impl House {
@@ -59,8 +48,8 @@ async fn a_recording_holds_what_all_of_them_say_in_its_time() {
         })
         .await;
     house.until("it is counted", async || house.count("partyline_recordings").await == 1).await;
-    alice.media().say(tone(700.0, 2).into()).await;
-    bob.media().say(tone(1900.0, 2).into()).await;
+    alice.media().say(tone(700, 2).into()).await;
+    bob.media().say(tone(1900, 2).into()).await;
     assert!(
         !house.recording(&begun).display().to_string().contains(CONFERENCE),
         "no digits that callers key"
@@ -79,11 +68,11 @@ async fn a_recording_holds_what_all_of_them_say_in_its_time() {
     let longest = lasted + Duration::from_millis(40);
     assert!(recorded <= longest && recorded >= Duration::from_secs(3), "{recorded:?} of {lasted:?}");
     let loudest =
-        |hertz: f64| pcm.chunks_exact(1600).map(|tenth| amplitude(tenth, hertz)).fold(0.0, f64::max);
-    for hertz in [700.0, 1900.0] {
+        |hertz: u32| pcm.chunks_exact(1600).map(|tenth| goertzel(tenth, hertz, 16_000)).fold(0.0, f64::max);
+    for hertz in [700, 1900] {
         assert!(loudest(hertz) > 1500.0, "{hertz} Hz is not in the recording: {}", loudest(hertz));
     }
-    assert!(loudest(1250.0) < 500.0, "nobody said that: {}", loudest(1250.0));
+    assert!(loudest(1250) < 500.0, "nobody said that: {}", loudest(1250));
     assert_eq!(house.count("partyline_recordings_failed_total").await, 0);
 
     // The meeting's end is the recording's, too.
@@ -135,7 +124,7 @@ async fn a_recording_leaves_out_what_is_said_in_a_pause_and_says_where_it_was() 
         let began = std::time::Instant::now();
         let (status, begun) = house.api("POST", &format!("{path}?format={format}"), None).await;
         assert_eq!(status, 201, "{begun}");
-        alice.media().say(tone(700.0, 2).into()).await;
+        alice.media().say(tone(700, 2).into()).await;
         let paused = good(&house, &format!("conf record {CONFERENCE} --pause")).await;
         let pause = std::time::Instant::now();
         assert!(paused.contains("changed"), "{paused}");
@@ -144,12 +133,12 @@ async fn a_recording_leaves_out_what_is_said_in_a_pause_and_says_where_it_was() 
             0,
             "it is so already"
         );
-        bob.media().say(tone(1900.0, 3).into()).await;
+        bob.media().say(tone(1900, 3).into()).await;
         // His last frames are on their way yet.
         alice.media().falls_quiet(Duration::from_millis(300), Duration::from_secs(10)).await;
         assert_eq!(house.api("DELETE", &format!("{path}/pause"), None).await.1["changed"], 1);
         let left_out = pause.elapsed();
-        alice.media().say(tone(1100.0, 2).into()).await;
+        alice.media().say(tone(1100, 2).into()).await;
         assert_eq!(house.record("DELETE").await.0, 200);
         let lasted = began.elapsed().saturating_sub(left_out);
         house.until("it is finished", async || house.count("partyline_recordings").await == 0).await;
@@ -169,9 +158,10 @@ async fn a_recording_leaves_out_what_is_said_in_a_pause_and_says_where_it_was() 
             recorded <= most && recorded >= Duration::from_secs(3),
             "{format}: {recorded:?} of {lasted:?}"
         );
-        let loudest =
-            |hertz: f64| pcm.chunks_exact(1600).map(|tenth| amplitude(tenth, hertz)).fold(0.0, f64::max);
-        let heard = [700.0, 1100.0, 1900.0].map(loudest);
+        let loudest = |hertz: u32| {
+            pcm.chunks_exact(1600).map(|tenth| goertzel(tenth, hertz, 16_000)).fold(0.0, f64::max)
+        };
+        let heard = [700, 1100, 1900].map(loudest);
         assert!(heard[0] > 1500.0 && heard[1] > 1500.0, "{format}: {heard:?}");
         assert!(heard[2] < 700.0, "{format}: said in the pause: {heard:?}");
     }
@@ -203,7 +193,7 @@ async fn on_a_full_disk_the_recording_stops_and_the_meeting_goes_on() {
     house.until("it can be asked for again", async || house.record("DELETE").await.0 == 409).await;
     bob.media().falls_quiet(Duration::from_millis(300), Duration::from_secs(10)).await;
     let before = bob.media().meter().sounding;
-    alice.media().say(tone(700.0, 1).into()).await;
+    alice.media().say(tone(700, 1).into()).await;
     assert!(bob.media().hears(before + Duration::from_millis(400), Duration::from_secs(10)).await);
     let written = hound::WavReader::open(house.recording(&begun)).expect("what was written can be played");
     assert_eq!(written.spec().sample_rate, 16_000);

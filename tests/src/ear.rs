@@ -215,8 +215,8 @@ pub fn has(packet: &Packet, frequency: u32, least: f64) -> bool {
     goertzel(&packet.pcm, frequency, packet.rate()) >= least
 }
 
-/// The amplitude of one frequency (Goertzel's algorithm).
-pub(crate) fn goertzel(samples: &[i16], frequency: u32, rate: u32) -> f64 {
+/// The amplitude of one frequency, in Hz, in what was sampled at `rate` Hz (Goertzel's algorithm).
+pub fn goertzel(samples: &[i16], frequency: u32, rate: u32) -> f64 {
     let angle = TAU * f64::from(frequency) / f64::from(rate);
     let coefficient = 2.0 * angle.cos();
     let (mut one, mut two) = (0.0, 0.0);

@@ -326,6 +326,19 @@ mod tests {
         }
     }
 
+    /// What an organizer's meetings follow, from lines of his bridge and of himself.
+    fn policy_of(bridge: &str, organizer: &str) -> MeetingPolicy {
+        let written = format!(
+            "bridge = [{{ tenant = \"contoso\", {bridge} }}]\norganizer = [{{ id = \"o\", tenant = \"contoso\", \
+             license = \"none\", {organizer} }}]"
+        );
+        let written = TableSource::from_toml(&written).expect("a document");
+        let mut errors = Vec::new();
+        let host = host(&written.organizers[0], Some(&written.bridges[0]), &mut errors);
+        assert_eq!(errors, Vec::new(), "{bridge} {organizer}");
+        host.policy
+    }
+
     #[test]
     fn an_id_expires_is_explained_for_a_while_and_then_unknown() {
         let document = "meeting = [{ conference_id = \"123456789\", organizer = \"megan\", expires = 2026-11-23T14:00:00+01:00 }]";
@@ -400,14 +413,7 @@ meeting = [
             ("", "recording_notice = false", Off),
             ("recording_notice = false", "recording_notice = true", Spoken),
         ] {
-            let written = format!(
-                "bridge = [{{ tenant = \"contoso\", {bridge} }}]\norganizer = [{{ id = \"o\", tenant = \"contoso\", \
-                 license = \"none\", {organizer} }}]"
-            );
-            let written = TableSource::from_toml(&written).expect("a document");
-            let mut errors = Vec::new();
-            let host = host(&written.organizers[0], Some(&written.bridges[0]), &mut errors);
-            assert_eq!((host.policy.recording_notice, errors), (notice, Vec::new()), "{bridge} {organizer}");
+            assert_eq!(policy_of(bridge, organizer).recording_notice, notice, "{bridge} {organizer}");
         }
     }
 
@@ -443,14 +449,7 @@ meeting = [
             ("enable_name_recording = true", "entry_exit_announcements = \"off\"", false),
             ("enable_name_recording = false", "entry_exit_announcements = \"names\"", false),
         ] {
-            let written = format!(
-                "bridge = [{{ tenant = \"contoso\", {bridge} }}]\norganizer = [{{ id = \"o\", tenant = \"contoso\", \
-                 license = \"none\", {organizer} }}]"
-            );
-            let written = TableSource::from_toml(&written).expect("a document");
-            let mut errors = Vec::new();
-            let host = host(&written.organizers[0], Some(&written.bridges[0]), &mut errors);
-            assert_eq!((host.policy.records_names, errors), (asked, Vec::new()), "{bridge} {organizer}");
+            assert_eq!(policy_of(bridge, organizer).records_names, asked, "{bridge} {organizer}");
         }
     }
 
