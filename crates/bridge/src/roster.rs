@@ -79,6 +79,8 @@ pub(crate) enum Due {
     Announce,
     /// Everybody has been told: now it ends.
     Close(HangupCause),
+    /// The name of somebody who has gone is to be forgotten.
+    Fade,
     /// Everybody is to be told.
     Tell(HangupCause),
 }
@@ -430,7 +432,8 @@ impl Roster {
         let ends = (self.course.ends(self.meeting.policy), Due::Tell(HangupCause::TimeIsUp));
         let organizer = self.organizer_due.map(|at| (at, Due::Tell(HangupCause::OrganizerLeft)));
         let news = self.announcing.due().map(|at| (at, Due::Announce));
-        organizer.into_iter().chain(news).chain([ends]).min_by_key(|(at, _)| *at)
+        let fade = self.fades().map(|at| (at, Due::Fade));
+        organizer.into_iter().chain(news).chain(fade).chain([ends]).min_by_key(|(at, _)| *at)
     }
 
     pub(crate) fn snapshot(&self) -> ConferenceSnapshot {

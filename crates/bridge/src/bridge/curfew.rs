@@ -41,6 +41,12 @@ impl Bridge {
                 Some((_, Due::Close(cause))) => {
                     self.end_conference(at, conference, EndingParty::Bridge, cause);
                 }
+                Some((_, Due::Fade)) => {
+                    if let Some(roster) = self.conferences.get_mut(&conference) {
+                        roster.fade(at.now);
+                    }
+                    self.schedule_end(conference);
+                }
                 None => self.schedule_end(conference),
             }
         }

@@ -43,12 +43,22 @@ impl Roster {
 
     /// Who is back has the name that he said before.
     pub(crate) fn name_again(&mut self, now: Instant, leg: LegId, number: &E164) {
-        self.absent.retain(|(until, _, _)| *until > now);
+        self.fade(now);
         if let Some(place) = self.absent.iter().position(|(_, of, _)| of == number)
             && let Some((_, _, name)) = self.absent.remove(place)
         {
             self.names.insert(leg, name);
         }
+    }
+
+    /// Forgets the names of those who have been gone for long.
+    pub(crate) fn fade(&mut self, now: Instant) {
+        self.absent.retain(|(until, _, _)| *until > now);
+    }
+
+    /// When a name is to be forgotten; they are in the order in which that comes.
+    pub(super) fn fades(&self) -> Option<Instant> {
+        self.absent.front().map(|(until, _, _)| *until)
     }
 
     /// Somebody has come whom others are to hear of.
@@ -68,7 +78,7 @@ impl Roster {
         if self.announcements && self.announces_names() {
             self.announcing.went(now, gone.leg, who);
         }
-        self.absent.retain(|(until, _, _)| *until > now);
+        self.fade(now);
         if let (Some(name), Some(number)) = (name, &gone.number) {
             if self.absent.len() == ABSENT {
                 self.absent.pop_front();

@@ -9,6 +9,7 @@ use crate::prompt::PromptId::{
     AndOthers, Digit2, Digit3, FirstCaller, HasJoined, HasLeft, HaveJoined, JoinAsParticipant, Joining,
     LobbyWait, PeopleHere, PeopleJoined, PinNotRecognized, SayName, Somebody, ThereAre,
 };
+use crate::returning::REMEMBERED;
 use crate::{Action, PromptId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,6 +156,7 @@ fn three_who_come_within_a_second_are_said_together_and_a_crowd_is_counted() {
     assert_eq!(heard(&mut world).0, [], "the last sentence has not ended");
     world.pass(5 * SECOND);
     assert_eq!(heard(&mut world).0, [(words(&[PromptId::Twelve, PeopleJoined]), None)]);
+    world.pass(20 * SECOND);
     assert_eq!(heard(&mut world), Heard::default(), "no train of them");
 }
 
@@ -227,6 +229,21 @@ fn who_comes_back_keeps_his_name_while_the_meeting_goes_on() {
 }
 
 #[test]
+fn the_name_of_who_has_gone_is_forgotten_after_three_minutes_whatever_else_happens() {
+    let mut world = World::new();
+    let his = name();
+    named(&mut world, EVE, &name());
+    let bob = named(&mut world, BOB, &his);
+    world.pass(10 * SECOND);
+    world.bye(bob);
+    world.pass(10 * SECOND);
+    world.take();
+    assert!(Arc::strong_count(his.sound()) > 1, "it waits for him");
+    world.pass(REMEMBERED);
+    assert_eq!(Arc::strong_count(his.sound()), 1);
+}
+
+#[test]
 fn the_organizer_and_who_waits_in_the_lobby_are_asked_and_what_is_said_before_is_not_lost() {
     let mut world = World::new();
     let eve = world.keyed(EVE, STRICT);
@@ -260,17 +277,24 @@ fn the_organizer_and_who_waits_in_the_lobby_are_asked_and_what_is_said_before_is
 #[test]
 fn star_23_silences_names_too_and_who_is_gone_at_once_is_not_mentioned() {
     let mut world = World::new();
-    named(&mut world, EVE, &name());
+    let eve = named(&mut world, EVE, &name());
     world.pass(5 * SECOND);
     let bob = named(&mut world, BOB, &name());
     world.bye(bob);
     world.pass(5 * SECOND);
     assert_eq!(heard(&mut world), Heard::default());
     let conference: ConferenceId = *world.bridge.conferences.keys().next().expect("open");
-    world.tell(Event::DirectoryChanged(Arc::new(super::meetings("meeting = []").expect("none"))));
-    let petra = world.bridge.conferences[&conference].seated()[0];
+    let petra = named(&mut world, PETRA, &name());
     world.act(conference, Action::Announce(false));
+    world.pass(5 * SECOND);
+    assert_eq!(heard(&mut world), Heard::default(), "what was not said yet is not said");
     world.bye(petra);
-    assert_eq!(heard(&mut world), Heard::default());
+    let bob = world.keyed(BOB, MEETING);
+    assert!(world.is_in_conference(bob));
+    world.pass(5 * SECOND);
+    world.bye(bob);
+    world.pass(5 * SECOND);
+    assert_eq!(heard(&mut world), Heard::default(), "neither who comes nor who goes");
+    world.bye(eve);
     world.assert_empty();
 }
