@@ -19,8 +19,9 @@ use routing::{E164, OrganizerId, TrunkId};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Failures kept for each organizer. The gap does not grow beyond its limit long before.
-const FAILURES: usize = 64;
+/// Failures kept for each organizer: more than the most free tries that may be configured, 60, and the most steps that the gap grows by,
+/// 60 of a second.
+const FAILURES: usize = 128;
 /// Numbers kept for each organizer that have shown the PIN.
 const KNOWN: usize = 4;
 /// So often a number that has shown the PIN may fail within the window before it is one like any other.
@@ -64,15 +65,29 @@ struct Guarded {
     /// When the last check began.
     begun: Option<Instant>,
     under_way: Option<(LegId, Line)>,
-    waiting: Vec<(LegId, Line)>,
+    /// In the order in which they came, each with its rank by what is remembered.
+    waiting: Vec<(LegId, Line, Rank)>,
     told: Option<Instant>,
 }
 
 impl Guarded {
     fn forget(&mut self, now: Instant, window: Duration) {
+        let before = self.failures.len();
         while self.failures.front().is_some_and(|(then, _)| now.saturating_duration_since(*then) >= window) {
             self.failures.pop_front();
         }
+        if self.failures.len() < before {
+            self.rank_all();
+        }
+    }
+
+    /// After what is remembered has changed. Nobody is ranked anew otherwise: thousands may wait.
+    fn rank_all(&mut self) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        for (_, line, rank) in &mut waiting {
+            *rank = self.rank(line);
+        }
+        self.waiting = waiting;
     }
 
     fn rank(&self, line: &Line) -> Rank {
@@ -99,7 +114,7 @@ impl Guarded {
     /// Who is checked next, and when; nobody while a check is under way.
     fn next(&self, config: &DefenceConfig) -> Option<(Instant, usize)> {
         let begun = self.begun.filter(|_| self.under_way.is_none())?;
-        let ranks = self.waiting.iter().map(|(_, line)| self.rank(line)).enumerate();
+        let ranks = self.waiting.iter().map(|(_, _, rank)| *rank).enumerate();
         let (index, rank) = ranks.min_by_key(|(index, rank)| (*rank, *index))?;
         let gap = if rank.waits_for_the_gap() { self.gap(config) } else { Duration::ZERO };
         Some((begun + gap, index))
@@ -149,16 +164,17 @@ impl PinQueue {
         let config = self.config;
         let guarded = self.organizers.entry(organizer.clone()).or_default();
         guarded.forget(now, config.window);
-        let gap = if guarded.rank(&line).waits_for_the_gap() { guarded.gap(&config) } else { Duration::ZERO };
+        let rank = guarded.rank(&line);
+        let gap = if rank.waits_for_the_gap() { guarded.gap(&config) } else { Duration::ZERO };
         let free = guarded.begun.is_none_or(|begun| begun + gap <= now);
-        let ahead = guarded.waiting.iter().any(|(_, other)| guarded.rank(other) <= guarded.rank(&line));
+        let ahead = guarded.waiting.iter().any(|(_, _, other)| *other <= rank);
         self.of_leg.insert(leg, organizer.clone());
         if guarded.under_way.is_none() && free && !ahead {
             guarded.begin(now, leg, line);
             self.schedule(organizer);
             return true;
         }
-        guarded.waiting.push((leg, line));
+        guarded.waiting.push((leg, line, rank));
         self.schedule(organizer);
         false
     }
@@ -176,7 +192,7 @@ impl PinQueue {
         guarded.forget(now, config.window);
         let turn = guarded.next(&config).filter(|(due, _)| *due <= now).map(|(_, index)| index);
         let leg = turn.map(|index| {
-            let (leg, line) = guarded.waiting.remove(index);
+            let (leg, line, _) = guarded.waiting.remove(index);
             guarded.begin(now, leg, line);
             leg
         });
@@ -219,6 +235,7 @@ impl PinQueue {
                 }
             }
         }
+        guarded.rank_all();
         self.schedule(&organizer);
     }
 
@@ -227,7 +244,7 @@ impl PinQueue {
         self.done(now, leg, Outcome::Wrong);
         let Some(organizer) = self.of_leg.remove(&leg) else { return };
         if let Some(guarded) = self.organizers.get_mut(&organizer) {
-            guarded.waiting.retain(|(other, _)| *other != leg);
+            guarded.waiting.retain(|(other, _, _)| *other != leg);
         }
         self.schedule(&organizer);
     }
@@ -293,6 +310,28 @@ mod tests {
         let later = now + Duration::from_secs(10);
         assert_eq!(queue.due(later), Some(LegId(20)), "after the gap");
         assert_eq!(queue.due(later), None, "one at a time");
+    }
+
+    #[test]
+    fn the_widest_gap_is_reached_after_as_many_free_tries_as_may_be_configured() {
+        let config = DefenceConfig {
+            pin_free: 60,
+            pin_gap: Duration::from_secs(1),
+            pin_gap_most: Duration::from_secs(10),
+            window: Duration::from_hours(24),
+            ..DefenceConfig::default()
+        };
+        let mut queue = PinQueue::new(config);
+        let (megan, mut now) = (OrganizerId::new("megan"), epoch());
+        for leg in (0..75).map(LegId) {
+            if !queue.ask(now, &megan, leg, line("hidden", "acme")) {
+                now += Duration::from_secs(10);
+                assert_eq!(queue.due(now), Some(leg));
+            }
+            queue.done(now, leg, Outcome::Wrong);
+        }
+        assert!(!queue.ask(now, &megan, LegId(80), line("hidden", "acme")));
+        assert_eq!(queue.poll_timeout(), Some(now + Duration::from_secs(10)));
     }
 
     #[test]
