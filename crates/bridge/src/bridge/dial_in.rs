@@ -312,6 +312,8 @@ impl Bridge {
     /// Whether keyed digits are looked up now, later, or not at all: decided before anybody knows whether they are right.
     fn hear(&mut self, at: At, mut call: Call, entry: Entry) -> Option<Call> {
         let verdict = self.keyer(&call).map(|keyer| self.ids.judge(at.now, &keyer));
+        // Also of who is refused, or hangs up before the look.
+        self.tell_alarms();
         let (entry, delay) = match verdict {
             None | Some(defence::Verdict::Judge(Duration::ZERO)) => return self.look(at, call, &entry),
             Some(defence::Verdict::Judge(delay)) => (Some(entry), delay),
