@@ -299,8 +299,12 @@ impl<IO: Send + 'static> Shard<IO> {
     }
 
     fn pause_tap(&mut self, conference: ConferenceId, paused: bool) {
-        let taps = self.groups.iter_mut().flat_map(|group| &mut group.taps);
-        for (_, tap) in taps.filter(|(tapped, _)| *tapped == conference) {
+        let Some(room) = self.rooms.get(&conference) else {
+            self.stray_commands += 1;
+            return;
+        };
+        let taps = &mut self.groups[room.phase].taps;
+        if let Some((_, tap)) = taps.iter_mut().find(|(tapped, _)| *tapped == conference) {
             tap.pause(paused);
         }
     }

@@ -202,8 +202,9 @@ fn commands_for_strangers_are_counted_and_harmless() {
     world.apply(Command::Direction { leg, direction: Direction::Inactive });
     world.apply(Command::Stop { leg });
     world.apply(Command::Close { conference: LOBBY });
+    world.apply(Command::PauseTap { conference: LOBBY, paused: true });
     world.apply(Command::Open { conference: ROOM, seats: 1 });
     world.run(1);
-    assert_eq!(world.shard.stray_commands(), 6);
+    assert_eq!(world.shard.stray_commands(), 7);
     assert_eq!(world.shard.conferences().count(), 1, "opening twice changes nothing");
 }
