@@ -153,22 +153,13 @@ impl Budget {
         budget
     }
 
-    /// Other prices and limits, and what an earlier run has spent. What runs keeps the prices that it was dialed at.
+    /// Prices and limits, and what an earlier run has spent; before anything is dialed.
     pub(crate) fn set(&mut self, tariffs: Arc<Tariffs>, spending: Spending, table: &Table) {
+        debug_assert!(self.running.is_empty(), "what runs would keep other claims than it gives back");
         self.tariffs = tariffs;
         self.spending = spending;
         self.forget_unlimited();
         self.table_changed(table);
-        self.claims = Claims::default();
-        for running in self.running.values_mut() {
-            let scopes = running.who.scopes();
-            running.watched = watched(&self.tariffs, &scopes);
-            running.guarded = running.price.pooled || !running.watched.is_empty();
-            self.claims.begin(&scopes);
-            self.claims.hold(running.answered.is_some(), running.worth());
-        }
-        let concerned = |running: &&Running| running.guarded && running.answered.is_some();
-        self.guarded = self.running.values().filter(concerned).count();
     }
 
     /// Licenses may have been bought or given back.

@@ -59,7 +59,7 @@ impl Budget {
     }
 
     /// Legs that were just answered though what is held is beyond a limit of theirs: somebody else has used more than could
-    /// be foreseen, or the limit is lower than it was when they were dialed.
+    /// be foreseen.
     fn passed(&mut self) -> BTreeMap<LegId, BudgetKind> {
         let mut fresh = Vec::new();
         for (&leg, running) in &mut self.running {
@@ -90,8 +90,8 @@ impl Budget {
         passed.map(|(_, (period, _))| kind(period))
     }
 
-    /// What everybody who was answered needs to go on to this moment. Where there is not enough for all of them, none of those
-    /// who need more goes on: so each of them can be told in time.
+    /// What everybody who was answered needs to go on to this moment. Of a minute pool the legs that came first get what is left.
+    /// Where a limit on money has not enough for all, none of those who need more goes on: so each of them can be told in time.
     fn need(&self, until: Instant) -> Need {
         let mut need = Need::default();
         let mut wanted = Held::default();
