@@ -4,19 +4,20 @@ use crate::meeting::{ConferenceCode, Directory, Lookup, MAX_ID_LENGTH, MIN_ID_LE
 use crate::policy::{Announcements, Masking, MeetingPolicy, PinHash, RecordingNotice};
 use crate::stamp::moment;
 use crate::text::{SHORT, clean};
+use routing::Spanned;
 use routing::{BridgeSource, OrganizerId, OrganizerSource, Table, TableError, TableSource};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use toml::Spanned;
 use toml::value::{Datetime, Offset};
 
 /// The most participants a meeting may have.
 const MOST_SEATS: u32 = 1000;
 
-/// `[[meeting]]`: one meeting as it stands in the configuration, nothing checked yet.
-#[derive(Debug, Clone, Deserialize)]
+/// `[[meeting]]`: a meeting that can be dialed into. Nothing is checked yet.
+#[derive(Debug, Clone, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeetingSource {
     /// The digits callers key; unique.
@@ -28,11 +29,13 @@ pub struct MeetingSource {
     pub subject: String,
     /// When it is planned to begin, with an offset: `2026-11-23T10:00:00Z`.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub starts: Option<Spanned<Datetime>>,
     /// When its dial-in details expire, with an offset. Default: never.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub expires: Option<Spanned<Datetime>>,
-    /// The most participants at once, 1 to 1000. Default: what the rules say.
+    /// The most participants at once, 1 to 1000. Default: 300.
     #[serde(default)]
     pub capacity: Option<Spanned<u32>>,
     /// Nobody may join. Default: false.

@@ -5,12 +5,13 @@ mod limits;
 use crate::money::{Amount, Currency, Micros};
 use crate::text::{SHORT, clean};
 use crate::usage::{CallType, Rounding};
+use routing::Spanned;
 use routing::{Biller, E164, OrganizerId, Table, TableError, TenantId};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use toml::Spanned;
 
 pub(crate) use limits::Limits;
 
@@ -26,7 +27,7 @@ pub struct TariffSource {
 }
 
 /// `[billing]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BillingSource {
     /// How often an answered leg writes an interim record, in seconds; 0: never. Default: 60.
@@ -43,14 +44,14 @@ impl Default for BillingSource {
 }
 
 /// `[[rate_plan]]`: the prices of one who bills.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RatePlanSource {
     /// `microsoft`, `operator:<id>` or `customer`; one plan each.
     pub biller: Spanned<String>,
     /// ISO 4217.
     pub currency: Spanned<String>,
-    /// `per-started-minute` (default) or `per-started-second`.
+    /// How exact time becomes billed time.
     #[serde(default)]
     pub rounding: Rounding,
     /// Prices by the beginning of the number; the longest that fits counts.
@@ -58,7 +59,7 @@ pub struct RatePlanSource {
 }
 
 /// One price.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateSource {
     /// `+` and digits; `+` alone fits every number.
@@ -68,13 +69,13 @@ pub struct RateSource {
     /// Once a leg. Default: nothing.
     #[serde(default)]
     pub connection_fee: Option<Spanned<String>>,
-    /// `out` (default): the dialed number. `in`: the service number that was called.
+    /// What it is for. Default: `out`.
     #[serde(default)]
     pub direction: Direction,
 }
 
 /// What a price is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// A dial-out, by the dialed number.
@@ -85,7 +86,7 @@ pub enum Direction {
 }
 
 /// `[[dial_out_limit]]`: how much dialing out there may be.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DialOutLimitSource {
     /// `tenant`, `organizer` or `meeting`: each one for itself.
@@ -111,7 +112,7 @@ pub struct DialOutLimitSource {
 }
 
 /// What becomes of a dial-out that a limit on money cannot count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WithoutPrice {
     /// It is refused: whatever is not counted has no limit.

@@ -11,6 +11,7 @@ use crate::tariff::Rate;
 use routing::{
     Because, Biller, Country, E164, License, NumberKind, OrganizerId, Owner, TenantId, TrunkId, Zone,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use uuid::Uuid;
@@ -81,7 +82,7 @@ pub enum EndingParty {
 }
 
 /// The rule by which exact time becomes billed time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rounding {
     /// Every started minute counts whole.

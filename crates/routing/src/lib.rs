@@ -68,6 +68,7 @@ mod pattern;
 mod premium;
 mod service_number;
 mod source;
+mod spanned;
 mod table;
 mod what_if;
 
@@ -89,5 +90,6 @@ pub use source::{
     BridgeSource, DialOutSource, GroupPolicySource, NumberSource, OrganizerSource, PolicySource, RouteSource,
     TableSource,
 };
+pub use spanned::Spanned;
 pub use table::{Bridge, Organizer, Table, TableError, TrunkRef};
 pub use what_if::{Asked, Came, Difference};

@@ -4,13 +4,14 @@
 //! `BridgeSourcePhoneNumber`, ...) in snake case and without `Online`. Everything that can be wrong is kept as text
 //! with its place, so that [`crate::Table::build`] can name all mistakes at once.
 
+use crate::Spanned;
 use crate::table::TableError;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 
 /// Every routing section of a configuration: `[dial_out]`, `[[bridge]]`, `[[number]]`, `[[organizer]]`, `[[group_policy]]`,
 /// `[[policy]]`, `[[route]]` and the key `global_policy`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableSource {
     /// The policy of every organizer who has none of his own, by grant or by group. It catches every licensed user.
@@ -56,7 +57,7 @@ impl TableSource {
 }
 
 /// `[dial_out]`: limits of all dial-out.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DialOutSource {
     /// Numbers that begin so are never dialed: `+`, country code and as many further digits as wanted.
@@ -66,7 +67,7 @@ pub struct DialOutSource {
 }
 
 /// `[[bridge]]`: an organization's conferencing bridge.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BridgeSource {
     /// The organization; one bridge each.
@@ -114,7 +115,7 @@ pub struct BridgeSource {
 }
 
 /// `[[number]]`: a service number.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NumberSource {
     /// With `+` and country code; separators and `tel:` allowed.
@@ -131,13 +132,13 @@ pub struct NumberSource {
     /// the bridge's own.
     #[serde(default)]
     pub languages: Vec<Spanned<String>>,
-    /// Default: false.
+    /// The operator has taken it out of service: calls to it are refused with 480. Default: false.
     #[serde(default)]
     pub suspended: bool,
 }
 
 /// `[[organizer]]`: a user who may hold meetings.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the configuration")]
 pub struct OrganizerSource {
@@ -162,20 +163,20 @@ pub struct OrganizerSource {
     /// `MeetingInvitePhoneNumbers`: the numbers on this organizer's invitations, in this order, in place of those two.
     #[serde(default)]
     pub meeting_invite_phone_numbers: Vec<Spanned<String>>,
-    /// `AllowTollFreeDialin`. Default: true.
+    /// `AllowTollFreeDialin`: callers may use toll-free numbers. Default: true.
     #[serde(default = "yes")]
     pub allow_toll_free_dial_in: bool,
-    /// `AllowAnonymousUsersToDialOut`. Default: false.
+    /// `AllowAnonymousUsersToDialOut`: guests may have the meeting call somebody. Default: false.
     #[serde(default)]
     pub allow_anonymous_users_to_dial_out: bool,
     /// The organizer's PIN, hashed (a PHC string of argon2id). Decides no route: the directory of meetings reads it, and the
     /// keys below.
     #[serde(default)]
     pub pin_hash: Option<Spanned<String>>,
-    /// `AllowPSTNUsersToBypassLobby`. Default: false.
+    /// `AllowPSTNUsersToBypassLobby`: callers do not wait in the lobby once the meeting runs. Default: false.
     #[serde(default)]
     pub allow_pstn_users_to_bypass_lobby: bool,
-    /// `AllowAnonymousUsersToStartMeeting`. Default: false.
+    /// `AllowAnonymousUsersToStartMeeting`: the meeting begins without its organizer. Default: false.
     #[serde(default)]
     pub allow_anonymous_users_to_start_meeting: bool,
     /// `EntryExitAnnouncementsType`: `tones` or `names`; or `off`. Default: `tones`.
@@ -193,7 +194,7 @@ pub struct OrganizerSource {
 }
 
 /// `[[group_policy]]`: `Grant-CsOnlineAudioConferencingRoutingPolicy -Group -Rank`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupPolicySource {
     /// The group's name, as in `[[organizer]] groups`.
@@ -205,7 +206,7 @@ pub struct GroupPolicySource {
 }
 
 /// `[[policy]]`: an audio-conferencing routing policy.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySource {
     /// Unique.
@@ -218,7 +219,7 @@ pub struct PolicySource {
 }
 
 /// `[[route]]`: a voice route.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteSource {
     /// Unique.

@@ -11,9 +11,9 @@ use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use routing::Spanned;
 use routing::{DialPlan, OperatorId, Provider, TrunkId};
 use sip::{Algorithm, Credentials, Host, InboundCredentials};
-use toml::Spanned;
 
 use crate::locate::Name;
 use crate::numbers::{NumberFormat, NumberPlan};

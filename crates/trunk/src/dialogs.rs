@@ -1,6 +1,7 @@
 //! How dialogs with a peer are kept, as a `[[trunk]]` table says it: session timers (RFC 4028), reliable provisional responses
 //! (RFC 3262), and transfers (RFC 3515, RFC 3891).
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sip::{Reliable, SessionTimers, Terms};
 
@@ -8,7 +9,7 @@ use crate::check::Check;
 use crate::source::ProfileSource;
 
 /// `session_timer`, as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "documented at `sip::SessionTimers`")]
 pub enum SessionTimerName {
@@ -18,7 +19,7 @@ pub enum SessionTimerName {
 }
 
 /// `reliable_provisionals`, as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "documented at `sip::Reliable`")]
 pub enum ReliableName {

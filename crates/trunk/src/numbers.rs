@@ -3,7 +3,7 @@
 use routing::{DialPlan, E164, MAX_DIGITS, NumberError};
 
 /// The form of a number in the user part of a URI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NumberFormat {
     /// `+493012345678`

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use routing::{Provider, TrunkId, TrunkRef};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sip::sdp::{Capabilities, Codec, OpusParameters, Srtp, Suite};
 use sip::{Credentials, Host, InboundCredentials, Terms};
@@ -20,7 +21,7 @@ use crate::numbers::NumberPlan;
 use crate::tls::TlsSettings;
 
 /// The dialect a peer speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// An operator's (or a customer's own) session border controller.
@@ -30,7 +31,7 @@ pub enum Kind {
 }
 
 /// What carries SIP to a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// One datagram, one message.
@@ -138,7 +139,7 @@ pub struct MediaAddress {
 }
 
 /// From where a leg's media is accepted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MediaSource {
     /// Only from the address and port of the peer's SDP.
@@ -151,7 +152,7 @@ pub enum MediaSource {
 }
 
 /// Which header names the bridge number that was called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CalledFrom {
     /// The Request-URI, and To when the Request-URI carries no number.

@@ -9,10 +9,11 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
+use routing::Spanned;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sip::sdp::{Codec, Suite};
 use thiserror::Error;
-use toml::Spanned;
 
 use crate::check::{self, Check};
 use crate::dialogs::{self, ReliableName, SessionTimerName};
@@ -21,74 +22,119 @@ use crate::profile::{CalledFrom, Kind, MediaSource, Options, Profile, Transport}
 use crate::tls::TlsSource;
 use crate::{microsoft, operator};
 
-/// One `[[trunk]]` table. Every key but `id`, `kind` and `peers` has a default; an unknown key is refused.
-#[derive(Clone, Debug, Deserialize)]
+/// `[[trunk]]`: an operator's SBC, or the Microsoft PSTN gateway. Every key but `id`, `kind` and `peers` has a default; an unknown key is refused.
+#[derive(Clone, Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(
-    missing_docs,
-    reason = "the keys are documented at the fields of `Profile`, which each of them fills"
-)]
 pub struct ProfileSource {
+    /// The name in routes, logs, metrics and usage records.
     pub id: Spanned<String>,
+    /// The dialect, and the defaults that come with it.
     pub kind: Kind,
+    /// Who stands behind it: `operator:<id>`, `microsoft` or `customer`. Default: `microsoft` for that kind, else the operator of
+    /// its `id`.
     pub provider: Option<Spanned<String>>,
+    /// `false` drains it: running legs stay, new ones are refused. Default: true.
     pub enabled: Option<bool>,
+    /// Our name towards this peer, in Contact, From and Via. Default: our address; Microsoft insists on a name.
     pub fqdn: Option<Spanned<String>>,
+    /// Where our calls go, in order, at least one.
     pub peers: Spanned<Vec<PeerSource>>,
+    /// Networks that its calls come from. Default: the addresses of `peers`.
     pub sources: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Names of its certificates; `*.` stands for one label. Default: what its TLS peers are called.
     #[serde(default)]
     pub tls_names: Vec<Spanned<String>>,
+    /// Where it differs from `tls` of `[sip]`.
     pub tls: Option<TlsSource>,
+    /// In order of preference. Default for an operator: `pcma`, `pcmu`.
     pub codecs: Option<Spanned<Vec<CodecName>>>,
+    /// How Opus is spoken, where `codecs` has it; the peer's own wishes can only lower these.
     pub opus: Option<OpusSource>,
+    /// Audio levels are exchanged in an RTP header extension (RFC 6464). Default: true for an operator, false for Microsoft.
     pub audio_level: Option<bool>,
+    /// Encrypted media with keys in SDP (RFC 4568), over TLS only. Default: `off`; for Microsoft over TLS `mandatory`.
     pub srtp: Option<Spanned<SrtpName>>,
+    /// In order of preference. Default for Microsoft: `AES_CM_128_HMAC_SHA1_80` alone.
     pub srtp_suites: Option<Spanned<Vec<SuiteName>>>,
+    /// The keys that we write have base64's padding. Default: true.
     pub srtp_pad_keys: Option<bool>,
+    /// Where this trunk's RTP is received. Default: as in `[media]`.
     pub media_address: Option<Spanned<IpAddr>>,
+    /// What SDP says instead of `media_address`.
     pub media_advertise: Option<Spanned<IpAddr>>,
+    /// From whom RTP is accepted.
     #[serde(default)]
     pub media_source: MediaSource,
+    /// How it wants and sends dialed numbers. Default: `e164`.
     pub number_format: Option<Spanned<NumberFormat>>,
+    /// How it wants caller IDs. Default: as `number_format`.
     pub caller_number_format: Option<Spanned<NumberFormat>>,
+    /// The country of numbers without `+`: 1 to 3 digits.
     pub country_code: Option<Spanned<String>>,
+    /// What stands before a national number. Default: usual in that country.
     pub national_prefix: Option<Spanned<String>>,
+    /// What stands before a country code. Default: usual in that country.
     pub international_prefix: Option<Spanned<String>>,
+    /// Which header names the number that was called.
     #[serde(default)]
     pub called_from: CalledFrom,
+    /// Its P-Asserted-Identity is believed (RFC 3325). Default: false.
     pub trust_pai: Option<bool>,
+    /// `ForwardPai`: we assert the caller ID to it in P-Asserted-Identity. Default: true for an operator, false for Microsoft.
     pub forward_pai: Option<bool>,
+    /// Numbers in our URIs carry `;user=phone`. Default: true.
     pub user_phone: Option<bool>,
+    /// The domain of From and P-Asserted-Identity, where it is not our own name.
     pub from_domain: Option<Spanned<String>>,
+    /// `SendSipOptions`: we ask each peer how it is. Default: true.
     pub send_sip_options: Option<bool>,
+    /// How often, 1 to 3600. Default: 30 for an operator, 60 for Microsoft.
     pub options_interval_seconds: Option<Spanned<u32>>,
+    /// The answers that mean "healthy": codes such as `404`, classes such as `"2xx"`. Default: `["2xx"]`.
     pub options_accepted_codes: Option<Spanned<Vec<Spanned<CodeSource>>>>,
+    /// The user part of From in OPTIONS, for peers that want one.
     pub options_user: Option<Spanned<String>>,
+    /// `FailoverResponseCodes`: after these answers the next peer or trunk is tried. Default: 408, 503, 504.
     pub failover_response_codes: Option<Vec<Spanned<u16>>>,
+    /// `FailoverTimeSeconds`: how long the first 101 to 199 may take, 1 to 60. Default: 10.
     pub failover_time_seconds: Option<Spanned<u32>>,
+    /// How long the first response of any kind may take, 100 to 32000 milliseconds. Default: 3500.
     pub first_response_ms: Option<Spanned<u32>>,
+    /// How long it may ring, 5 to 600. Default: 60.
     pub ring_seconds: Option<Spanned<u32>>,
+    /// Session timers (RFC 4028), which end calls that nobody refreshes any more: `accept` where the peer asks, `ask` asks too.
+    /// Default: `ask`.
     pub session_timer: Option<SessionTimerName>,
+    /// The interval that we ask for, 90 to 86400. Default: 1800.
     pub session_expires_seconds: Option<Spanned<u32>>,
+    /// The shortest interval that we grant, 90 to `session_expires_seconds`. Default: 90.
     pub min_se_seconds: Option<Spanned<u32>>,
+    /// Provisional responses acknowledged by PRACK (RFC 3262). Default: `supported`.
     pub reliable_provisionals: Option<ReliableName>,
+    /// The peer may send a leg to another dialog with one of its own hosts (REFER). Default: false.
     pub accept_refer: Option<bool>,
+    /// An INVITE of its may take the place of a leg's dialog (Replaces). Default: false.
     pub accept_replaces: Option<bool>,
+    /// `MaxConcurrentSessions`: calls at once, both directions together, 1 to 1000000. Default: no limit.
     pub max_concurrent_sessions: Option<Spanned<u32>>,
+    /// New calls a second, both directions together, 1 to 10000. Default: no limit.
     pub calls_per_second: Option<Spanned<u32>>,
+    /// What we register there (RFC 3261 section 10). Default: nothing.
     pub register: Option<Spanned<RegisterSource>>,
+    /// Digest credentials for our calls and registrations.
     pub credentials: Option<CredentialsSource>,
+    /// Digest credentials that its calls must bring. Default: none are asked for.
     pub inbound_credentials: Option<InboundCredentialsSource>,
 }
 
 /// One entry of `peers`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerSource {
     /// `203.0.113.10`, `203.0.113.10:5060`, `[2001:db8::1]:5060`, where the port defaults to 5060 (5061 for TLS); or a name, with
     /// a port or without, which the DNS locates (RFC 3263).
     pub address: Spanned<String>,
-    /// `udp`, `tcp` or `tls`; default `udp` for an operator, `tls` for Microsoft.
+    /// Default: `udp` for an operator, `tls` for Microsoft.
     pub transport: Option<Transport>,
     /// The peer's name in URIs.
     pub host: Option<Spanned<String>>,
@@ -99,8 +145,8 @@ pub struct PeerSource {
     pub weight: Option<Spanned<u32>>,
 }
 
-/// The `register` table.
-#[derive(Clone, Debug, Deserialize)]
+/// What we register at a trunk.
+#[derive(Clone, Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterSource {
     /// The user part of the address that is registered; default: the user name of `credentials`.
@@ -111,8 +157,8 @@ pub struct RegisterSource {
     pub expires_seconds: Option<Spanned<u32>>,
 }
 
-/// The `credentials` table.
-#[derive(Clone, Deserialize)]
+/// Digest credentials for our calls and registrations.
+#[derive(Clone, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialsSource {
     /// The user name.
@@ -129,8 +175,8 @@ impl fmt::Debug for CredentialsSource {
     }
 }
 
-/// The `inbound_credentials` table.
-#[derive(Clone, Deserialize)]
+/// Digest credentials that calls must bring.
+#[derive(Clone, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InboundCredentialsSource {
     /// The user name.
@@ -152,7 +198,7 @@ impl fmt::Debug for InboundCredentialsSource {
 }
 
 /// A codec as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are RFC 3551's")]
 pub enum CodecName {
@@ -162,8 +208,8 @@ pub enum CodecName {
     Opus,
 }
 
-/// The `opus` table.
-#[derive(Clone, Debug, Deserialize)]
+/// How Opus is spoken.
+#[derive(Clone, Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpusSource {
     /// Bit/s, 6000 to 128000.
@@ -179,7 +225,7 @@ pub struct OpusSource {
 }
 
 /// Whether media is encrypted, as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "documented at `sip::sdp::Srtp`")]
 pub enum SrtpName {
@@ -200,7 +246,7 @@ impl SrtpName {
 }
 
 /// A suite of SRTP as it is written: as in SDP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Deserialize)]
 #[expect(missing_docs, reason = "documented at `sip::sdp::Suite`")]
 pub enum SuiteName {
     #[serde(rename = "AES_CM_128_HMAC_SHA1_80")]
@@ -214,7 +260,7 @@ pub enum SuiteName {
 }
 
 /// One of `options_accepted_codes`: `404`, or a class as `"2xx"`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, JsonSchema, Deserialize)]
 #[serde(untagged)]
 pub enum CodeSource {
     /// A single code.

@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use routing::Spanned;
 use serde::Deserialize;
-use toml::Spanned;
 
 use sip::{Host, Message, Method};
 

@@ -7,16 +7,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use routing::Spanned;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sip::Host;
-use toml::Spanned;
 
 use crate::check::Check;
 use crate::profile::{Listed, Peer, Profile, Transport};
 use crate::source::ProfileSource;
 
-/// The `tls` table of a trunk: where it differs from `[sip.tls]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// Where a trunk differs from `tls` of `[sip]`.
+#[derive(Clone, Debug, Default, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsSource {
     /// Our certificate towards this trunk, with its chain: PEM.

@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use routing::Spanned;
 use routing::{TrunkId, TrunkRef};
 use sip::sdp::Srtp;
 use sip::{Neighborhood, Neighbors, Network};
-use toml::Spanned;
 
 use crate::health::PeerKey;
 use crate::identify::{Origin, Unknown, identify, proven};

@@ -3,9 +3,9 @@
 use super::{DialOutLimitSource, Each, Limit, Scope, WithoutPrice, mistake};
 use crate::money::{Amount, Currency};
 use crate::spending::Period;
+use routing::Spanned;
 use routing::{OrganizerId, Table, TableError, TenantId};
 use std::collections::HashMap;
-use toml::Spanned;
 
 /// More at once, or a minute, than any bridge has.
 const MOST: u32 = 100_000;

@@ -9,6 +9,7 @@ mod grants;
 mod routes;
 
 use super::{Bridge, Table, TableError, TrunkRef};
+use crate::Spanned;
 use crate::ids::TenantId;
 use crate::language::{Language, MOST_LANGUAGES};
 use crate::number::{DialPlan, E164, NumberError};
@@ -19,7 +20,6 @@ use crate::source::{BridgeSource, NumberSource, TableSource};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::sync::Arc;
-use toml::Spanned;
 
 pub(super) fn build(source: &TableSource, trunks: &[TrunkRef]) -> Result<Table, Vec<TableError>> {
     let mut check = Check::new(source, trunks);

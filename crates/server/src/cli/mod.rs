@@ -1,6 +1,7 @@
 //! The command line: one binary, a subcommand a job.
 
 mod check;
+mod config;
 mod ctl;
 mod ctl_config;
 mod ctl_shown;
@@ -66,6 +67,9 @@ enum Job {
     Token(token::Job),
     /// Print the description of the API, OpenAPI 3.1.
     Openapi,
+    /// Print what a configuration file may say: every key as a page, or as JSON Schema for editors.
+    #[command(subcommand)]
+    Config(config::Job),
     /// Say which trunk would carry a leg, and why.
     Explain(explain::Question),
     /// Ask the running bridge: how it is, its trunks, its meetings, the messages of a call; drain a trunk.
@@ -102,6 +106,7 @@ pub fn main() -> ExitCode {
             say!("{}", crate::http::description().trim_end());
             ExitCode::SUCCESS
         }
+        Job::Config(job) => config::run(&job),
         Job::Explain(question) => explain::run(&question),
         Job::Ctl(options) => ctl::run(&options),
         Job::Demo(options) => crate::demo::run(&options),

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use routing::Spanned;
 use sip::Advertised;
-use toml::Spanned;
 
 use super::document::{self, Document};
 use super::{Built, Config, Media, Problem, Problems, Sources, sip_transport};

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use routing::Spanned;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 
 use super::check::Check;
 
 /// `[defense]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Defense {
     /// How long what was wrong is remembered, in seconds.
@@ -17,13 +18,13 @@ pub struct Defense {
     pub slow_down_seconds: Spanned<u64>,
     /// Wrong IDs and PINs of one caller within the window before he is slowed down.
     pub wrong_per_caller: Spanned<usize>,
-    /// The same for all callers of a trunk who hide their number.
+    /// Wrong IDs and PINs of all callers of a trunk who hide their number, likewise.
     pub wrong_per_trunk_anonymous: Spanned<usize>,
-    /// The same for all callers of a trunk.
+    /// Wrong IDs and PINs of all callers of a trunk, likewise.
     pub wrong_per_trunk: Spanned<usize>,
-    /// The same for all callers of a tenant's dedicated numbers.
+    /// Wrong IDs and PINs of all callers of a tenant's dedicated numbers, likewise.
     pub wrong_per_tenant: Spanned<usize>,
-    /// So many times as many: most entries are refused unseen.
+    /// At so many times the number that slows down, most entries are refused unseen.
     pub refuse_factor: Spanned<usize>,
     /// IDs within the window from which on it counts how many of them exist.
     pub ratio_entries: Spanned<usize>,

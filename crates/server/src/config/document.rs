@@ -4,72 +4,73 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use serde::Deserialize;
-use toml::Spanned;
+use routing::Spanned;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::defense::Defense;
 use super::tokens::ApiToken;
 use crate::control::Strangers;
 
 /// The whole file. Tables that belong to an engine are that engine's own types.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Document {
-    /// `[node]`
+    /// `[node]`: which bridge of several this is
     pub node: Node,
-    /// `[log]`
+    /// `[log]`: what is logged, and how
     pub log: Log,
-    /// `[sip]`
+    /// `[sip]`: where signaling is received, and under which names
     pub sip: Sip,
-    /// `[media]`
+    /// `[media]`: where RTP is received, how it is mixed, what callers are told
     pub media: Media,
-    /// `[http]`
+    /// `[http]`: metrics, health, the API and the public lists
     pub http: Http,
-    /// `[[api_token]]`
+    /// `[[api_token]]`: who may use the API
     pub api_token: Vec<ApiToken>,
-    /// `[ctl]`
+    /// `[ctl]`: `partyline ctl`
     pub ctl: Ctl,
-    /// `[trace]`
+    /// `[trace]`: what is kept of the last calls
     pub trace: Trace,
-    /// `[hep]`
+    /// `[hep]`: export of SIP messages to a collector (HEP3)
     pub hep: Hep,
-    /// `[recording]`
+    /// `[recording]`: where recordings go
     pub recording: Recording,
-    /// `[usage]`
+    /// `[usage]`: where usage records go
     pub usage: Usage,
-    /// `[store]`
+    /// `[store]`: a database for people, numbers, meetings and usage records
     pub store: Option<Store>,
-    /// `[attendant]`
+    /// `[attendant]`: how callers are asked
     pub attendant: Attendant,
-    /// `[defense]`
+    /// `[defense]`: the limits against guessed conference IDs and PINs
     pub defense: Defense,
-    /// `[drain]`
+    /// `[drain]`: how the bridge ends
     pub drain: Drain,
-    /// `[[trunk]]`
+    /// `[[trunk]]`: a peer that carries calls
     pub trunk: Vec<Spanned<trunk::ProfileSource>>,
-    /// `global_policy`: the routing policy of organizers that name none.
+    /// The routing policy of organizers that are granted none, by user or by group. It catches every licensed user.
     pub global_policy: Option<Spanned<String>>,
-    /// `[dial_out]`
+    /// `[dial_out]`: what no meeting dials
     pub dial_out: routing::DialOutSource,
-    /// `[[bridge]]`
+    /// `[[bridge]]`: an organization's bridge
     pub bridge: Vec<routing::BridgeSource>,
-    /// `[[number]]`
+    /// `[[number]]`: a service number
     pub number: Vec<routing::NumberSource>,
-    /// `[[organizer]]`
+    /// `[[organizer]]`: who may hold meetings
     pub organizer: Vec<routing::OrganizerSource>,
-    /// `[[group_policy]]`
+    /// `[[group_policy]]`: a routing policy granted to a group
     pub group_policy: Vec<routing::GroupPolicySource>,
-    /// `[[policy]]`
+    /// `[[policy]]`: an audio-conferencing routing policy
     pub policy: Vec<routing::PolicySource>,
-    /// `[[route]]`
+    /// `[[route]]`: a voice route
     pub route: Vec<routing::RouteSource>,
-    /// `[billing]`
+    /// `[billing]`: interim records and the minute pool
     pub billing: bridge::BillingSource,
-    /// `[[rate_plan]]`
+    /// `[[rate_plan]]`: the prices of one who bills
     pub rate_plan: Vec<bridge::RatePlanSource>,
-    /// `[[dial_out_limit]]`
+    /// `[[dial_out_limit]]`: how much dialing out there may be
     pub dial_out_limit: Vec<bridge::DialOutLimitSource>,
-    /// `[[meeting]]`
+    /// `[[meeting]]`: a meeting
     pub meeting: Vec<bridge::MeetingSource>,
 }
 
@@ -99,8 +100,8 @@ impl Document {
     }
 }
 
-/// `[node]`
-#[derive(Debug, Deserialize)]
+/// `[node]`: which bridge of several this is.
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Node {
     /// The name in logs and usage records.
@@ -115,13 +116,13 @@ impl Default for Node {
     }
 }
 
-/// `[log]`
-#[derive(Debug, Deserialize)]
+/// `[log]`: what is logged, and how.
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// A filter as `tracing` knows it, `info` or `info,server::control=debug`.
     pub filter: Spanned<String>,
-    /// `text` or `json`.
+    /// How lines are written.
     pub format: LogFormat,
 }
 
@@ -132,7 +133,7 @@ impl Default for Log {
 }
 
 /// How log lines are written.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, JsonSchema, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
     /// For people.
@@ -141,8 +142,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// `[sip]`
-#[derive(Debug, Deserialize)]
+/// `[sip]`: where signaling is received, and under which names.
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sip {
     /// Listeners, `udp://ADDRESS:PORT`, `tcp://ADDRESS:PORT` or `tls://ADDRESS:PORT`.
@@ -155,14 +156,14 @@ pub struct Sip {
     pub tcp_connections_per_address: Spanned<usize>,
     /// The name servers that are asked where peers are that are given by name; without any, those of the system.
     pub dns: Vec<Spanned<String>>,
-    /// What requests get whose source no trunk lists: `403` or `silent`.
+    /// What requests get whose source no trunk lists.
     pub strangers: Strangers,
     /// Certificates, needed where `listen` has a `tls://`.
     pub tls: Option<SipTls>,
 }
 
 /// `tls` of `[sip]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SipTls {
     /// Our certificate with its chain: PEM.
@@ -193,8 +194,8 @@ impl Default for Sip {
     }
 }
 
-/// `[media]`
-#[derive(Debug, Deserialize)]
+/// `[media]`: where RTP is received, how it is mixed, what callers are told.
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the configuration")]
 pub struct Media {
@@ -264,8 +265,8 @@ impl Default for Media {
     }
 }
 
-/// `[http]`
-#[derive(Debug, Deserialize)]
+/// `[http]`: metrics, health, the API and the public lists.
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Where metrics, health and the API are served.
@@ -299,16 +300,16 @@ impl Default for Http {
     }
 }
 
-/// `[ctl]`
-#[derive(Debug, Default, Deserialize)]
+/// `[ctl]`: `partyline ctl`.
+#[derive(Debug, Default, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ctl {
     /// The Unix socket that `partyline ctl` speaks to; without it there is none.
     pub socket: Option<PathBuf>,
 }
 
-/// `[trace]`
-#[derive(Debug, Deserialize)]
+/// `[trace]`: what is kept of the last calls.
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Trace {
     /// How many of the last calls' SIP messages are kept in memory; 0 keeps none.
@@ -335,8 +336,8 @@ impl Default for Trace {
     }
 }
 
-/// `[hep]`
-#[derive(Debug, Default, Deserialize)]
+/// `[hep]`: export of SIP messages to a collector (HEP3).
+#[derive(Debug, Default, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Hep {
     /// A collector of SIP messages, `udp://ADDRESS:PORT`; without it nothing is exported.
@@ -347,8 +348,8 @@ pub struct Hep {
     pub password: Option<Spanned<String>>,
 }
 
-/// `[recording]`
-#[derive(Debug, Deserialize)]
+/// `[recording]`: where recordings go.
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recording {
     /// The folder of recordings; made when the first one begins.
@@ -361,8 +362,8 @@ impl Default for Recording {
     }
 }
 
-/// `[usage]`
-#[derive(Debug, Deserialize)]
+/// `[usage]`: where usage records go.
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Usage {
     /// The folder of the usage records' spool.
@@ -383,8 +384,8 @@ impl Default for Usage {
     }
 }
 
-/// `[store]`
-#[derive(Debug, Deserialize)]
+/// `[store]`: a database for people, numbers, meetings and usage records.
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
     /// `sqlite:FILE` or `postgres://USER@HOST/DATABASE`.
@@ -405,8 +406,8 @@ fn five() -> Spanned<u64> {
     Spanned::new(0..0, 5)
 }
 
-/// `[attendant]`
-#[derive(Debug, Deserialize)]
+/// `[attendant]`: how callers are asked.
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Attendant {
     /// Digits of a conference ID, 7 to 12.
@@ -436,8 +437,8 @@ impl Default for Attendant {
     }
 }
 
-/// `[drain]`
-#[derive(Debug, Default, Deserialize)]
+/// `[drain]`: how the bridge ends.
+#[derive(Debug, Default, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Drain {
     /// After SIGTERM, legs still up after so many seconds are ended; 0 waits until they end themselves.

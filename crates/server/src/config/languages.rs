@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use routing::Spanned;
 use routing::{Language, TableError, TableSource};
-use toml::Spanned;
 
 use super::check::Check;
 use super::document;

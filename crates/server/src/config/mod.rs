@@ -6,6 +6,8 @@ mod document;
 mod http;
 mod languages;
 mod problem;
+mod reference;
+mod schema;
 mod sources;
 mod tls;
 mod tokens;
@@ -19,6 +21,8 @@ use std::time::Duration;
 use check::Check;
 pub use document::{Document, Log, LogFormat};
 pub use problem::{Problem, Problems};
+pub use reference::reference;
+pub use schema::schema_text;
 pub use sources::{Built, Sources};
 
 use routing::Language;

@@ -128,8 +128,8 @@ impl Sources {
         let mut problems = Vec::new();
         let mut look = |section: &str,
                         key: &str,
-                        file: Vec<&toml::Spanned<String>>,
-                        rows: Vec<&toml::Spanned<String>>| {
+                        file: Vec<&routing::Spanned<String>>,
+                        rows: Vec<&routing::Spanned<String>>| {
             let bare = |text: &str| bare(section, text);
             let known: std::collections::HashMap<String, Range<usize>> =
                 file.into_iter().map(|one| (bare(one.get_ref()), one.span())).collect();

@@ -64,7 +64,7 @@ fn place_of(document: &Document, error: &LoadError) -> (Range<usize>, String) {
             (span, key)
         }
         Place::Trunk(trunk) => {
-            let tables = document.trunk.iter().map(toml::Spanned::get_ref);
+            let tables = document.trunk.iter().map(routing::Spanned::get_ref);
             let table = tables.into_iter().find(|table| table.id.get_ref() == trunk.as_str());
             let span = table.and_then(|table| file_of(table, error.key)).unwrap_or(0..0);
             (span, format!("trunk.{trunk}.tls.{}", error.key))
@@ -79,7 +79,7 @@ fn file_of(table: &ProfileSource, key: &str) -> Option<Range<usize>> {
         "key" => &tls.key,
         _ => &tls.roots,
     };
-    file.as_ref().map(toml::Spanned::span)
+    file.as_ref().map(routing::Spanned::span)
 }
 
 #[cfg(test)]

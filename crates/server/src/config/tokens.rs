@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use routing::Spanned;
 use routing::TenantId;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 use toml::value::Datetime;
 
 use super::check::Check;
@@ -15,12 +16,12 @@ use crate::http::{Role, Token, digest};
 const OF_THE_FILE: &str = "http.token_file";
 
 /// `[[api_token]]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiToken {
     /// What the log calls it; unique.
     pub name: Spanned<String>,
-    /// `viewer`, `operator` or `admin`.
+    /// What it allows; each role may do what the ones before it may.
     pub role: Role,
     /// Whose meetings it sees; default: everybody's.
     #[serde(default)]
@@ -32,6 +33,7 @@ pub struct ApiToken {
     pub sha256: Spanned<String>,
     /// From when on it is worth nothing, with an offset; default: never.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub expires: Option<Spanned<Datetime>>,
 }
 

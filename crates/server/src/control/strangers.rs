@@ -6,7 +6,8 @@
 use bytes::Bytes;
 use rand::RngExt as _;
 use routing::LegDirection;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sip::{Flow, Framing, Message, Method, Shed, Terms, Transmit, Transport};
 
 use super::commands::reason_header;
@@ -15,7 +16,7 @@ use super::{Control, Door, Now, Output};
 use crate::config::trunk_transport;
 
 /// What a request gets whose source no trunk lists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strangers {
     /// One stateless 403; OPTIONS is answered.

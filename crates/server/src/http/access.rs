@@ -11,6 +11,7 @@ use axum::response::Response;
 use governor::clock::Clock as _;
 use governor::{DefaultDirectRateLimiter, Quota};
 use routing::TenantId;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -18,7 +19,7 @@ use subtle::ConstantTimeEq as _;
 use super::Doors;
 
 /// What a token allows. Each role may do what the ones before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Reads.

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
+use routing::Spanned;
 use sip::sdp::{Codec, Srtp, Suite};
-use toml::Spanned;
 
 use super::Check;
 use crate::profile::{MediaAddress, OpusSettings};

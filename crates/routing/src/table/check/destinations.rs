@@ -1,11 +1,11 @@
 //! Where may be dialed: `[dial_out]`, `dial_out_policy` and `usage_location`.
 
 use super::Check;
+use crate::Spanned;
 use crate::country::Country;
 use crate::dial_out_policy::{DialOutPolicy, Reach};
 use crate::number::E164;
 use crate::source::{BridgeSource, OrganizerSource};
-use toml::Spanned;
 
 /// What *domestic* is compared with is missing.
 const NEEDS_LOCATION: &str =

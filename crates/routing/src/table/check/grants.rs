@@ -1,6 +1,7 @@
 //! Who is granted which policy, and the organizers.
 
 use super::Check;
+use crate::Spanned;
 use crate::ids::{OrganizerId, TenantId};
 use crate::license::License;
 use crate::service_number::{NumberKind, ServiceNumber};
@@ -8,7 +9,6 @@ use crate::source::OrganizerSource;
 use crate::table::{Grant, Organizer};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use toml::Spanned;
 
 impl Check<'_> {
     fn policy(&mut self, at: &Spanned<String>, key: impl FnOnce() -> String) -> Option<u32> {

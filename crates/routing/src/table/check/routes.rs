@@ -1,13 +1,13 @@
 //! Usages, voice routes and policies: what conflicts, what is ambiguous, what leads nowhere.
 
 use super::{Check, UsageKind};
+use crate::Spanned;
 use crate::owner::Owner;
 use crate::pattern::{DEFAULT_PATTERN, Pattern};
 use crate::source::RouteSource;
 use crate::table::{LeadsTo, Policy, Route, Step, TableError};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use toml::Spanned;
 
 impl<'a> Check<'a> {
     /// A usage carries routes with a bridge source number or routes without, never both: whoever was granted the one
