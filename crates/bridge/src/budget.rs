@@ -13,7 +13,7 @@ use crate::command::DialOutRefusal;
 use crate::id::LegId;
 use crate::money::Currency;
 use crate::spending::{Period, Spending};
-use crate::tariff::{Limit, Rate, Scope, Tariffs, WithoutPrice};
+use crate::tariff::{Limit, Rate, Scope, Tariffs};
 use crate::usage::{Bill, CallType, Rounding};
 use claims::{Claim, Claims, Held, Worth};
 use obstacle::Obstacle;
@@ -326,31 +326,25 @@ impl Budget {
         }
         let known = price.rate.as_ref().map(|rate| rate.currency);
         watched.iter().find_map(|scope| {
-            let mut uncounted = None;
-            let mut is_counted = false;
-            for limit in self.tariffs.limits.of(scope) {
-                for (period, most) in limit.money() {
-                    let Some((currency, cost)) = grows.filter(|(currency, _)| *currency == most.currency)
-                    else {
-                        if limit.without_price == WithoutPrice::Refuse {
-                            uncounted.get_or_insert(most.currency);
-                        }
-                        continue;
-                    };
-                    is_counted = true;
-                    if self.spending.is_unread(period) {
-                        return Some(Obstacle::Unread(kind(period)));
-                    }
-                    let held = self.claims.money(scope, currency);
-                    let spent = self.spending.spent(scope, currency, period).saturating_add(held);
-                    if spent.saturating_add(wanted.money(scope, currency)) > most.micros.0 {
-                        let (scope, ringing) = (scope.clone(), self.claims.ringing.money(scope, currency));
-                        return Some(Obstacle::Spent { scope, period, most, spent, ringing, cost });
-                    }
-                }
+            let limits = &self.tariffs.limits;
+            if let Some(limit) = limits.uncounted(scope, known) {
+                return Some(Obstacle::Unpriced { scope: scope.clone(), limit, price: known });
             }
-            let limit = uncounted.filter(|_| !is_counted)?;
-            Some(Obstacle::Unpriced { scope: scope.clone(), limit, price: known })
+            let (currency, cost) = grows?;
+            let mut money =
+                limits.of(scope).flat_map(Limit::money).filter(|(_, most)| most.currency == currency);
+            money.find_map(|(period, most)| {
+                if self.spending.is_unread(period) {
+                    return Some(Obstacle::Unread(kind(period)));
+                }
+                let held = self.claims.money(scope, currency);
+                let spent = self.spending.spent(scope, currency, period).saturating_add(held);
+                let beyond = spent.saturating_add(wanted.money(scope, currency)) > most.micros.0;
+                beyond.then(|| {
+                    let (scope, ringing) = (scope.clone(), self.claims.ringing.money(scope, currency));
+                    Obstacle::Spent { scope, period, most, spent, ringing, cost }
+                })
+            })
         })
     }
 

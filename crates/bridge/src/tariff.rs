@@ -236,23 +236,27 @@ impl Tariffs {
 
     /// What the limits on money refuse because it has no price that they could count, of what these bill: a sentence each.
     pub fn uncounted<'a>(&self, billers: impl IntoIterator<Item = &'a Biller>) -> Vec<String> {
-        let billers: BTreeSet<String> = billers.into_iter().map(ToString::to_string).collect();
+        let billers: BTreeSet<&Biller> = billers.into_iter().collect();
         let mut said = BTreeSet::new();
-        for (limit, currencies) in self.limits.strict() {
-            for name in &billers {
-                let plan = name.parse().ok().and_then(|biller: Biller| self.plans.get(&biller));
+        for (whose, refuses) in self.limits.answers() {
+            for biller in &billers {
+                let plan = self.plans.get(biller);
                 let what = match plan {
-                    None => "has no [[rate_plan]]: none of its dial-outs can be counted".to_owned(),
-                    Some(plan) if !currencies.contains(&plan.currency) => {
+                    None if refuses(None).is_some() => {
+                        "has no [[rate_plan]]: none of its dial-outs can be counted".to_owned()
+                    }
+                    Some(plan) if refuses(Some(plan.currency)).is_some() => {
                         format!("has its prices in {}: none of its dial-outs can be counted", plan.currency)
                     }
-                    Some(plan) if !plan.rates.contains_key(&(false, String::new())) => {
+                    Some(plan)
+                        if !plan.rates.contains_key(&(false, String::new())) && refuses(None).is_some() =>
+                    {
                         "has no price for every number (prefix = \"+\"): others cannot be counted".to_owned()
                     }
-                    Some(_) => continue,
+                    _ => continue,
                 };
                 said.insert(format!(
-                    "`dial_out_limit`: {limit} has a limit on money, and {name} {what} and are refused, but for what the \
+                    "`dial_out_limit`: {whose} has a limit on money, and {biller} {what} and are refused, but for what the \
                      minute pool pays: give them a price, or set without_price = \"allow\""
                 ));
             }

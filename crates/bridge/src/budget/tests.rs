@@ -300,3 +300,35 @@ fn what_an_earlier_run_has_spent_counts() {
         &["tenant contoso has spent 0.50 of 1.00 EUR today"],
     );
 }
+
+#[test]
+fn what_check_says_of_limits_is_what_a_dial_out_meets() {
+    let dollars = "[[rate_plan]]\nbiller = \"customer\"\ncurrency = \"USD\"\n\
+                   rates = [{ prefix = \"+\", per_minute = \"1\" }]\n";
+    let each = |more: &str| format!("[[dial_out_limit]]\neach = \"tenant\"\n{more}\n");
+    let one = |more: &str| each(&format!("of = \"contoso\"\n{more}"));
+    let (euro, dollar) = ("spend_per_day = \"10 EUR\"", "spend_per_day = \"10 USD\"");
+    let lax = "without_price = \"allow\"";
+    // What is refused to contoso, which is named, and to fabrikam, which is not.
+    for (limits, contoso, fabrikam) in [
+        (format!("{}{}", each(euro), one(dollar)), false, true),
+        (format!("{}{}", each(dollar), one(euro)), false, false),
+        (one(euro), true, false),
+        (format!("{}{}", each(&format!("{euro}\n{lax}")), one(euro)), true, false),
+        (format!("{}{}", each(euro), one(&format!("{dollar}\n{lax}"))), false, true),
+        (format!("{}{}", each(euro), one(&format!("{euro}\n{lax}"))), true, true),
+        (each(&format!("{euro}\n{lax}")), false, false),
+        (format!("{}{}", each(euro), each(dollar)), false, false),
+    ] {
+        let mut budget = budget(&format!("{dollars}{limits}"));
+        for (organizer, expected) in [("megan", contoso), ("frida", fabrikam)] {
+            let allowed =
+                budget.check(at(0, 0), noon(), &who(organizer, true), vec![candidate("customer", GERMAN)]);
+            assert_eq!(allowed.is_err(), expected, "{organizer}: {limits}");
+        }
+        let said = budget.tariffs().uncounted(&["customer".parse().expect("a biller")]);
+        for (whose, expected) in [("the tenant contoso", contoso), ("each tenant", fabrikam)] {
+            assert_eq!(said.iter().any(|line| line.contains(whose)), expected, "{whose}: {limits}{said:?}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use crate::money::{Amount, Currency};
 use crate::spending::Period;
 use routing::Spanned;
 use routing::{OrganizerId, Table, TableError, TenantId};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// More at once, or a minute, than any bridge has.
 const MOST: u32 = 100_000;
@@ -115,52 +115,81 @@ impl Limit {
 pub(crate) struct Limits {
     all: Vec<Limit>,
     /// For each scope of a kind.
-    each: HashMap<Each, Vec<usize>>,
+    each: HashMap<Each, Group>,
     /// For one.
-    one: HashMap<Scope, Vec<usize>>,
+    one: HashMap<Scope, Group>,
+}
+
+/// The limits that name the same.
+#[derive(Debug, Default)]
+struct Group {
+    places: Vec<usize>,
+    /// The currencies of those on money.
+    currencies: BTreeSet<Currency>,
+    /// The first of these whose limit refuses what it cannot count.
+    strict: Option<Currency>,
 }
 
 impl Limits {
     pub(super) fn new(all: Vec<Limit>) -> Self {
         let mut limits = Self { all, ..Self::default() };
         for (place, limit) in limits.all.iter().enumerate() {
-            let places = match &limit.of {
+            let group = match &limit.of {
                 None => limits.each.entry(limit.each).or_default(),
                 Some(name) => limits.one.entry(Scope::named(limit.each, name)).or_default(),
             };
-            places.push(place);
+            group.places.push(place);
+            for (_, most) in limit.money() {
+                group.currencies.insert(most.currency);
+                if limit.without_price == WithoutPrice::Refuse {
+                    group.strict.get_or_insert(most.currency);
+                }
+            }
         }
         limits
     }
 
     /// Those for this scope.
     pub(crate) fn of(&self, scope: &Scope) -> impl Iterator<Item = &Limit> {
-        let each = self.each.get(&scope.kind()).into_iter().flatten();
-        each.chain(self.one.get(scope).into_iter().flatten()).filter_map(|&place| self.all.get(place))
+        let groups = [self.each.get(&scope.kind()), self.one.get(scope)];
+        let places = groups.into_iter().flatten().flat_map(|group| &group.places);
+        places.filter_map(|&place| self.all.get(place))
     }
 
-    /// Those that refuse what they cannot count, with the currencies that limits for the same can.
-    pub(super) fn strict(&self) -> impl Iterator<Item = (&Limit, Vec<Currency>)> {
-        let strict =
-            |limit: &&Limit| limit.without_price == WithoutPrice::Refuse && limit.money().next().is_some();
-        self.all.iter().filter(strict).map(|limit| {
-            let same = self.all.iter().filter(|other| (other.each, &other.of) == (limit.each, &limit.of));
-            (limit, same.flat_map(Limit::money).map(|(_, most)| most.currency).collect())
-        })
+    /// Whether the limits for this scope refuse a dial-out for being without a price that one of them counts, and the
+    /// currency that they want. `price` is the currency that it is priced in, if it is.
+    pub(crate) fn uncounted(&self, scope: &Scope, price: Option<Currency>) -> Option<Currency> {
+        refused([self.each.get(&scope.kind()), self.one.get(scope)], price)
+    }
+
+    /// For which scopes [`Limits::uncounted`] may answer differently: those of a kind that no limit names, and each that one
+    /// does. With how they are called, and what it answers.
+    pub(super) fn answers(
+        &self,
+    ) -> impl Iterator<Item = (String, impl Fn(Option<Currency>) -> Option<Currency>)> {
+        let unnamed = self.each.iter().map(|(each, group)| (called(*each, None), [Some(group), None]));
+        let named = self.one.iter().map(|(scope, group)| {
+            (called(scope.kind(), Some(scope)), [self.each.get(&scope.kind()), Some(group)])
+        });
+        unnamed.chain(named).map(|(name, groups)| (name, move |price| refused(groups, price)))
     }
 }
 
-impl std::fmt::Display for Limit {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (&self.of, self.each) {
-            (Some(name), Each::Tenant) => write!(out, "the tenant {name}"),
-            (Some(name), Each::Organizer) => write!(out, "the organizer {name}"),
-            // Who knows the ID can join, so it is not shown.
-            (Some(_), Each::Meeting) => out.write_str("one meeting"),
-            (None, Each::Tenant) => out.write_str("each tenant"),
-            (None, Each::Organizer) => out.write_str("each organizer"),
-            (None, Each::Meeting) => out.write_str("each meeting"),
-        }
+/// The rule itself: one limit that counts it is enough, and only where none does a strict one refuses.
+fn refused(groups: [Option<&Group>; 2], price: Option<Currency>) -> Option<Currency> {
+    let mut groups = groups.into_iter().flatten();
+    let counts = |group: &Group| price.is_some_and(|price| group.currencies.contains(&price));
+    if groups.clone().any(counts) { None } else { groups.find_map(|group| group.strict) }
+}
+
+fn called(each: Each, scope: Option<&Scope>) -> String {
+    match (scope, each) {
+        // Who knows the ID can join, so it is not shown.
+        (Some(Scope::Meeting(_)), _) => "one meeting".into(),
+        (Some(scope), _) => format!("the {scope}"),
+        (None, Each::Tenant) => "each tenant".into(),
+        (None, Each::Organizer) => "each organizer".into(),
+        (None, Each::Meeting) => "each meeting".into(),
     }
 }
 
