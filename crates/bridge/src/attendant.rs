@@ -93,6 +93,29 @@ impl Entry {
         &self.0
     }
 
+    /// Whether a slip of the finger makes the other out of this one: one digit wrong, left out or too many, or two neighbors in the
+    /// wrong order. So few are so near an ID that nothing is gained by trying them.
+    pub(crate) fn slips_to(&self, other: &Self) -> bool {
+        let (mut ours, mut theirs) = (self.0.as_bytes(), other.0.as_bytes());
+        while let ([first, ours_left @ ..], [same, theirs_left @ ..]) = (ours, theirs) {
+            if first != same {
+                break;
+            }
+            (ours, theirs) = (ours_left, theirs_left);
+        }
+        while let ([ours_left @ .., last], [theirs_left @ .., same]) = (ours, theirs) {
+            if last != same {
+                break;
+            }
+            (ours, theirs) = (ours_left, theirs_left);
+        }
+        match (ours, theirs) {
+            ([_], [] | [_]) | ([], [_]) => true,
+            ([first, second], [other_first, other_second]) => first == other_second && second == other_first,
+            _ => false,
+        }
+    }
+
     fn push(&mut self, key: char) {
         if self.0.len() < MAX_ID_LENGTH {
             self.0.push(key);
@@ -331,5 +354,30 @@ impl Attendant {
         // A spelled number is the longest thing we say: two readings of it take about as long as a prompt each.
         self.state = State::Leaving { due: now + 2 * self.config.longest_prompt, brief: false };
         Step::Play(prompts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Entry;
+
+    #[test]
+    fn a_slip_is_one_digit_wrong_missing_or_too_many_or_two_swapped() {
+        let meant = Entry("123456789".into());
+        for (keyed, expected) in [
+            ("123456780", true),
+            ("923456789", true),
+            ("12345679", true),
+            ("1234567889", true),
+            ("123546789", true),
+            ("123456789", false),
+            ("123456708", false),
+            ("132456798", false),
+            ("987654321", false),
+            ("1234567", false),
+            ("", false),
+        ] {
+            assert_eq!(Entry(keyed.into()).slips_to(&meant), expected, "{keyed}");
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 //! A leg may go from any state to `Released`; that takes it out of the bridge.
 
-use crate::attendant::{Attendant, Waiting};
+use crate::attendant::{Attendant, Entry, Waiting};
 use crate::bridge::Reason;
 use crate::confirmation::Confirmation;
 use crate::dial_out::DialOut;
@@ -31,6 +31,8 @@ pub(crate) struct Call {
     pub(crate) state: State,
     /// What it is spoken to in; `None`: the bridge's own language.
     pub(crate) language: Option<Language>,
+    /// Conference IDs that he has keyed and that do not exist: no more than he may try.
+    pub(crate) missed: Vec<Entry>,
     /// What comes with him whichever way he gets in: a mute, a raised hand, of a call that ended a short while ago.
     pub(crate) before: Standing,
     /// He has come back by his number alone, which counts until then.
@@ -86,7 +88,17 @@ impl Call {
     /// A leg at its beginning.
     pub(crate) fn new(leg: LegId, ledger: Ledger, state: State) -> Self {
         let before = Standing::default();
-        Self { leg, ledger, state, language: None, before, by_number: None, clip: None, scheduled: None }
+        Self {
+            leg,
+            ledger,
+            state,
+            language: None,
+            missed: Vec::new(),
+            before,
+            by_number: None,
+            clip: None,
+            scheduled: None,
+        }
     }
 
     /// The next moment at which something must happen, and why.

@@ -353,8 +353,11 @@ impl Bridge {
         if let Some(keyer) = self.keyer(&call) {
             if matches!(judgment, Judgment::Tell(Verdict::NotRecognized)) {
                 self.ids.miss(at.now, &keyer);
+                call.missed.push(entry.clone());
             } else {
-                self.ids.hit(at.now, &keyer);
+                let slips =
+                    std::mem::take(&mut call.missed).iter().filter(|missed| missed.slips_to(entry)).count();
+                self.ids.hit(at.now, &keyer, entry.as_str(), slips.try_into().unwrap_or(0));
             }
             self.tell_alarms();
         }

@@ -84,8 +84,8 @@ pub struct Alarm {
     pub scope: AlarmScope,
     /// What is done about it.
     pub level: AlarmLevel,
-    /// How many entries were wrong within the window; what is counted exactly has its limit.
+    /// How many entries were wrong within the window; of PINs no more than 128 are counted.
     pub wrong: usize,
-    /// How many conference IDs within the window existed; 0 where that is not counted.
+    /// How many conference IDs within the window existed, each of them so often at most as one ID counts; 0 where that is not counted.
     pub hits: usize,
 }

@@ -2,7 +2,7 @@
 
 use super::DefenceConfig;
 use super::alarm::{Alarm, AlarmLevel, AlarmScope, Guessed};
-use super::window::{Count, Moments, Tally};
+use super::window::{Count, Known, Window};
 use routing::{E164, TenantId, TrunkId};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -93,9 +93,12 @@ impl Stance {
 #[derive(Debug)]
 pub(crate) struct IdGuard {
     config: DefenceConfig,
-    parties: HashMap<Party, (Moments, Stance)>,
+    /// 1 KiB each, see [`Window`].
+    parties: HashMap<Party, (Window, Stance)>,
     /// Trunks and tenants come from the configuration, so their number is bounded.
-    crowds: BTreeMap<Crowd, (Tally, Stance)>,
+    crowds: BTreeMap<Crowd, (Window, Stance)>,
+    /// The IDs that exist, for those crowds of which it counts how many do.
+    known: BTreeMap<Crowd, Known>,
     /// Who has keyed an ID that exists, and when first; the oldest first in the queue.
     proven: HashMap<E164, Instant>,
     proven_order: VecDeque<E164>,
@@ -108,6 +111,7 @@ impl IdGuard {
             config,
             parties: HashMap::new(),
             crowds: BTreeMap::new(),
+            known: BTreeMap::new(),
             proven: HashMap::new(),
             proven_order: VecDeque::new(),
             alarms: Vec::new(),
@@ -149,9 +153,18 @@ impl IdGuard {
         Verdict::Judge(self.config.slow_down)
     }
 
-    /// An ID that exists.
-    pub(crate) fn hit(&mut self, now: Instant, keyer: &Keyer) {
-        self.count(now, keyer, Count { hits: 1, ..Count::default() });
+    /// An ID that exists, after so many slips of the finger. Each ID counts only so often within the window: who knows one that
+    /// exists does not cover his guesses by keying it again and again. Nor do many people who join one meeting raise an alarm
+    /// by their slips.
+    pub(crate) fn hit(&mut self, now: Instant, keyer: &Keyer, id: &str, slips: u32) {
+        let (window, most) = (self.config.window, same_id(&self.config));
+        for crowd in crowds(keyer) {
+            let counts = match crowd {
+                Crowd::Tenant(_) => true,
+                _ => self.known.entry(crowd.clone()).or_default().counts(now, window, id, most),
+            };
+            self.count(now, crowd, Count { hits: counts.into(), slips, ..Count::default() });
+        }
         let Some(number) = &keyer.number else { return };
         let fresh = self.proven.get(number).is_some_and(|then| now.saturating_duration_since(*then) < PROVEN);
         if fresh || self.parties.contains_key(&party(keyer)) {
@@ -170,14 +183,12 @@ impl IdGuard {
 
     /// An ID that does not exist, is barred, or another tenant's.
     pub(crate) fn miss(&mut self, now: Instant, keyer: &Keyer) {
-        self.count(now, keyer, Count { misses: 1, ..Count::default() });
-        self.err(now, keyer);
+        self.err(now, keyer, Count { misses: 1, ..Count::default() });
     }
 
     /// A wrong PIN counts as well, but says nothing about which IDs exist.
     pub(crate) fn wrong_pin(&mut self, now: Instant, keyer: &Keyer) {
-        self.count(now, keyer, Count { pins: 1, ..Count::default() });
-        self.err(now, keyer);
+        self.err(now, keyer, Count { pins: 1, ..Count::default() });
     }
 
     /// What there is to tell since the last look.
@@ -187,9 +198,9 @@ impl IdGuard {
 
     /// What was wrong within the window, by trunk.
     pub(crate) fn wrong_ids(&self, now: Instant) -> Vec<WrongIds> {
-        let of_trunk = |(crowd, (tally, _)): (&Crowd, &(Tally, Stance))| match crowd {
+        let of_trunk = |(crowd, (window, _)): (&Crowd, &(Window, Stance))| match crowd {
             Crowd::Trunk(trunk) => {
-                let in_window = tally.count(now, self.config.window).wrong();
+                let in_window = window.count(now, self.config.window).wrong();
                 Some(WrongIds { trunk: trunk.clone(), in_window })
             }
             _ => None,
@@ -197,14 +208,15 @@ impl IdGuard {
         self.crowds.iter().filter_map(of_trunk).collect()
     }
 
-    fn count(&mut self, now: Instant, keyer: &Keyer, what: Count) {
-        for crowd in crowds(keyer) {
-            self.crowds.entry(crowd.clone()).or_default().0.add(now, self.config.window, what);
-            self.review_crowd(now, &crowd);
-        }
+    fn count(&mut self, now: Instant, crowd: Crowd, what: Count) {
+        self.crowds.entry(crowd.clone()).or_default().0.add(now, self.config.window, what);
+        self.review_crowd(now, &crowd);
     }
 
-    fn err(&mut self, now: Instant, keyer: &Keyer) {
+    fn err(&mut self, now: Instant, keyer: &Keyer, what: Count) {
+        for crowd in crowds(keyer) {
+            self.count(now, crowd, what);
+        }
         if let Some(number) = keyer.number.as_ref().filter(|number| self.proven.remove(*number).is_some()) {
             self.proven_order.retain(|other| other != number);
         }
@@ -212,8 +224,7 @@ impl IdGuard {
         if !self.parties.contains_key(&party) && self.parties.len() >= self.config.callers {
             self.make_room(now);
         }
-        let kept = self.limit(&party) * self.config.refuse_factor + 1;
-        self.parties.entry(party.clone()).or_default().0.remember(now, self.config.window, kept);
+        self.parties.entry(party.clone()).or_default().0.add(now, self.config.window, what);
         self.review_party(now, &party, keyer);
     }
 
@@ -226,9 +237,8 @@ impl IdGuard {
 
     fn review_party(&mut self, now: Instant, party: &Party, keyer: &Keyer) {
         let (limit, config) = (self.limit(party), self.config);
-        let Some((moments, stance)) = self.parties.get_mut(party) else { return };
-        moments.forget(now, config.window);
-        let wrong = moments.count();
+        let Some((window, stance)) = self.parties.get_mut(party) else { return };
+        let wrong = window.count(now, config.window).wrong();
         let level = by_count(wrong, limit, config.refuse_factor);
         if stance.take(now, config.window, level) {
             let trunk = keyer.trunk.clone();
@@ -245,8 +255,8 @@ impl IdGuard {
 
     fn review_crowd(&mut self, now: Instant, crowd: &Crowd) {
         let config = self.config;
-        let Some((tally, stance)) = self.crowds.get_mut(crowd) else { return };
-        let count = tally.count(now, config.window);
+        let Some((window, stance)) = self.crowds.get_mut(crowd) else { return };
+        let count = window.count(now, config.window);
         let level = match crowd {
             Crowd::Bridge => by_ratio(count, &config),
             Crowd::Trunk(_) => {
@@ -260,20 +270,17 @@ impl IdGuard {
                 Crowd::Trunk(trunk) => AlarmScope::Trunk(trunk),
                 Crowd::Tenant(tenant) => AlarmScope::Tenant(tenant),
             };
-            let (wrong, hits) = (count.wrong(), count.hits);
+            let (wrong, hits) = (count.wrong(), count.hits as usize);
             self.alarms.push(Alarm { guessed: Guessed::Ids, scope, level, wrong, hits });
         }
     }
 
     /// Forgets whoever's time is over; if that frees nothing, the caller who erred longest ago.
     fn make_room(&mut self, now: Instant) {
-        let window = self.config.window;
-        self.parties.retain(|_, (moments, _)| {
-            moments.forget(now, window);
-            moments.count() > 0
-        });
+        let length = self.config.window;
+        self.parties.retain(|_, (window, _)| window.count(now, length).wrong() > 0);
         if self.parties.len() >= self.config.callers {
-            let oldest = self.parties.iter().min_by_key(|(_, (moments, _))| moments.last());
+            let oldest = self.parties.iter().min_by_key(|(_, (window, _))| window.last());
             if let Some(party) = oldest.map(|(party, _)| party.clone()) {
                 self.parties.remove(&party);
             }
@@ -300,10 +307,12 @@ fn by_count(wrong: usize, limit: usize, refuse_factor: usize) -> AlarmLevel {
     }
 }
 
-/// How many of the IDs that were keyed exist: people find a meeting, a program that counts through the numbers finds none.
+/// How many of the IDs that were keyed exist: people find a meeting, a program that counts through the numbers finds none. A slip of
+/// the finger is neither.
 fn by_ratio(count: Count, config: &DefenceConfig) -> AlarmLevel {
-    let entries = count.hits + count.misses;
-    let beyond = |percent: u8| count.misses * 100 > entries * usize::from(percent);
+    let (hits, misses) = (count.hits as usize, count.misses.saturating_sub(count.slips) as usize);
+    let entries = hits + misses;
+    let beyond = |percent: u8| misses * 100 > entries * usize::from(percent);
     if entries < config.ratio_entries {
         AlarmLevel::Calm
     } else if beyond(config.refuse_misses_percent) {
@@ -313,6 +322,13 @@ fn by_ratio(count: Count, config: &DefenceConfig) -> AlarmLevel {
     } else {
         AlarmLevel::Calm
     }
+}
+
+/// How often one ID counts within the window: never so often that it makes up for more misses than the fewest entries that are looked
+/// at may have.
+fn same_id(config: &DefenceConfig) -> usize {
+    let found = usize::from(100_u8.saturating_sub(config.slow_misses_percent));
+    (config.ratio_entries * found / 100).max(1)
 }
 
 #[cfg(test)]
@@ -371,8 +387,35 @@ mod tests {
         for index in 0..100_u64 {
             let now = epoch() + Duration::from_secs(index);
             guard.miss(now, &keyer(&format!("+1425555{index:04}")));
-            guard.hit(now, &keyer(&format!("+1425556{index:04}")));
+            guard.hit(now, &keyer(&format!("+1425556{index:04}")), "111111111", 0);
         }
         assert_eq!((guard.parties.len(), guard.proven.len(), guard.proven_order.len()), (3, 3, 3));
+    }
+
+    #[test]
+    fn an_id_that_somebody_knows_to_exist_does_not_cover_those_he_guesses() {
+        let mut guard = IdGuard::new(DefenceConfig { per_anonymous: 10_000, ..DefenceConfig::default() });
+        let mut guesses = 0;
+        while guard.judge(epoch(), &keyer("hidden")) == Verdict::Judge(Duration::ZERO) {
+            guard.miss(epoch(), &keyer("hidden"));
+            (0..3).for_each(|_| guard.hit(epoch(), &keyer("hidden"), "111111111", 0));
+            guesses += 1;
+            assert!(guesses < 100, "{guesses}");
+        }
+        // 24 hits of 60 entries are what is calm at the least, so the ID counts 24 times.
+        assert_eq!(guesses, 37);
+    }
+
+    #[test]
+    fn a_thousand_people_who_join_one_meeting_and_slip_now_and_then_raise_no_alarm() {
+        let mut guard = IdGuard::new(DefenceConfig::default());
+        for index in 0..1000 {
+            let caller = keyer(&format!("+1425555{index:04}"));
+            let slips = u32::from(index % 10 == 0);
+            (0..slips).for_each(|_| guard.miss(epoch(), &caller));
+            guard.hit(epoch(), &caller, "111111111", slips);
+        }
+        assert_eq!(guard.alarms(), []);
+        assert_eq!(guard.judge(epoch(), &keyer("+14255560000")), Verdict::Judge(Duration::ZERO));
     }
 }

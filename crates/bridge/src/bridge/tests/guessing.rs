@@ -247,6 +247,30 @@ fn where_hardly_an_id_exists_the_trunk_is_slowed_down_and_then_not_heard() {
 }
 
 #[test]
+fn who_keys_an_id_that_he_knows_between_his_guesses_is_found_out_all_the_same() {
+    let mut world = with(DefenceConfig { ratio_entries: 10, ..DefenceConfig::default() });
+    let mut caller = 0;
+    while world.bridge.counters.ids_slowed == 0 {
+        one_try(&mut world, caller, UNKNOWN);
+        one_try(&mut world, caller + 1, OPEN);
+        caller += 2;
+        assert!(caller < 40, "{caller}");
+    }
+}
+
+#[test]
+fn slips_of_the_finger_that_the_right_id_follows_raise_no_alarm() {
+    let mut world = with(DefenceConfig { ratio_entries: 10, ..DefenceConfig::default() });
+    for (caller, slip) in ["111111112#", "11111111#", "131111111#"].iter().cycle().take(40).enumerate() {
+        let leg = world.keyed(&format!("+1425777{caller:04}"), slip);
+        world.press(leg, OPEN);
+        assert!(world.is_in_conference(leg));
+        world.bye(leg);
+    }
+    assert_eq!(alarms(&mut world), []);
+}
+
+#[test]
 fn what_there_is_to_know_sounds_alike_and_takes_the_same_time_also_while_slowed_down() {
     for slowed in [false, true] {
         let mut world = with(DefenceConfig { per_caller: 2, ..DefenceConfig::default() });
