@@ -70,7 +70,7 @@ impl Asked {
     pub fn on(&self, table: &Table) -> Came {
         match self {
             Self::DialIn { number, trunk, organizer: Some(organizer) } => {
-                of(table, &LegRequest::DialIn { called: number, trunk, organizer })
+                of(table, Some(trunk), &LegRequest::DialIn { called: number, trunk, organizer })
             }
             Self::DialIn { number, trunk, organizer: None } => match admit(table, number, trunk) {
                 Ok(number) => Came {
@@ -86,31 +86,28 @@ impl Asked {
             Self::DialOut { organizer, number, down } => {
                 let is_down = |trunk: &TrunkId| down.contains(trunk);
                 let initiator = Initiator::Member;
-                of(table, &LegRequest::DialOut { organizer, dialed: number, initiator, down: &is_down })
+                of(table, None, &LegRequest::DialOut { organizer, dialed: number, initiator, down: &is_down })
             }
         }
     }
 }
 
-fn of(table: &Table, request: &LegRequest<'_>) -> Came {
+/// A dial-in has come on a trunk.
+fn of(table: &Table, came_on: Option<&TrunkId>, request: &LegRequest<'_>) -> Came {
     let decision = decide(table, request);
     let because = decision.because.last().map(|step| step.text.clone()).unwrap_or_default();
     let (rule, carried) = (Some(decision.rule()), true);
-    match (decision.outcome, request) {
-        (Outcome::Refuse(refusal), _) => Came::refused(refusal.rule, refusal.because),
-        (Outcome::Admit { biller, .. }, LegRequest::DialIn { trunk, .. }) => {
-            let trunk = Some((*trunk).clone());
-            Came { carried, trunk, caller_id: None, biller: Some(biller), rule, because }
+    match decision.outcome {
+        Outcome::Refuse(refusal) => Came::refused(refusal.rule, refusal.because),
+        Outcome::Admit { biller, .. } => {
+            Came { carried, trunk: came_on.cloned(), caller_id: None, biller: Some(biller), rule, because }
         }
-        (Outcome::Candidates(candidates), _) => {
+        Outcome::Candidates(candidates) => {
             let first = candidates.into_iter().next();
             let (trunk, caller_id, biller) = first
                 .map(|one| (one.trunk, one.caller_id, one.biller))
                 .map_or((None, None, None), |one| (Some(one.0), Some(one.1), Some(one.2)));
             Came { carried, trunk, caller_id, biller, rule, because }
-        }
-        (Outcome::Admit { biller, .. }, LegRequest::DialOut { .. }) => {
-            Came { carried, trunk: None, caller_id: None, biller: Some(biller), rule, because }
         }
     }
 }

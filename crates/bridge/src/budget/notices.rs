@@ -5,11 +5,9 @@ use crate::money::Micros;
 use crate::spending::Period;
 use crate::tariff::{Limit, Scope};
 use routing::TenantId;
-use serde::Serialize;
 
 /// What a notice is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BudgetKind {
     /// Microsoft's minute pool of a tenant.
     MinutePool,
@@ -31,8 +29,7 @@ impl BudgetKind {
 }
 
 /// Whose budget it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BudgetOwner {
     /// The tenant's.
     Tenant,
@@ -43,7 +40,7 @@ pub enum BudgetOwner {
 }
 
 /// A budget has come to 80 or 100 per cent: said once for each period.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BudgetNotice {
     /// What is being used up.
     pub kind: BudgetKind,

@@ -163,7 +163,7 @@ impl IdGuard {
                 Crowd::Tenant(_) => true,
                 _ => self.known.entry(crowd.clone()).or_default().counts(now, window, id, most),
             };
-            self.count(now, crowd, Count { hits: counts.into(), slips, ..Count::default() });
+            self.count(now, &crowd, Count { hits: counts.into(), slips, ..Count::default() });
         }
         let Some(number) = &keyer.number else { return };
         let fresh = self.proven.get(number).is_some_and(|then| now.saturating_duration_since(*then) < PROVEN);
@@ -208,14 +208,14 @@ impl IdGuard {
         self.crowds.iter().filter_map(of_trunk).collect()
     }
 
-    fn count(&mut self, now: Instant, crowd: Crowd, what: Count) {
+    fn count(&mut self, now: Instant, crowd: &Crowd, what: Count) {
         self.crowds.entry(crowd.clone()).or_default().0.add(now, self.config.window, what);
-        self.review_crowd(now, &crowd);
+        self.review_crowd(now, crowd);
     }
 
     fn err(&mut self, now: Instant, keyer: &Keyer, what: Count) {
         for crowd in crowds(keyer) {
-            self.count(now, crowd, what);
+            self.count(now, &crowd, what);
         }
         if let Some(number) = keyer.number.as_ref().filter(|number| self.proven.remove(*number).is_some()) {
             self.proven_order.retain(|other| other != number);

@@ -125,7 +125,8 @@ mod tests {
     #[test]
     fn an_id_counts_so_often_within_a_window_and_is_forgotten_after_it() {
         let mut known = Known::default();
-        let mut counts = |second, id: &str| known.counts(epoch() + Duration::from_secs(second), WINDOW, id, 2);
+        let mut counts =
+            |second, id: &str| known.counts(epoch() + Duration::from_secs(second), WINDOW, id, 2);
         assert_eq!([0, 1, 2, 3].map(|second| counts(second, "111111111")), [true, true, false, false]);
         assert!(counts(4, "222222222"), "another");
         assert!(counts(600, "111111111"), "another window");
