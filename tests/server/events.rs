@@ -9,6 +9,8 @@ use tokio::time::timeout;
 
 use super::bridge::{CONFERENCE, House, PATIENCE, TOKEN};
 use super::raw::RawCall;
+use super::reload::{DONE, reload};
+use server::demo::http;
 
 impl House {
     /// What happened since, and the place after it.
@@ -57,6 +59,11 @@ impl Listener {
             assert_ne!(length, 0, "the stream is over: {}", self.heard);
             self.heard += std::str::from_utf8(&buffer[..length]).expect("UTF-8");
         }
+    }
+
+    /// Reads until it is over: the last chunk is empty (RFC 9112 section 7.1).
+    async fn ended(&mut self) {
+        self.until("\r\n0\r\n\r\n").await;
     }
 }
 
@@ -199,4 +206,34 @@ async fn one_token_does_not_get_all_readers_of_the_stream() {
             again.heard.starts_with("HTTP/1.1 200 ")
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_taken_out_of_the_file_is_worth_nothing_after_sighup_and_its_open_stream_ends() {
+    let hash = server::http::digest("the-token-of-the-wall").iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    let entry = format!("[[api_token]]\nname = \"wall\"\nrole = \"viewer\"\nsha256 = \"{hash}\"\n\n");
+    let (house, _doorbell) = House::new(&[("[usage]\n", &format!("{entry}[usage]\n"))]).await;
+    let bridge = house.start().await;
+    let mut wall = Listener::open_as(&house, "the-token-of-the-wall", "").await;
+    wall.until("retry: 2000").await;
+    let mut other = Listener::open(&house, "").await;
+    other.until("retry: 2000").await;
+    reload(&house, &bridge, &entry, "", DONE).await;
+    wall.ended().await;
+    let asked = async |token: &str| {
+        let answer = http::request(house.http, "GET", "/v1/conferences", Some(token), None).await;
+        answer.expect("an answer").status
+    };
+    assert_eq!(asked("the-token-of-the-wall").await, 401);
+    assert_eq!(asked(TOKEN).await, 200);
+    let _alice = house.join("+493023125001").await;
+    other.until("participant.joined").await;
+    // The file with a token counts as it is now, too.
+    house.write("token", "another-token-of-the-house\n");
+    reload(&house, &bridge, "[usage]\n", &format!("{entry}[usage]\n"), DONE).await;
+    other.ended().await;
+    assert_eq!([asked(TOKEN).await, asked("the-token-of-the-wall").await], [401, 200]);
 }

@@ -1,6 +1,7 @@
 //! What dial-out may cost, through the real binary: where it may go, limits, and what is known of it after a crash.
 
 use super::bridge::{House, run};
+use super::reload::{DONE, reload};
 
 /// Greta's organizer entry, restricted.
 const RESTRICTED: (&str, &str) = (
@@ -230,4 +231,32 @@ async fn usage_is_read_by_api_a_page_at_a_time_and_in_totals() {
         assert_eq!(status, 400, "{wrong}: {said}");
     }
     assert_eq!(house.api("GET", "/v1/usage?after=gone:0", None).await.0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prices_and_limits_are_those_of_the_file_after_sighup_and_who_talks_keeps_the_price_he_began_with() {
+    let limit = "[[dial_out_limit]]\neach = \"tenant\"\nspend_per_day = \"0.10 EUR\"\n";
+    let plan = PRICED.1.replace(limit, "");
+    let (house, mut doorbell) = House::new(&[(PRICED.0, &plan)]).await;
+    let bridge = house.start().await;
+    let mut talk = async |number: &str| {
+        assert_eq!(house.dial_out(number).await.0, 202);
+        let ringing = doorbell.ring().await.expect("the bridge calls");
+        ringing.alert();
+        ringing.answer().await.expect("an ACK")
+    };
+    let first = talk("030 901820").await;
+    reload(&house, &bridge, "connection_fee = \"0.02\"", "connection_fee = \"0.50\"", DONE).await;
+    let second = talk("030 901821").await;
+    for callee in [first, second] {
+        callee.hang_up().await.expect("an answer to BYE");
+    }
+    house.until("their records are written", async || house.records("final").len() == 2).await;
+    let fees: Vec<_> =
+        house.records("final").iter().map(|record| record["end"]["connection_fee_micros"].as_u64()).collect();
+    assert_eq!(fees, [Some(20_000), Some(500_000)], "{:?}", house.records("final"));
+    reload(&house, &bridge, "[drain]", &format!("{limit}[drain]"), DONE).await;
+    assert!(house.log().contains("needs_restart={}"), "{}", house.log());
+    let (status, body) = house.dial_out("030 901822").await;
+    assert_eq!(status, 429, "what was spent before there was a limit counts: {body}");
 }

@@ -321,6 +321,12 @@ impl Bridge {
                 self.table = table;
             }
             Event::DirectoryChanged(directory) => self.directory = directory,
+            Event::TariffsChanged(tariffs) => self.change_tariffs(at, tariffs),
+            Event::DefenceChanged(defence) => {
+                self.config.defence = defence;
+                self.ids.change(defence);
+                self.pins.change(defence);
+            }
         }
     }
 

@@ -68,6 +68,7 @@ impl Who {
 struct Price {
     biller: Biller,
     rate: Option<Rate>,
+    rounding: Rounding,
     /// Its minutes come out of the tenant's pool first.
     pooled: bool,
 }
@@ -162,6 +163,35 @@ impl Budget {
         self.table_changed(table);
     }
 
+    /// Prices and limits are these from now on. Who runs keeps the price that he began with, and what was spent counts. The new
+    /// limits are his too, but for those that cannot count his price: he was let in before they were there.
+    pub(crate) fn change(&mut self, tariffs: Arc<Tariffs>, table: &Table) {
+        if *tariffs == *self.tariffs {
+            return self.table_changed(table);
+        }
+        self.tariffs = tariffs;
+        for (leg, mut running) in std::mem::take(&mut self.running) {
+            let answered = running.answered.is_some();
+            self.claims.let_go(answered, running.worth());
+            self.guarded -= usize::from(running.guarded && answered);
+            let currency = running.price.rate.as_ref().map(|rate| rate.currency);
+            let mut limited = watched(&self.tariffs, &running.who.scopes());
+            limited.retain(|scope| {
+                self.tariffs.limits.uncounted(scope, currency).is_none()
+                    || (currency.is_none() && running.watched.contains(scope))
+            });
+            running.watched = limited;
+            running.guarded = running.price.pooled || !running.watched.is_empty();
+            running.warned = false;
+            self.guarded += usize::from(running.guarded && answered);
+            self.claims.hold(answered, running.worth());
+            self.running.insert(leg, running);
+        }
+        self.told.clear();
+        self.forget_unlimited();
+        self.table_changed(table);
+    }
+
     /// Licenses may have been bought or given back.
     pub(crate) fn table_changed(&mut self, table: &Table) {
         let seconds = self.tariffs.pool_seconds;
@@ -170,7 +200,7 @@ impl Budget {
             licenses.into_iter().map(|(tenant, count)| (tenant, count.saturating_mul(seconds))).collect();
     }
 
-    pub(crate) fn tariffs(&self) -> &Tariffs {
+    pub(crate) fn tariffs(&self) -> &Arc<Tariffs> {
         &self.tariffs
     }
 
@@ -265,8 +295,7 @@ impl Budget {
 
     /// What a leg holds from the moment it is decided: the first started minute or second, and its connection.
     fn first_unit(&self, who: &Who, watched: &[Scope], price: &Price) -> (Claim, Option<Obstacle>) {
-        let (none, unit) =
-            (Claim::default(), self.rounding_of(price).billed_seconds(Duration::from_nanos(1)));
+        let (none, unit) = (Claim::default(), price.rounding.billed_seconds(Duration::from_nanos(1)));
         let claim = self.widened(who, price, none, unit, &Held::default());
         let mut wanted = Held::default();
         if let Some((currency, cost)) = price.growth(none, claim) {
@@ -411,7 +440,7 @@ impl Budget {
     /// What a dial-out that has lasted so long costs, without ending it.
     pub(crate) fn so_far(&mut self, leg: LegId, lasted: Duration) -> Bill {
         let Some(running) = self.running.get(&leg) else { return Bill::unpriced(self.rounding, lasted) };
-        let seconds = self.rounding_of(&running.price).billed_seconds(lasted);
+        let seconds = running.price.rounding.billed_seconds(lasted);
         if seconds > running.claim.seconds {
             // What has been talked has been talked, whatever a limit says of it.
             let (who, price, held) = (&running.who, &running.price, running.claim);
@@ -420,7 +449,7 @@ impl Budget {
         }
         self.running.get(&leg).map_or_else(
             || Bill::unpriced(self.rounding, lasted),
-            |running| self.bill(&running.price, &running.who, lasted, running.claim.pool),
+            |running| Self::bill(&running.price, &running.who, lasted, running.claim.pool),
         )
     }
 
@@ -447,20 +476,23 @@ impl Budget {
         self.guarded -= usize::from(running.guarded && running.answered.is_some());
         self.spending.take_from_pool(&running.who.tenant, bill.pool_seconds);
         if let Some(rate) = &bill.rate {
-            for scope in running.watched {
-                self.spending.note(scope, rate.currency, bill.charge, true);
+            for scope in running.who.scopes() {
+                // Of meetings there may be any number, so only those with a limit are counted.
+                if !matches!(scope, Scope::Meeting(_)) || running.watched.contains(&scope) {
+                    self.spending.note(scope, rate.currency, bill.charge, true);
+                }
             }
         }
         let notices = self.notices_of(&running.who);
         (bill, notices)
     }
 
-    /// What a dial-in costs, by the plan of the one who provides its number.
-    pub(crate) fn dial_in(&self, record: &crate::usage::Record, lasted: Duration) -> Bill {
+    /// What a dial-in costs, by the plan of the one who provides its number as it was when it came.
+    pub(crate) fn dial_in(&self, tariffs: &Tariffs, record: &crate::usage::Record, lasted: Duration) -> Bill {
         let Some(biller) = &record.biller else { return Bill::unpriced(self.rounding, lasted) };
         let number = record.service_number.as_ref();
-        let rate = number.and_then(|number| self.tariffs.rate(biller, CallType::ConfIn, number));
-        let rounding = self.tariffs.rounding(Some(biller)).unwrap_or(self.rounding);
+        let rate = number.and_then(|number| tariffs.rate(biller, CallType::ConfIn, number));
+        let rounding = tariffs.rounding(Some(biller)).unwrap_or(self.rounding);
         let mut bill = Bill::priced(rate, rounding, lasted, 0);
         let toll_free = record.number_kind == Some(routing::NumberKind::TollFree);
         bill.account = Some(match biller {
@@ -473,8 +505,8 @@ impl Budget {
         bill
     }
 
-    fn bill(&self, price: &Price, who: &Who, lasted: Duration, pool: u64) -> Bill {
-        let rounding = self.rounding_of(price);
+    fn bill(price: &Price, who: &Who, lasted: Duration, pool: u64) -> Bill {
+        let rounding = price.rounding;
         let pool = rounding.billed_seconds(lasted).min(pool);
         let mut bill = Bill::priced(price.rate.clone(), rounding, lasted, pool);
         bill.account = (bill.billed_seconds > 0).then(|| match &price.biller {
@@ -492,11 +524,9 @@ impl Budget {
         let biller = candidate.biller.clone();
         let pooled =
             in_zone && biller == Biller::Microsoft && who.license == License::AudioConferencingStandard;
-        Price { rate: self.tariffs.rate(&biller, CallType::ConfOut, number), biller, pooled }
-    }
-
-    fn rounding_of(&self, price: &Price) -> Rounding {
-        self.tariffs.rounding(Some(&price.biller)).unwrap_or(self.rounding)
+        let rate = self.tariffs.rate(&biller, CallType::ConfOut, number);
+        let rounding = self.tariffs.rounding(Some(&biller)).unwrap_or(self.rounding);
+        Price { biller, rate, rounding, pooled }
     }
 }
 

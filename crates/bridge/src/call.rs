@@ -18,6 +18,7 @@ use crate::meeting::Meeting;
 use crate::naming::Naming;
 use crate::policy::Role;
 use crate::returning::Standing;
+use crate::tariff::Tariffs;
 use crate::usage::Ledger;
 use routing::Language;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ use std::time::Instant;
 pub(crate) struct Call {
     pub(crate) leg: LegId,
     pub(crate) ledger: Ledger,
+    /// The prices when it began.
+    pub(crate) tariffs: Arc<Tariffs>,
     pub(crate) state: State,
     /// What it is spoken to in; `None`: the bridge's own language.
     pub(crate) language: Option<Language>,
@@ -86,11 +89,12 @@ pub(crate) enum State {
 
 impl Call {
     /// A leg at its beginning.
-    pub(crate) fn new(leg: LegId, ledger: Ledger, state: State) -> Self {
+    pub(crate) fn new(leg: LegId, ledger: Ledger, tariffs: Arc<Tariffs>, state: State) -> Self {
         let before = Standing::default();
         Self {
             leg,
             ledger,
+            tariffs,
             state,
             language: None,
             missed: Vec::new(),

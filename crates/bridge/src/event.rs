@@ -3,10 +3,12 @@
 //! Events about a leg the bridge does not know, or no longer knows, are ignored; so the shell may report late.
 
 use crate::action::Action;
+use crate::defence::DefenceConfig;
 use crate::digit::Digit;
 use crate::id::{ConferenceId, LegId, RequestId};
 use crate::meeting::Directory;
 use crate::naming::SpokenName;
+use crate::tariff::Tariffs;
 use routing::{E164, Initiator, Table, TrunkId};
 use std::fmt;
 use std::sync::Arc;
@@ -277,6 +279,10 @@ pub enum Event {
     TableChanged(Arc<Table>),
     /// A new directory is in force. Legs and open conferences stay; the next ID is looked up in it.
     DirectoryChanged(Arc<dyn Directory>),
+    /// Other prices and limits are in force. Legs keep the price they began with; what was spent counts.
+    TariffsChanged(Arc<Tariffs>),
+    /// Other limits on guessing are in force, also for what was guessed before.
+    DefenceChanged(DefenceConfig),
 }
 
 impl fmt::Debug for Event {
@@ -317,6 +323,8 @@ impl fmt::Debug for Event {
             Self::DrainNow => formatter.write_str("DrainNow"),
             Self::TableChanged(_) => formatter.write_str("TableChanged"),
             Self::DirectoryChanged(_) => formatter.write_str("DirectoryChanged"),
+            Self::TariffsChanged(_) => formatter.write_str("TariffsChanged"),
+            Self::DefenceChanged(defence) => write!(formatter, "DefenceChanged {defence:?}"),
         }
     }
 }

@@ -104,11 +104,13 @@ impl Spending {
         true
     }
 
-    /// Forgets what no limit counts: `limited` says whether one counts a scope in a currency by the day, of which something was
-    /// spent today, or by the month.
+    /// Forgets meetings that no limit counts: `limited` says whether one counts a scope in a currency by the day, of which something
+    /// was spent today, or by the month. Tenants and organizers stay: a limit on them may come, and there are no more than those
+    /// of the directory.
     pub(crate) fn keep(&mut self, limited: impl Fn(&Scope, Currency, Period) -> bool) {
         self.spent.retain(|(scope, currency), spent| {
-            limited(scope, *currency, if spent.today > 0 { Period::Day } else { Period::Month })
+            !matches!(scope, Scope::Meeting(_))
+                || limited(scope, *currency, if spent.today > 0 { Period::Day } else { Period::Month })
         });
     }
 

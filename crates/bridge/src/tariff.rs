@@ -123,7 +123,7 @@ pub enum WithoutPrice {
 }
 
 /// Prices and limits that cannot be wrong.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Tariffs {
     /// How often an answered leg writes an interim record.
     pub interim: Option<Duration>,
@@ -141,7 +141,7 @@ impl Default for Tariffs {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Plan {
     currency: Currency,
     rounding: Rounding,
@@ -190,7 +190,7 @@ pub(crate) enum Each {
 }
 
 /// One `[[dial_out_limit]]`.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Limit {
     pub(crate) each: Each,
     pub(crate) of: Option<String>,

@@ -1,7 +1,8 @@
 //! Reading the configuration again while calls are up: what `SIGHUP` and `partyline ctl config rollback` ask for.
 //!
 //! All of it or nothing: a file with a mistake, or whose trunks or directory need a restart, changes nothing. What can be
-//! applied is the trunks and the directory; what else differs is named, and waits for a restart.
+//! applied is the trunks, the directory, prices and limits, the defense against guessing and the API's tokens; what else
+//! differs is named, and waits for a restart.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -13,10 +14,11 @@ use trunk::Trunks;
 
 use crate::config::{Built, Config, Sources};
 use crate::dns::locate;
+use crate::http::Token;
 use crate::versions::{Version, Versions};
 
 /// The sections and keys that are applied at once. All others are read at the start only.
-const APPLIED: [&str; 10] = [
+const APPLIED: [&str; 15] = [
     "trunk",
     "global_policy",
     "dial_out",
@@ -27,7 +29,15 @@ const APPLIED: [&str; 10] = [
     "policy",
     "route",
     "meeting",
+    "billing",
+    "rate_plan",
+    "dial_out_limit",
+    "defense",
+    "api_token",
 ];
+
+/// The one key of `[http]` that is: the file with a token is read again wherever it is.
+const TOKEN_FILE: &str = "token_file";
 
 /// What came of it, for whoever asked.
 pub(crate) type Outcome = Result<InForce, Vec<String>>;
@@ -47,8 +57,16 @@ pub(crate) struct Reloaded {
     pub(crate) trunks: Arc<Trunks>,
     pub(crate) located: mpsc::Receiver<Arc<Trunks>>,
     pub(crate) built: Built,
+    pub(crate) rules: Rules,
     pub(crate) sources: Arc<Sources>,
     pub(crate) in_force: InForce,
+}
+
+/// What else is applied.
+pub(crate) struct Rules {
+    pub(crate) tariffs: Arc<bridge::Tariffs>,
+    pub(crate) defence: bridge::DefenceConfig,
+    pub(crate) tokens: Vec<Arc<Token>>,
 }
 
 /// What there is to be followed.
@@ -100,6 +118,7 @@ async fn read(running: Running) -> Result<Reloaded, Vec<String>> {
         trunks,
         located,
         built: Built { table: config.table, meetings: config.directory },
+        rules: Rules { tariffs: config.tariffs, defence: config.bridge.defence, tokens: config.tokens },
         sources: config.sources,
         in_force: InForce { version, needs_restart },
     })
@@ -107,7 +126,13 @@ async fn read(running: Running) -> Result<Reloaded, Vec<String>> {
 
 /// The sections, of those that are read at the start only, in which the two texts differ.
 fn differing(started: &str, now: &str) -> BTreeSet<String> {
-    let sections = |text: &str| toml::from_str::<toml::Table>(text).unwrap_or_default();
+    let sections = |text: &str| {
+        let mut sections = toml::from_str::<toml::Table>(text).unwrap_or_default();
+        if let Some(toml::Value::Table(http)) = sections.get_mut("http") {
+            http.remove(TOKEN_FILE);
+        }
+        sections
+    };
     let (started, now) = (sections(started), sections(now));
     let names: BTreeSet<&String> = started.keys().chain(now.keys()).collect();
     let differs = |name: &&String| !APPLIED.contains(&name.as_str()) && started.get(*name) != now.get(*name);
@@ -125,6 +150,10 @@ mod tests {
         let now =
             started.replace("127.0.0.1:1", "127.0.0.1:2").replace("\"r\"", "\"s\"").replace("\"a\"", "\"b\"");
         assert_eq!(differing(started, &now), BTreeSet::from(["http".to_owned()]));
+        let token = started.replace("[http]\n", "[http]\ntoken_file = \"t\"\n");
+        let applied =
+            format!("{token}[defense]\nwindow_seconds = 5\n[[api_token]]\nname = \"a\"\n[[rate_plan]]\n");
+        assert!(differing(started, &applied).is_empty());
         let less = now.replace("[node]\nname = \"x\"\n", "[hep]\nto = \"udp://127.0.0.1:9\"\n");
         let all = ["hep", "http", "node"].map(str::to_owned);
         assert_eq!(differing(started, &less), BTreeSet::from(all));

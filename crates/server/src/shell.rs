@@ -22,14 +22,14 @@ use trunk::Trunks;
 use crate::config::{Config, Sources};
 use crate::control::{Ask, Control, Input, Now, Output, Reply, Shown};
 use crate::ctl;
-use crate::http::Ring;
+use crate::http::{Holders, Ring};
 use crate::log_budget::LogBudget;
 use crate::media::capture::Captured;
 use crate::media::door::SocketDoor;
 use crate::media::sockets::LegSockets;
 use crate::media::thread::ShardDoor;
 use crate::recording::{Ended, Recorder};
-use crate::reload::{Answer, InForce, Outcome, Running, reload};
+use crate::reload::{Answer, InForce, Outcome, Rules, Running, reload};
 use crate::sip_io::{Arrival, SipIo};
 use crate::spool::Spool;
 use crate::store::{Changed, Delivery};
@@ -118,6 +118,8 @@ struct Shell {
     started: Arc<str>,
     versions: Versions,
     in_force: Arc<ArcSwap<InForce>>,
+    /// Who may use the API.
+    tokens: Arc<Holders>,
     /// Directories that the database has in place of ours.
     directories: mpsc::Receiver<Changed>,
     /// Usage records on their way into it.
@@ -186,7 +188,7 @@ impl Shell {
     /// SIGHUP or an order: certificates are read again elsewhere, and here the file; calls that are up stay.
     fn reload(&self, asked: Option<oneshot::Sender<Outcome>>) {
         tracing::info!(
-            "the trunks, the directory and the certificates are read again; all else is read at the start only"
+            "certificates, trunks, directory, prices, limits, the defense and tokens are read again; all else is read at the start only"
         );
         let running = Running {
             path: self.path.clone(),
@@ -207,6 +209,9 @@ impl Shell {
                 self.sources.store(reloaded.sources);
                 // What is another in the database is told when it has been read for that.
                 self.take_directory(Changed { built: reloaded.built, happened: Vec::new() });
+                let Rules { tariffs, defence, tokens } = reloaded.rules;
+                self.feed(Input::Rules { tariffs, defence });
+                self.tokens.change(&tokens);
                 self.feed(Input::Configured(in_force.version.hash.as_str().into()));
                 self.in_force.store(Arc::new(in_force.clone()));
                 let InForce { version, needs_restart } = &in_force;
@@ -214,13 +219,16 @@ impl Shell {
                     version = version.number,
                     hash = version.hash,
                     ?needs_restart,
-                    "the trunks are as the file says, and the directory"
+                    "the trunks are as the file says, and so are the directory, prices, limits and tokens"
                 );
                 Ok(in_force)
             }
             Err(problems) => {
                 for problem in &problems {
-                    tracing::error!(?problem, "the trunks stay as they were, and the directory");
+                    tracing::error!(
+                        ?problem,
+                        "the trunks stay as they were, and all else: nothing of the file is taken"
+                    );
                 }
                 Err(problems)
             }

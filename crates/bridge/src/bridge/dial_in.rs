@@ -60,7 +60,7 @@ impl Bridge {
         };
         let until = at.now + self.config.record_safe;
         let state = State::Recording { until, pending: Pending::Answer };
-        let call = Call::new(leg, ledger, state);
+        let call = Call::new(leg, ledger, Arc::clone(self.budget.tariffs()), state);
         if let Some((status, cause, because)) = refusal {
             self.refuse(at, call, status, EndingParty::Bridge, cause, &because);
             return;

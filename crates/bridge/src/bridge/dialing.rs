@@ -141,7 +141,7 @@ impl Bridge {
         }
         let until = at.now + self.config.record_safe;
         let state = State::Recording { until, pending: Pending::Dial(dial) };
-        let mut call = Call::new(leg, ledger, state);
+        let mut call = Call::new(leg, ledger, Arc::clone(self.budget.tariffs()), state);
         self.note_meeting(&mut call, meeting, decision);
         self.counters.dial_outs_accepted += 1;
         self.command(Command::DialOutAccepted { request: request.request, leg, conference });

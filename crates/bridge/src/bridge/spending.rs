@@ -17,6 +17,17 @@ impl Bridge {
         self.budget.set(tariffs, spent, &self.table);
     }
 
+    /// Other prices and limits, while legs run.
+    pub(super) fn change_tariffs(&mut self, at: At, tariffs: Arc<Tariffs>) {
+        self.budget.change(tariffs, &self.table);
+        self.guard_at = self.budget.must_guard().then_some(at.now);
+        // Interim records may be due at other times.
+        let legs: Vec<LegId> = self.calls.keys().copied().collect();
+        for leg in legs {
+            self.with_call(leg, |_, call| Some(call));
+        }
+    }
+
     /// Whether dial-outs that run against a limit on money are refused because nobody knows what was spent before.
     pub fn is_spending_unread(&self) -> bool {
         self.budget.is_unread()
@@ -26,7 +37,7 @@ impl Bridge {
     pub(super) fn bill(&mut self, at: At, call: &Call) -> Bill {
         let lasted = call.ledger.lasted(at.now);
         if call.ledger.record().call_type == CallType::ConfIn {
-            return self.budget.dial_in(call.ledger.record(), lasted);
+            return self.budget.dial_in(&call.tariffs, call.ledger.record(), lasted);
         }
         let (bill, notices) = self.budget.finish(at.wall, call.leg, lasted);
         for notice in notices {
@@ -44,7 +55,7 @@ impl Bridge {
         }
         let lasted = call.ledger.lasted(at.now);
         let bill = match call.ledger.record().call_type {
-            CallType::ConfIn => self.budget.dial_in(call.ledger.record(), lasted),
+            CallType::ConfIn => self.budget.dial_in(&call.tariffs, call.ledger.record(), lasted),
             CallType::ConfOut | CallType::CallMe => self.budget.so_far(call.leg, lasted),
         };
         let record = call.ledger.interim(at.now, at.wall, bill, &mut self.rng);

@@ -98,7 +98,7 @@ impl Budget {
         for (&leg, running) in self.running.iter().filter(|(_, running)| running.guarded) {
             let Some(answered) = running.answered else { continue };
             let lasts = until.saturating_duration_since(answered);
-            let seconds = self.rounding_of(&running.price).billed_seconds(lasts);
+            let seconds = running.price.rounding.billed_seconds(lasts);
             if seconds <= running.claim.seconds {
                 continue;
             }

@@ -4,6 +4,7 @@ use crate::money::Micros;
 use crate::spending::SpentLeg;
 use crate::tariff::tests::tariffs;
 
+mod changing;
 mod ringing;
 
 const PRICES: &str = r#"

@@ -118,6 +118,11 @@ impl IdGuard {
         }
     }
 
+    /// Other limits, also for what is counted already.
+    pub(crate) fn change(&mut self, config: DefenceConfig) {
+        self.config = config;
+    }
+
     /// What becomes of an entry of this caller's.
     pub(crate) fn judge(&mut self, now: Instant, keyer: &Keyer) -> Verdict {
         let party = party(keyer);

@@ -155,6 +155,15 @@ impl PinQueue {
         }
     }
 
+    /// Other limits, also for who waits already.
+    pub(crate) fn change(&mut self, config: DefenceConfig) {
+        self.config = config;
+        let waited_for: Vec<OrganizerId> = self.scheduled.keys().cloned().collect();
+        for organizer in waited_for {
+            self.schedule(&organizer);
+        }
+    }
+
     /// A PIN has been keyed: whether it is checked at once. Otherwise [`PinQueue::due`] tells when.
     pub(crate) fn ask(&mut self, now: Instant, organizer: &OrganizerId, leg: LegId, line: Line) -> bool {
         self.leave(now, leg);

@@ -111,7 +111,7 @@ impl Limit {
 }
 
 /// All limits, found by whom they are for: how many others there are costs a decision nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Limits {
     all: Vec<Limit>,
     /// For each scope of a kind.
@@ -121,7 +121,7 @@ pub(crate) struct Limits {
 }
 
 /// The limits that name the same.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Group {
     places: Vec<usize>,
     /// The currencies of those on money.

@@ -147,6 +147,13 @@ pub enum Input<Io> {
         /// The meetings.
         meetings: Arc<dyn bridge::Directory>,
     },
+    /// The file says other things of prices, limits or the defense against guessing. Calls that are up stay.
+    Rules {
+        /// What legs cost from now on, and may cost.
+        tariffs: Arc<bridge::Tariffs>,
+        /// The limits on guessing.
+        defence: bridge::DefenceConfig,
+    },
     /// Stop taking work, let what runs end well.
     Drain,
     /// End everything now.
@@ -482,6 +489,10 @@ impl<D: Door> Control<D> {
                 self.directory = Arc::clone(&meetings);
                 self.tell_bridge(now, bridge::Event::TableChanged(table));
                 self.tell_bridge(now, bridge::Event::DirectoryChanged(meetings));
+            }
+            Input::Rules { tariffs, defence } => {
+                self.tell_bridge(now, bridge::Event::TariffsChanged(tariffs));
+                self.tell_bridge(now, bridge::Event::DefenceChanged(defence));
             }
             Input::Drain => self.drain(now),
             Input::DrainNow => {

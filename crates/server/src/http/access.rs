@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use tokio::sync::watch;
 
 use super::Doors;
 
@@ -90,23 +91,17 @@ pub(super) enum NoToken {
 }
 
 /// A token and how fast its holder may ask.
-pub struct Holder {
+pub(super) struct Holder {
     pub(super) token: Arc<Token>,
     pub(super) requests_per_second: u32,
     pace: DefaultDirectRateLimiter,
 }
 
 impl Holder {
-    /// One for each token; each may send so many requests a second, and twice as many at once.
-    pub fn all(tokens: &[Arc<Token>], requests_per_second: u32) -> Vec<Self> {
-        let per_second = NonZeroU32::new(requests_per_second).unwrap_or(NonZeroU32::MIN);
+    fn new(token: Arc<Token>, per_second: NonZeroU32) -> Self {
         let quota = Quota::per_second(per_second).allow_burst(per_second.saturating_add(per_second.get()));
-        let holder = |token: &Arc<Token>| Self {
-            token: Arc::clone(token),
-            requests_per_second: per_second.get(),
-            pace: DefaultDirectRateLimiter::direct(quota),
-        };
-        tokens.iter().map(holder).collect()
+        let pace = DefaultDirectRateLimiter::direct(quota);
+        Self { token, requests_per_second: per_second.get(), pace }
     }
 
     /// Whether one more request is welcome now; else after how many seconds.
@@ -116,25 +111,64 @@ impl Holder {
     }
 }
 
-/// Whose token a request carries.
-pub(super) fn holder_of<'a>(
-    holders: &'a [Holder],
-    headers: &HeaderMap,
-    now: SystemTime,
-) -> Result<&'a Holder, NoToken> {
-    let given = digest(bearer(headers).ok_or(NoToken::Missing)?);
-    // All are compared, each in constant time: how long it takes tells neither which is right nor how much of it.
-    let mut found = None;
-    for holder in holders {
-        if bool::from(holder.token.digest.ct_eq(&given)) {
-            found = Some(holder);
+/// The tokens in force. Others may take their place; whoever reads the event stream waits for that.
+pub struct Holders {
+    per_second: NonZeroU32,
+    all: watch::Sender<Arc<[Arc<Holder>]>>,
+}
+
+impl Holders {
+    /// One for each token; each may send so many requests a second, and twice as many at once.
+    pub fn new(tokens: &[Arc<Token>], requests_per_second: u32) -> Arc<Self> {
+        let per_second = NonZeroU32::new(requests_per_second).unwrap_or(NonZeroU32::MIN);
+        let holder = |token: &Arc<Token>| Arc::new(Holder::new(Arc::clone(token), per_second));
+        let (all, _) = watch::channel(tokens.iter().map(holder).collect());
+        Arc::new(Self { per_second, all })
+    }
+
+    /// From now on these are all. Who was there before, and is what he was, goes on at the pace that he had.
+    pub(crate) fn change(&self, tokens: &[Arc<Token>]) {
+        let before = Arc::clone(&self.all.borrow());
+        let holder = |token: &Arc<Token>| {
+            let known = before.iter().find(|holder| holder.token == *token).map(Arc::clone);
+            known.unwrap_or_else(|| Arc::new(Holder::new(Arc::clone(token), self.per_second)))
+        };
+        self.all.send_replace(tokens.iter().map(holder).collect());
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.borrow().is_empty()
+    }
+
+    /// Tells of every change; what it was until now is seen.
+    pub(super) fn changes(&self) -> watch::Receiver<Arc<[Arc<Holder>]>> {
+        let mut changes = self.all.subscribe();
+        changes.mark_unchanged();
+        changes
+    }
+
+    /// Whose token a request carries.
+    pub(super) fn of(&self, headers: &HeaderMap, now: SystemTime) -> Result<Arc<Holder>, NoToken> {
+        let given = digest(bearer(headers).ok_or(NoToken::Missing)?);
+        // All are compared, each in constant time: how long it takes tells neither which is right nor how much of it.
+        let mut found = None;
+        for holder in self.all.borrow().iter() {
+            if bool::from(holder.token.digest.ct_eq(&given)) {
+                found = Some(Arc::clone(holder));
+            }
         }
+        let holder = found.ok_or(NoToken::Unknown)?;
+        if holder.token.expires.is_some_and(|at| at <= now) {
+            return Err(NoToken::Expired);
+        }
+        Ok(holder)
     }
-    let holder = found.ok_or(NoToken::Unknown)?;
-    if holder.token.expires.is_some_and(|at| at <= now) {
-        return Err(NoToken::Expired);
-    }
-    Ok(holder)
+}
+
+/// Whether a token is still one of these, with the same role, tenant and expiry.
+pub(super) fn is_held(holders: &[Arc<Holder>], token: &Token) -> bool {
+    holders.iter().any(|holder| *holder.token == *token)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -199,9 +233,11 @@ mod tests {
     #[test]
     fn a_token_is_known_by_its_hash_until_it_expires() {
         let noon = SystemTime::UNIX_EPOCH + Duration::from_hours(12);
-        let tokens = Holder::all(&[token("a", "first", None), token("b", "second", Some(noon))], 1);
-        let name =
-            |value, now| holder_of(&tokens, &sent(value), now).map(|holder| holder.token.name.as_str());
+        let tokens = Holders::new(&[token("a", "first", None), token("b", "second", Some(noon))], 1);
+        let of = |value, now| tokens.of(&sent(value), now).map(|holder| holder.token.name.clone());
+        let name = |value, now| {
+            of(value, now).as_deref().map(|name| if name == "a" { "a" } else { "b" }).map_err(|why| *why)
+        };
         let before = noon - Duration::from_secs(1);
         assert_eq!(name("Bearer first", noon), Ok("a"));
         assert_eq!(name("bEARER  second ", before), Ok("b"));
@@ -212,7 +248,8 @@ mod tests {
         for none in ["first", "Basic first", ""] {
             assert_eq!(name(none, before), Err(NoToken::Missing), "{none}");
         }
-        assert_eq!(holder_of(&[], &sent("Bearer first"), before).map(|_| ()), Err(NoToken::Unknown));
+        tokens.change(&[]);
+        assert_eq!(name("Bearer first", before), Err(NoToken::Unknown));
     }
 
     #[test]
@@ -223,10 +260,14 @@ mod tests {
 
     #[test]
     fn who_asks_too_fast_is_told_when_to_come_again_and_others_are_not() {
-        let holders = Holder::all(&[token("a", "first", None), token("b", "second", None)], 1);
-        assert_eq!([holders[0].admit(), holders[0].admit()], [Ok(()), Ok(())]);
-        assert_eq!(holders[0].admit(), Err(1));
-        assert_eq!(holders[1].admit(), Ok(()));
+        let tokens = [token("a", "first", None), token("b", "second", None)];
+        let holders = Holders::new(&tokens, 1);
+        let admit = |header| holders.of(&sent(header), SystemTime::UNIX_EPOCH).expect("a token").admit();
+        assert_eq!([admit("Bearer first"), admit("Bearer first")], [Ok(()), Ok(())]);
+        assert_eq!(admit("Bearer first"), Err(1));
+        assert_eq!(admit("Bearer second"), Ok(()));
+        holders.change(&tokens);
+        assert_eq!(admit("Bearer first"), Err(1), "reading the file again gives nobody more");
     }
 
     #[test]

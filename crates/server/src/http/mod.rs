@@ -38,7 +38,7 @@ use crate::metrics::Metrics;
 use crate::reload::InForce;
 use crate::what_if::Rehearsal;
 use access::NoToken;
-pub use access::{Holder, Role, Token, digest};
+pub use access::{Holders, Role, Token, digest};
 pub use dial_in_page::Pace;
 pub use document::description;
 pub(crate) use events::READERS;
@@ -65,7 +65,7 @@ pub struct Doors {
     /// The metrics page.
     pub metrics: Metrics,
     /// The bearer tokens of `/v1`; without any everything there is refused.
-    pub tokens: Vec<Holder>,
+    pub tokens: Arc<Holders>,
     /// Requests to control, each with the place its answer goes.
     pub asks: mpsc::Sender<(Ask, oneshot::Sender<Reply>)>,
     /// The conferences as control last published them, by conference ID.
@@ -150,7 +150,7 @@ fn router(doors: Arc<Doors>) -> Router {
 }
 
 async fn require_token(State(doors): State<Arc<Doors>>, mut request: Request, next: Next) -> Response {
-    let holder = match access::holder_of(&doors.tokens, request.headers(), SystemTime::now()) {
+    let holder = match doors.tokens.of(request.headers(), SystemTime::now()) {
         Ok(holder) => holder,
         Err(why) => return doors.unauthorized(why),
     };
@@ -263,7 +263,7 @@ impl Doors {
         let shed = metrics.http_shed.clone();
         let doors = Self {
             metrics,
-            tokens: Vec::new(),
+            tokens: Holders::new(&[], 1),
             asks,
             conferences: Arc::new(DashMap::new()),
             ready: Arc::new(AtomicBool::new(true)),

@@ -72,7 +72,7 @@ impl Shell {
             (rehearsal, Arc::clone(&in_force)),
         );
         let (conferences, ready) = (Arc::clone(&doors.conferences), Arc::clone(&doors.ready));
-        let table = Arc::clone(&doors.table);
+        let (table, tokens) = (Arc::clone(&doors.table), Arc::clone(&doors.tokens));
         let ctl = start_ctl(&config, &current, &doors, looks_in, (versions.clone(), orders_in)).await?;
         tokio::spawn(http::serve(listener, Arc::new(doors)));
         let export = start_export(&config, &metrics).await?;
@@ -123,6 +123,7 @@ impl Shell {
             sources,
             versions,
             in_force,
+            tokens,
             orders,
             path: config.path,
             reloading,
@@ -235,7 +236,7 @@ fn doors(
 ) -> Doors {
     Doors {
         metrics: metrics.clone(),
-        tokens: http::Holder::all(&config.tokens, config.http.requests_per_second),
+        tokens: http::Holders::new(&config.tokens, config.http.requests_per_second),
         asks,
         conferences: Arc::new(DashMap::new()),
         ready: Arc::new(AtomicBool::new(true)),

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use utoipa::IntoParams;
 
 use super::Doors;
-use super::access::{By, Token, VIEWER};
+use super::access::{By, Holder, Token, VIEWER, is_held};
 use super::asked::Asked;
 use super::shown::Events;
 use crate::metrics::Metrics;
@@ -133,6 +133,7 @@ impl Doors {
         self.metrics.event_readers.inc();
         let reader = Reader {
             news: ring.news(),
+            tokens: self.tokens.changes(),
             ring,
             token,
             place,
@@ -154,6 +155,7 @@ impl Doors {
 struct Reader {
     ring: Arc<Ring>,
     news: watch::Receiver<u64>,
+    tokens: watch::Receiver<Arc<[Arc<Holder>]>>,
     token: Arc<Token>,
     place: u64,
     /// Until the first lines are out: whether they begin with a gap.
@@ -181,7 +183,7 @@ impl Reader {
             return Some(lines);
         }
         loop {
-            if self.over || self.token.expires.is_some_and(|at| at <= SystemTime::now()) {
+            if self.over || !self.may_read() {
                 return None;
             }
             self.news.mark_unchanged();
@@ -202,12 +204,21 @@ impl Reader {
             if !lines.is_empty() {
                 return Some(lines);
             }
-            match timeout(HEARTBEAT, self.news.changed()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return None,
-                Err(_) => return Some(": still here\n\n".to_owned()),
+            tokio::select! {
+                changed = timeout(HEARTBEAT, self.news.changed()) => match changed {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return None,
+                    Err(_) => return Some(": still here\n\n".to_owned()),
+                },
+                changed = self.tokens.changed() => changed.ok()?,
             }
         }
+    }
+
+    /// Whether the token is in force, with all that it was when the stream began.
+    fn may_read(&self) -> bool {
+        let expired = self.token.expires.is_some_and(|at| at <= SystemTime::now());
+        !expired && is_held(&self.tokens.borrow(), &self.token)
     }
 
     fn say_gap(&self, lines: &mut String) {
