@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
@@ -45,7 +45,8 @@ struct Entry {
 #[derive(Clone)]
 struct Answer {
     status: StatusCode,
-    kind: Option<HeaderValue>,
+    /// `Content-Type` and `Retry-After` among them.
+    headers: HeaderMap,
     body: Bytes,
 }
 
@@ -197,8 +198,7 @@ impl Answer {
     async fn of(response: Response) -> Option<Self> {
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, LONGEST_ANSWER).await.ok()?;
-        let kind = parts.headers.get(axum::http::header::CONTENT_TYPE).cloned();
-        Some(Self { status: parts.status, kind, body })
+        Some(Self { status: parts.status, headers: parts.headers, body })
     }
 
     /// Whether the same will be said tomorrow: who was told to come again may.
@@ -207,16 +207,9 @@ impl Answer {
     }
 
     fn into_response(self) -> Response {
-        let wait = matches!(self.status.as_u16(), 429 | 503);
         let mut response = Response::new(Body::from(self.body));
-        if wait {
-            let later = HeaderValue::from_static("1");
-            response.headers_mut().insert(axum::http::header::RETRY_AFTER, later);
-        }
         *response.status_mut() = self.status;
-        if let Some(kind) = self.kind {
-            response.headers_mut().insert(axum::http::header::CONTENT_TYPE, kind);
-        }
+        *response.headers_mut() = self.headers;
         response
     }
 }
@@ -226,7 +219,8 @@ mod tests {
     use super::*;
 
     fn answer(status: u16) -> Answer {
-        Answer { status: StatusCode::from_u16(status).unwrap(), kind: None, body: Bytes::from_static(b"x") }
+        let status = StatusCode::from_u16(status).unwrap();
+        Answer { status, headers: HeaderMap::new(), body: Bytes::from_static(b"x") }
     }
 
     fn claimed(key: &str, at: Instant) -> Claimed {
@@ -259,6 +253,22 @@ mod tests {
                 ("too much", Claim::Fresh) | ("never", Claim::UnderWay) => {}
                 _ => panic!("{key}"),
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_with_a_key_says_when_to_come_again_as_one_without_does() {
+        let (doors, _asks) = Doors::for_tests();
+        let doors = Arc::new(doors);
+        for (status, after, said) in
+            [(429, Some(648_001), Some("648001")), (429, None, None), (503, None, None)]
+        {
+            let answer = Reply { status, body: serde_json::json!({ "retry_after": after }) };
+            let work = async move { super::said(answer) };
+            let answered = keep(Arc::clone(&doors), claimed("k", Instant::now()), work).await;
+            let header = answered.headers().get(axum::http::header::RETRY_AFTER);
+            assert_eq!(header.map(|value| value.to_str().unwrap()), said, "{status} {after:?}");
+            assert_eq!(answered.headers()[axum::http::header::CONTENT_TYPE], "application/problem+json");
         }
     }
 
