@@ -33,6 +33,17 @@ enum Job {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Take rows away: all that are named, or none when something still refers to one of them.
+    Rm {
+        /// Of this table.
+        table: Which,
+        /// The tenant of a bridge, the number, the id of an organizer, or the conference ID.
+        #[arg(required = true)]
+        keys: Vec<String>,
+        /// Only say what would go.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Show the rows of the database.
     Ls {
         /// Only this table.
@@ -44,9 +55,13 @@ enum Job {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Which {
+    #[value(alias = "bridge")]
     Bridges,
+    #[value(alias = "number")]
     Numbers,
+    #[value(alias = "organizer")]
     Organizers,
+    #[value(alias = "meeting")]
     Meetings,
 }
 
@@ -66,6 +81,7 @@ pub(super) fn run(options: Options) -> ExitCode {
     let job = options.job;
     run_store(&options.database.config, async |store, sources, _| match job {
         Job::Import { file, dry_run } => import(&store, &sources, &file, dry_run).await,
+        Job::Rm { table, keys, dry_run } => remove(&store, &sources, table.entity(), &keys, dry_run).await,
         Job::Ls { table, output } => list(&store, table, output.is_json()).await,
     })
 }
@@ -90,6 +106,43 @@ async fn import(
     }
     say!("{}: {}", file.display(), counted(&steps));
     Ok(())
+}
+
+async fn remove(
+    store: &Store,
+    sources: &Sources,
+    entity: &'static Entity,
+    keys: &[String],
+    dry_run: bool,
+) -> Result<(), Failure> {
+    let mut change = store.begin().await?;
+    let rows = change.rows().await?;
+    for key in keys {
+        if rows.find(entity, key).is_none() {
+            return Err(Failure::Asked(format!(
+                "the database has no row {key:?} in {}: `partyline directory ls {}` shows those it has; what stands in the \
+                 configuration's file goes there",
+                entity.name, entity.name
+            )));
+        }
+        change.remove(entity, key).await?;
+    }
+    let left = change.rows().await?;
+    if let Err(problems) = sources.build(&left) {
+        remark!(
+            "something still refers to what would go: give it something else (`partyline directory import`), or take it away \
+             first (`partyline directory rm`)"
+        );
+        return Err(problems.into());
+    }
+    for key in keys {
+        say!("{} {key}", if dry_run { "would go:" } else { "gone:" });
+    }
+    if dry_run {
+        say!("nothing was changed: --dry-run");
+        return Ok(());
+    }
+    Ok(change.commit().await?)
 }
 
 fn tell(steps: &[Step]) {

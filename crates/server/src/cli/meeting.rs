@@ -45,7 +45,7 @@ enum Job {
         #[arg(long, requires = "starts")]
         ends: Option<Stamp>,
     },
-    /// Give a meeting another conference ID; the old one stops working.
+    /// Give a meeting another conference ID. The old one stops working; who keys it within 60 days hears that it has expired.
     ResetId {
         /// The ID it has.
         conference_id: String,
@@ -81,6 +81,12 @@ pub(super) fn run(options: Options) -> ExitCode {
             let Some(cells) = rows.find(&MEETINGS, &conference_id) else {
                 return Err(Failure::Asked(format!("the database has no meeting {conference_id:?}")));
             };
+            if expires(cells).is_some_and(|expires| expires <= SystemTime::now()) {
+                return Err(Failure::Asked(format!(
+                    "the conference ID {conference_id} has expired, or was reset before: reset the meeting's present one, or \
+                     make a meeting with `partyline meeting create`"
+                )));
+            }
             put(&store, &sources, cells.to_vec(), Some(&conference_id)).await
         }
     })
@@ -101,7 +107,7 @@ async fn put(
     })?;
     cells[0] = Cell::Text(id.clone());
     if let Some(old) = old {
-        change.remove_meeting(old).await?;
+        change.put(&MEETINGS, &expired(cells.clone(), old)).await?;
     }
     change.put(&MEETINGS, &cells).await?;
     let built = sources.build(&change.rows().await?)?;
@@ -112,6 +118,24 @@ async fn put(
         say!("{line}");
     }
     Ok(())
+}
+
+/// When the ID of a meeting expires.
+fn expires(cells: &[Cell]) -> Option<SystemTime> {
+    let at = MEETINGS.columns.iter().position(|column| column.name == "expires")?;
+    cells.get(at)?.shown().parse::<Stamp>().ok().map(|stamp| stamp.0)
+}
+
+/// The same under the ID that it had, expired by now: so callers hear for a while that they want another one, and no one else gets it.
+fn expired(mut cells: Vec<Cell>, old: &str) -> Vec<Cell> {
+    for (column, cell) in MEETINGS.columns.iter().zip(&mut cells) {
+        match column.name {
+            "conference_id" => *cell = Cell::Text(old.to_owned()),
+            "expires" => *cell = Cell::Text(Stamp(SystemTime::now()).to_string()),
+            _ => {}
+        }
+    }
+    cells
 }
 
 fn unused_id(built: &Built, length: usize) -> Option<String> {

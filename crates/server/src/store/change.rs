@@ -2,7 +2,7 @@
 
 use sqlx::{Any, Transaction};
 
-use super::entity::{Cell, Entity, Kind, MEETINGS};
+use super::entity::{Cell, Entity, Kind};
 use super::{Rows, StoreError, rows_of, version};
 
 /// A change that nobody else sees until it is committed; dropped, it never was.
@@ -37,13 +37,9 @@ impl Change {
         Ok(())
     }
 
-    /// Takes a meeting away.
-    pub(crate) async fn remove_meeting(&mut self, conference_id: &str) -> Result<(), StoreError> {
-        debug_assert_eq!(MEETINGS.columns[0].name, "conference_id");
-        sqlx::query("DELETE FROM meetings WHERE conference_id = $1")
-            .bind(conference_id.to_owned())
-            .execute(&mut *self.transaction)
-            .await?;
+    /// Takes the row with this key away.
+    pub(crate) async fn remove(&mut self, entity: &'static Entity, key: &str) -> Result<(), StoreError> {
+        sqlx::query(entity.delete).bind(key.to_owned()).execute(&mut *self.transaction).await?;
         Ok(())
     }
 

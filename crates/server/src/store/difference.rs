@@ -50,8 +50,8 @@ impl Known {
         Self { version: rows.version(), organizers, meetings }
     }
 
-    /// What has happened since `before`. A meeting whose ID is gone while another one is there that is the same in all else has
-    /// got another ID.
+    /// What has happened since `before`. A meeting whose ID is gone, or has expired, while another one is there that is the same in
+    /// all else as it was has got another ID.
     pub(super) fn since(&self, before: &Self, at: SystemTime) -> Vec<Happening> {
         let mut told = Told { at, events: Vec::new(), left: MOST, counts: BTreeMap::new() };
         for (id, was) in before.organizers.iter().filter(|(id, _)| !self.organizers.contains_key(*id)) {
@@ -74,7 +74,7 @@ impl Known {
             }
         }
         let mut gone: HashMap<&Row, Vec<&String>> = HashMap::new();
-        for (id, was) in before.meetings.iter().filter(|(id, _)| !self.meetings.contains_key(*id)) {
+        for (id, was) in before.meetings.iter().filter(|(id, was)| self.meetings.get(*id) != Some(*was)) {
             gone.entry(was).or_default().push(id);
         }
         for (id, now) in self.meetings.iter().filter(|(id, _)| !before.meetings.contains_key(*id)) {

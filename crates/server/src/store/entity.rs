@@ -13,6 +13,7 @@ pub(crate) struct Entity {
     /// The columns in the order of the statements; the first one is the key.
     pub(crate) columns: &'static [Column],
     pub(crate) select: &'static str,
+    pub(crate) delete: &'static str,
     pub(crate) upsert: &'static str,
 }
 
@@ -84,6 +85,7 @@ pub(crate) const BRIDGES: Entity = Entity {
     select: "SELECT tenant, name, default_service_number, country_code, international_prefix, national_prefix, \
              communications_credits, global_policy, dial_out_policy, usage_location, recording_notice, \
              mask_pstn_numbers, enable_name_recording, public_id FROM bridges ORDER BY tenant",
+    delete: "DELETE FROM bridges WHERE tenant = $1",
     upsert: "INSERT INTO bridges (tenant, name, default_service_number, country_code, international_prefix, \
              national_prefix, communications_credits, global_policy, dial_out_policy, usage_location, \
              recording_notice, mask_pstn_numbers, enable_name_recording, public_id) \
@@ -109,6 +111,7 @@ pub(crate) const NUMBERS: Entity = Entity {
         column("suspended", Kind::Switch),
     ],
     select: "SELECT number, owner, kind, tenant, languages, suspended FROM numbers ORDER BY number",
+    delete: "DELETE FROM numbers WHERE number = $1",
     upsert: "INSERT INTO numbers (number, owner, kind, tenant, languages, suspended) VALUES ($1, $2, $3, $4, $5, $6) \
              ON CONFLICT (number) DO UPDATE SET owner = excluded.owner, kind = excluded.kind, \
              tenant = excluded.tenant, languages = excluded.languages, suspended = excluded.suspended",
@@ -140,6 +143,7 @@ pub(crate) const ORGANIZERS: Entity = Entity {
              meeting_invite_phone_numbers, allow_toll_free_dial_in, allow_anonymous_users_to_dial_out, pin_hash, \
              allow_pstn_users_to_bypass_lobby, allow_anonymous_users_to_start_meeting, entry_exit_announcements, \
              recording_notice, dial_out_policy, usage_location FROM organizers ORDER BY id",
+    delete: "DELETE FROM organizers WHERE id = $1",
     upsert: "INSERT INTO organizers (id, tenant, license, policy, groups_of, service_number, \
              toll_free_service_number, meeting_invite_phone_numbers, allow_toll_free_dial_in, \
              allow_anonymous_users_to_dial_out, pin_hash, \
@@ -180,6 +184,7 @@ pub(crate) const MEETINGS: Entity = Entity {
              allow_pstn_users_to_bypass_lobby, allow_anonymous_users_to_start_meeting, end_when_organizer_leaves \
              FROM meetings \
              ORDER BY conference_id",
+    delete: "DELETE FROM meetings WHERE conference_id = $1",
     upsert: "INSERT INTO meetings (conference_id, organizer, subject, starts, ends, expires, capacity, locked, \
              allow_pstn_users_to_bypass_lobby, allow_anonymous_users_to_start_meeting, end_when_organizer_leaves) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (conference_id) DO UPDATE SET \
