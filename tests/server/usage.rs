@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::bridge::{CONFERENCE, House, NUMBER, root};
+use super::bridge::{CONFERENCE, House, NUMBER, root, run};
+use super::ctl::SOCKET;
 
 /// The fields in the tables of the documentation.
 fn documented() -> BTreeSet<String> {
@@ -139,4 +140,56 @@ fn every_result_and_every_party_is_documented_as_it_is_written() {
             assert!(row(field).contains(&value), "{value} is missing in {field}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctl_shows_records_and_totals_as_the_api_has_them() {
+    let priced = (
+        "[drain]",
+        "[[rate_plan]]\nbiller = \"operator:rhein-telecom\"\ncurrency = \"EUR\"\n\
+         rates = [{ prefix = \"+\", per_minute = \"0.60\" }]\n[drain]",
+    );
+    let (house, mut doorbell) = House::new(&[SOCKET, priced]).await;
+    let _bridge = house.start().await;
+    let caller = house.join("+493023125001").await;
+    house.until_seated(1).await;
+    assert_eq!(house.dial_out("030 901820").await.0, 202);
+    let ringing = doorbell.ring().await.expect("the bridge calls");
+    ringing.alert();
+    let callee = ringing.answer().await.expect("an ACK");
+    house.until_seated(2).await;
+    for call in [callee, caller] {
+        call.hang_up().await.expect("the call is over");
+    }
+    house.until("both ends are written", async || house.records("final").len() == 2).await;
+    let usage = async |words: &[&str]| {
+        let arguments = [&["ctl", "--config", "partyline.toml"], words].concat();
+        let output = run(&arguments, &house.path("")).await;
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, table, _) = usage(&["usage", "report", "--by", "tenant,organizer"]).await;
+    let greta = table.lines().find(|line| line.contains("greta")).unwrap_or_else(|| panic!("{table}"));
+    let columns: Vec<&str> = greta.split_whitespace().collect();
+    assert_eq!((code, &columns[..5]), (Some(0), &["contoso", "greta", "1", "1", "2"][..]), "{table}");
+    assert!(greta.contains("0.60 EUR"), "{table}");
+    let (_, rows, more) = usage(&["usage", "rows", "--limit", "1"]).await;
+    assert!(
+        rows.lines().count() == 2 && rows.contains("answered") && more.contains("--after "),
+        "{rows}{more}"
+    );
+    let after = more.rsplit(' ').next().map(str::trim).expect("a place");
+    let (_, rest, more) = usage(&["usage", "rows", "--after", after]).await;
+    assert!(rest.lines().count() == 2 && more.is_empty(), "{rest}{more}");
+    assert!((rows + &rest).contains("+4930901820"), "{rest}");
+    for (words, path) in [
+        (&["--json", "usage", "report"][..], "/v1/usage/report?by=month,tenant,owner"),
+        (&["--json", "usage", "rows"][..], "/v1/usage?limit=100"),
+    ] {
+        let (_, said, _) = usage(words).await;
+        let said: Value = serde_json::from_str(&said).expect("JSON");
+        assert_eq!(said, house.api("GET", path, None).await.1, "{path}");
+    }
+    let (code, _, why) = usage(&["usage", "rows", "--from", "yesterday"]).await;
+    assert!(code == Some(1) && why.contains("RFC 3339"), "{why}");
 }

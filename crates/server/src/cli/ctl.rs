@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::{Output, counted, ctl_config, ctl_shown as shown, private_file};
+use super::{Output, counted, ctl_config, ctl_shown as shown, ctl_usage, private_file};
 use crate::ctl::{Act, Heard, Line, Question, Reply, passages_of, sounds_of};
 use crate::recording::Format;
 use crate::trace::{Sound, ladder, pcap};
@@ -51,6 +51,9 @@ enum Job {
         /// Its file.
         file: PathBuf,
     },
+    /// The usage records of this node, and totals of them, as the API has them.
+    #[command(subcommand)]
+    Usage(ctl_usage::Job),
     /// The SIP messages of one of the last calls as a ladder; without a Call-ID, which calls there are.
     Trace(Trace),
 }
@@ -348,6 +351,7 @@ impl Job {
                 let read = read.map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
                 Question::WhatIf { config: read }
             }
+            Self::Usage(job) => job.question(),
             Self::Trace(Trace { call_id: Some(call_id), media, .. }) => {
                 Question::Trace { call_id: call_id.clone(), media: *media }
             }
@@ -376,6 +380,7 @@ impl Job {
             (Self::Conf(_), _) => shown::done(body),
             (Self::WhatIf { .. }, _) => shown::what_if(body),
             (Self::Config(_), _) => shown::versions(body),
+            (Self::Usage(job), _) => job.show(body),
             (Self::Trace(trace), Some((_, call))) => {
                 say!("{}", call.to_text());
                 if trace.messages {

@@ -5,6 +5,7 @@ mod config;
 mod ctl;
 mod ctl_config;
 mod ctl_shown;
+mod ctl_usage;
 mod directory;
 mod explain;
 mod log;

@@ -17,6 +17,7 @@ use trunk::Trunks;
 
 use super::{Configurations, Question, Reply};
 use crate::control::{Ask, Reply as Replied, Shown};
+use crate::http::Usage;
 use crate::trace::ladder::{harmless, label};
 use crate::trace::mask::masked;
 use crate::trace::{KeptSounds, Look, Passage, Sound, Summary, trunk_of};
@@ -45,6 +46,8 @@ pub struct Answers {
     pub rehearsal: Rehearsal,
     /// The configurations that were taken.
     pub configurations: Configurations,
+    /// Who reads usage records.
+    pub usage: Usage,
 }
 
 /// One message as the socket tells it.
@@ -86,6 +89,10 @@ pub struct Heard {
     pub length: usize,
     /// As much of it as is kept, in hexadecimal.
     pub bytes: String,
+}
+
+fn passed_on(reply: Replied) -> Reply {
+    Reply { status: reply.status, body: reply.body }
 }
 
 impl Answers {
@@ -137,6 +144,8 @@ impl Answers {
                 Err(NotRehearsed::Wrong(why)) => Reply::refusal(400, why),
                 Err(NotRehearsed::Unavailable(why)) => Reply::refusal(503, why),
             },
+            Question::Usage(span) => passed_on(self.usage.records(None, span).await),
+            Question::UsageReport(grouped) => passed_on(self.usage.totals(None, &grouped).await),
             Question::Calls { all } => self.calls(all).await,
             Question::Trace { call_id, media } => self.trace(call_id, media).await,
         }
@@ -148,7 +157,7 @@ impl Answers {
             return Reply::refusal(503, "the bridge is too busy; try again in a second");
         }
         match timeout(WITHIN, answered).await {
-            Ok(Ok(reply)) => Reply { status: reply.status, body: reply.body },
+            Ok(Ok(reply)) => passed_on(reply),
             _ => Reply::refusal(503, "the bridge did not answer in time"),
         }
     }

@@ -12,6 +12,8 @@ mod socket;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::http::{Grouped, Span};
+
 pub use act::Act;
 pub use answers::{Answers, Heard, Line, passages_of, sounds_of};
 pub use client::ask;
@@ -110,6 +112,10 @@ pub enum Question {
         /// Its text.
         config: String,
     },
+    /// Usage records, a page at a time, as `GET /v1/usage` has them.
+    Usage(Span),
+    /// Totals of them, as `GET /v1/usage/report` has them.
+    UsageReport(Grouped),
     /// The calls whose messages are kept.
     Calls {
         /// Keep-alives and what strangers sent too.

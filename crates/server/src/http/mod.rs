@@ -49,7 +49,7 @@ use once::Later;
 pub(crate) use places::AT_ONCE;
 pub use places::Places;
 use problem::{complete, problem};
-pub use usage::Usage;
+pub use usage::{Grouped, Kind as RecordKind, Span, Usage};
 
 /// Control must answer a request within this time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);

@@ -8,14 +8,16 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bridge::Stamp;
 use clap::ValueEnum as _;
-use serde::Deserialize;
+use routing::TenantId;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Doors;
-use super::access::{By, Token, VIEWER};
+use super::access::{By, VIEWER};
 use super::asked::Asked;
+use crate::control::Reply;
 use crate::usage::report::{By as Grouping, Report};
 use crate::usage::{Place, Row, SpoolReader, Wanted};
 
@@ -24,7 +26,8 @@ const READERS: usize = 2;
 /// A report that takes longer is for the command line.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Who reads the spool.
+/// Who reads the spool, for the API and for the control socket.
+#[derive(Clone)]
 pub struct Usage {
     reader: SpoolReader,
     places: Arc<Semaphore>,
@@ -38,31 +41,31 @@ impl Usage {
 }
 
 /// Which records.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Span {
+pub struct Span {
     /// Of legs that began then or later, RFC 3339.
     #[param(format = DateTime, example = "2026-11-01T00:00:00Z")]
-    from: Option<String>,
+    pub from: Option<String>,
     /// Of legs that began before, RFC 3339.
     #[param(format = DateTime, example = "2026-12-01T00:00:00Z")]
-    to: Option<String>,
+    pub to: Option<String>,
     /// The kind of record; default: final.
     #[param(inline)]
-    kind: Option<Kind>,
+    pub kind: Option<Kind>,
     /// The place to go on from: `next` of the answer before.
     #[param(max_length = 96, pattern = "^[A-Za-z0-9._-]{1,64}:[0-9]{1,18}$")]
-    after: Option<String>,
+    pub after: Option<String>,
     /// Records in the answer at most.
     #[param(minimum = 1, maximum = 1000, default = 100)]
-    limit: Option<u16>,
+    pub limit: Option<u16>,
 }
 
 /// A kind of record.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Kind {
+pub enum Kind {
     /// Before the answer.
     Start,
     /// While it is answered.
@@ -72,23 +75,23 @@ pub(super) enum Kind {
 }
 
 /// Of which legs, and by what totals are made.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Grouped {
+pub struct Grouped {
     /// Of legs that began then or later, RFC 3339.
     #[param(format = DateTime, example = "2026-11-01T00:00:00Z")]
-    from: Option<String>,
+    pub from: Option<String>,
     /// Of legs that began before, RFC 3339.
     #[param(format = DateTime, example = "2026-12-01T00:00:00Z")]
-    to: Option<String>,
+    pub to: Option<String>,
     /// By what, in this order, with commas: `tenant`, `organizer`, `owner`, `trunk`, `zone`, `month`. Default: month,tenant,owner.
     #[param(
         example = "month,tenant,owner",
         max_length = 64,
         pattern = "^(tenant|organizer|owner|trunk|zone|month)(,(tenant|organizer|owner|trunk|zone|month)){0,5}$"
     )]
-    by: Option<String>,
+    pub by: Option<String>,
 }
 
 /// Usage records in the order in which they were written.
@@ -143,34 +146,7 @@ pub(super) async fn usage(
             "usage records hold telephone numbers: this token is for outsiders",
         );
     }
-    let kind = match span.kind.unwrap_or(Kind::Final) {
-        Kind::Start => "start",
-        Kind::Interim => "interim",
-        Kind::Final => "final",
-    };
-    let wanted = match wanted(&token, span.from.as_deref(), span.to.as_deref(), kind) {
-        Ok(wanted) => wanted,
-        Err(why) => return doors.refuse(StatusCode::BAD_REQUEST, &why),
-    };
-    let Ok(place) = span.after.map(|text| Place::read(&text).ok_or(())).transpose() else {
-        return doors.refuse(StatusCode::BAD_REQUEST, "`after` is the `next` of another answer");
-    };
-    let most @ 1..=1000 = span.limit.map_or(100, usize::from) else {
-        return doors.refuse(StatusCode::BAD_REQUEST, "`limit` is a number from 1 to 1000");
-    };
-    let read = doors.read_spool(move |reader| reader.page(&wanted, place.as_ref(), most)).await;
-    match read {
-        Ok(Some(page)) => {
-            doors.count("ok");
-            let next = page.next.map(|place| place.to_string());
-            super::json(json!({ "records": page.records, "next": next, "more": page.more }).to_string())
-        }
-        Ok(None) => doors.refuse(
-            StatusCode::NOT_FOUND,
-            "the file of this place is in the spool no more: begin anew, without `after`",
-        ),
-        Err(refusal) => refusal,
-    }
+    doors.pass_on(doors.usage.records(token.tenant.as_ref(), span).await)
 }
 
 /// Totals of the final records of a span; a token of one tenant sees that tenant's.
@@ -186,69 +162,91 @@ pub(super) async fn report(
     State(doors): State<Arc<Doors>>,
     Asked(grouped): Asked<Grouped>,
 ) -> Response {
-    let wanted = match wanted(&token, grouped.from.as_deref(), grouped.to.as_deref(), "final") {
-        Ok(wanted) => wanted,
-        Err(why) => return doors.refuse(StatusCode::BAD_REQUEST, &why),
-    };
-    let words = grouped.by.as_deref().unwrap_or("month,tenant,owner").split(',');
-    let Ok(by) = words.map(|word| Grouping::from_str(word, false)).collect::<Result<Vec<_>, _>>() else {
-        let detail = "`by` lists tenant, organizer, owner, trunk, zone and month, with commas between them";
-        return doors.refuse(StatusCode::BAD_REQUEST, detail);
-    };
-    if token.tenant.is_some() && by.contains(&Grouping::Trunk) {
-        let detail = "trunks are the node's and this token is of one tenant: group by something else";
-        return doors.refuse(StatusCode::FORBIDDEN, detail);
-    }
-    if by.len() > 6 {
-        return doors.refuse(StatusCode::BAD_REQUEST, "`by` names each of six at most once");
-    }
-    let read = doors.read_spool(move |reader| {
-        let (mut report, began, mut in_time) = (Report::new(&by), Instant::now(), true);
-        reader.each(&wanted, |line| {
-            if let Ok(row) = serde_json::from_slice::<Row>(line) {
-                report.add(&row);
+    doors.pass_on(doors.usage.totals(token.tenant.as_ref(), &grouped).await)
+}
+
+impl Usage {
+    /// Records, a page at a time; where a tenant is named, that tenant's.
+    pub(crate) async fn records(&self, tenant: Option<&TenantId>, span: Span) -> Reply {
+        let kind = match span.kind.unwrap_or(Kind::Final) {
+            Kind::Start => "start",
+            Kind::Interim => "interim",
+            Kind::Final => "final",
+        };
+        let wanted = match wanted(tenant, span.from.as_deref(), span.to.as_deref(), kind) {
+            Ok(wanted) => wanted,
+            Err(why) => return refusal(400, &why),
+        };
+        let Ok(place) = span.after.map(|text| Place::read(&text).ok_or(())).transpose() else {
+            return refusal(400, "`after` is the `next` of another answer");
+        };
+        let most @ 1..=1000 = span.limit.map_or(100, usize::from) else {
+            return refusal(400, "`limit` is a number from 1 to 1000");
+        };
+        match self.read(move |reader| reader.page(&wanted, place.as_ref(), most)).await {
+            Ok(Some(page)) => {
+                let next = page.next.map(|place| place.to_string());
+                let body = json!({ "records": page.records, "next": next, "more": page.more });
+                Reply { status: 200, body }
             }
-            in_time = began.elapsed() < PATIENCE;
-            in_time
-        })?;
-        Ok(in_time.then_some(report))
-    });
-    match read.await {
-        Ok(Some(report)) => {
-            doors.count("ok");
-            super::json(json!({ "groups": report.json(), "beyond": report.beyond }).to_string())
+            Ok(None) => {
+                refusal(404, "the file of this place is in the spool no more: begin anew, without `after`")
+            }
+            Err(refusal) => refusal,
         }
-        Ok(None) => {
-            let detail = "there is more than can be read within 20 s: ask for less time, or run `partyline usage report` on the node";
-            let mut body = json!({ "detail": detail });
-            body["retry_after"] = Value::Null;
-            doors.count("refused");
-            super::problem::complete(StatusCode::SERVICE_UNAVAILABLE, body)
-        }
-        Err(refusal) => refusal,
     }
-}
 
-fn wanted(token: &Token, from: Option<&str>, to: Option<&str>, kind: &str) -> Result<Wanted, String> {
-    let moment = |name: &str, text: Option<&str>| {
-        let read = text.map(|text| text.parse::<Stamp>().map(|stamp| stamp.0)).transpose();
-        read.map_err(|_| format!("`{name}` is a moment as RFC 3339 writes it, such as 2026-11-01T00:00:00Z"))
-    };
-    let tenant = token.tenant.as_ref().map(ToString::to_string);
-    Ok(Wanted { from: moment("from", from)?, to: moment("to", to)?, tenant, kind: kind.to_owned() })
-}
+    /// Totals of final records; where a tenant is named, of that tenant's, and by no trunk.
+    pub(crate) async fn totals(&self, tenant: Option<&TenantId>, grouped: &Grouped) -> Reply {
+        let wanted = match wanted(tenant, grouped.from.as_deref(), grouped.to.as_deref(), "final") {
+            Ok(wanted) => wanted,
+            Err(why) => return refusal(400, &why),
+        };
+        let words = grouped.by.as_deref().unwrap_or("month,tenant,owner").split(',');
+        let Ok(by) = words.map(|word| Grouping::from_str(word, false)).collect::<Result<Vec<_>, _>>() else {
+            let detail =
+                "`by` lists tenant, organizer, owner, trunk, zone and month, with commas between them";
+            return refusal(400, detail);
+        };
+        if tenant.is_some() && by.contains(&Grouping::Trunk) {
+            let detail = "trunks are the node's and this token is of one tenant: group by something else";
+            return refusal(403, detail);
+        }
+        if by.len() > 6 {
+            return refusal(400, "`by` names each of six at most once");
+        }
+        let read = self.read(move |reader| {
+            let (mut report, began, mut in_time) = (Report::new(&by), Instant::now(), true);
+            reader.each(&wanted, |line| {
+                if let Ok(row) = serde_json::from_slice::<Row>(line) {
+                    report.add(&row);
+                }
+                in_time = began.elapsed() < PATIENCE;
+                in_time
+            })?;
+            Ok(in_time.then_some(report))
+        });
+        match read.await {
+            Ok(Some(report)) => {
+                Reply { status: 200, body: json!({ "groups": report.json(), "beyond": report.beyond }) }
+            }
+            Ok(None) => {
+                let detail = "there is more than can be read within 20 s: ask for less time, or run `partyline usage report` on the node";
+                Reply { status: 503, body: json!({ "detail": detail, "retry_after": Value::Null }) }
+            }
+            Err(refusal) => refusal,
+        }
+    }
 
-impl Doors {
     /// Reads the spool beside the runtime's threads, a few at a time.
-    async fn read_spool<T: Send + 'static>(
+    async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&SpoolReader) -> std::io::Result<T> + Send + 'static,
-    ) -> Result<T, Response> {
-        let Ok(permit) = Arc::clone(&self.usage.places).try_acquire_owned() else {
-            let detail = "others are reading the usage records: try again in a second";
-            return Err(self.refuse(StatusCode::SERVICE_UNAVAILABLE, detail));
+    ) -> Result<T, Reply> {
+        let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
+            return Err(refusal(503, "others are reading the usage records: try again in a second"));
         };
-        let reader = self.usage.reader.clone();
+        let reader = self.reader.clone();
         let done = tokio::task::spawn_blocking(move || {
             let read = read(&reader);
             drop(permit);
@@ -259,8 +257,25 @@ impl Doors {
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
-        tracing::error!(why, "the usage records cannot be read for the API");
-        let detail = "the usage records cannot be read: the bridge's log says why";
-        Err(self.refuse(StatusCode::SERVICE_UNAVAILABLE, detail))
+        tracing::error!(why, "the usage records cannot be read");
+        Err(refusal(503, "the usage records cannot be read: the bridge's log says why"))
     }
+}
+
+fn refusal(status: u16, detail: &str) -> Reply {
+    Reply { status, body: json!({ "detail": detail }) }
+}
+
+fn wanted(
+    tenant: Option<&TenantId>,
+    from: Option<&str>,
+    to: Option<&str>,
+    kind: &str,
+) -> Result<Wanted, String> {
+    let moment = |name: &str, text: Option<&str>| {
+        let read = text.map(|text| text.parse::<Stamp>().map(|stamp| stamp.0)).transpose();
+        read.map_err(|_| format!("`{name}` is a moment as RFC 3339 writes it, such as 2026-11-01T00:00:00Z"))
+    };
+    let tenant = tenant.map(ToString::to_string);
+    Ok(Wanted { from: moment("from", from)?, to: moment("to", to)?, tenant, kind: kind.to_owned() })
 }

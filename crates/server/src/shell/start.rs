@@ -271,6 +271,7 @@ async fn start_ctl(
         looks,
         conferences: Arc::clone(&doors.conferences),
         rehearsal: doors.rehearsal.clone(),
+        usage: doors.usage.clone(),
         configurations: ctl::Configurations {
             path: std::path::absolute(&config.path).unwrap_or_else(|_| config.path.clone()),
             versions,
