@@ -177,6 +177,7 @@ impl Ledger {
     /// An attempt was sent.
     pub(crate) fn attempt(&mut self, attempt: u32, candidate: &Candidate, wall: SystemTime) {
         self.chosen(candidate);
+        self.record.attempts.reserve_exact(1); // most legs have one, and keep it as long as they live
         self.record.attempts.push(AttemptRecord {
             attempt,
             trunk: candidate.trunk.clone(),

@@ -83,7 +83,8 @@ impl Endpoint {
         };
         let (machine, outputs) = self.machine(&request, &flow);
         self.client_keys.insert(key.clone(), handle);
-        self.clients.insert(handle, Client { flow, datagram, request, user, key, machine, bytes });
+        let client = Client { flow, datagram, request, user, key, machine, bytes };
+        self.clients.insert(handle, Box::new(client));
         self.drive_client(now, handle, outputs, None);
         handle
     }
@@ -151,6 +152,21 @@ impl Endpoint {
             Machine::Other(machine) => machine.response(status),
         };
         self.drive_client(now, handle, outputs, Some(&Arc::new(response)));
+        if (200..300).contains(&status) {
+            self.forget_what_is_answered(handle);
+        }
+    }
+
+    /// An INVITE with a 2xx waits half a minute for copies of it and for 2xx of other forks; of its headers only these are
+    /// needed for their dialogs and ACKs.
+    fn forget_what_is_answered(&mut self, handle: u64) {
+        use HeaderName::{Authorization, CSeq, CallId, Contact, From, ProxyAuthorization, To};
+        if let Some(client) = self.clients.get_mut(&handle)
+            && matches!(client.machine, Machine::Invite(_))
+        {
+            let needed = [From, To, CallId, CSeq, Contact, Authorization, ProxyAuthorization];
+            client.request.headers_mut().keep_only(&needed);
+        }
     }
 
     pub(super) fn client_timer(&mut self, now: Instant, handle: u64, reason: TimerReason) {

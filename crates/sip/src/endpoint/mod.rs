@@ -95,7 +95,7 @@ pub struct Endpoint {
     secret: u64,
     last_handle: u64,
     timers: TimerQueue,
-    clients: HashMap<u64, Client>,
+    clients: HashMap<u64, Box<Client>>,
     client_keys: HashMap<ClientKey, u64>,
     /// Boxed: the table keeps the size that it had in a rush of calls.
     servers: HashMap<u64, Box<Server>>,

@@ -150,8 +150,14 @@ impl Attempt {
     pub(super) fn remember_ack(&mut self, tag: &str, transmit: Transmit) {
         match self.acks.iter_mut().find(|(known, _)| known == tag) {
             Some((_, ack)) => *ack = Some(transmit),
-            None => self.acks.push((tag.to_owned(), Some(transmit))),
+            None => self.acknowledge(tag.to_owned(), Some(transmit)),
         }
+    }
+
+    /// Nearly always the only one, for half a minute of every call.
+    fn acknowledge(&mut self, tag: String, ack: Option<Transmit>) {
+        self.acks.reserve_exact(1);
+        self.acks.push((tag, ack));
     }
 }
 
@@ -344,7 +350,7 @@ impl Endpoint {
         attempt.usage = None;
         let late_offer = offerless && carried(response).sdp().is_some();
         if late_offer {
-            attempt.acks.push((tag.clone(), None));
+            attempt.acknowledge(tag.clone(), None);
         }
         let Some(Usage::Calling(mut calling)) = self.take_usage(now, id) else { return };
         let same = calling.early.iter_mut().find(|early| early.dialog.key == dialog.key);

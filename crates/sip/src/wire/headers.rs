@@ -197,6 +197,12 @@ impl Headers {
         self.entries.retain(|e| !e.is(known, name.text()));
     }
 
+    /// Removes all lines but those of these names, and gives their memory back.
+    pub(crate) fn keep_only(&mut self, names: &[HeaderName]) {
+        self.entries.retain(|entry| entry.known.is_some_and(|known| names.contains(&known)));
+        self.entries.shrink_to_fit();
+    }
+
     /// Appends `other`'s lines of this name exactly as they were received.
     pub fn copy_from(&mut self, other: &Self, name: impl AsHeaderName) {
         let known = name.known();
