@@ -24,26 +24,20 @@ pub fn spent(folder: &Path, now: SystemTime) -> Spending {
             spending.add(&leg);
         }
     };
-    match read(folder, Some(Spending::month_began(now)), count) {
-        Ok(0) => spending,
-        Ok(lines) => {
-            tracing::warn!(
-                folder = %folder.display(),
-                lines,
-                "lines of the spool are no usage records: what they say was spent is not counted"
-            );
-            spending
-        }
-        Err(error) => {
-            tracing::error!(
-                folder = %folder.display(),
-                %error,
-                "what was spent this month cannot be read: dial-outs that run against a spending limit or a minute pool are refused \
-                 until it is mended and the bridge restarted"
-            );
-            Spending::unread(now)
-        }
-    }
+    let since = Some(Spending::month_began(now));
+    let why = match (records::packed(folder, since), read(folder, since, count)) {
+        (Ok(None), Ok(0)) => return spending,
+        (Ok(Some(packed)), _) => format!("{} is no plain file of records: unpack it", packed.display()),
+        (_, Ok(lines)) => format!("{lines} lines are no usage records: mend them, or take them out"),
+        (Err(error), _) | (_, Err(error)) => error.to_string(),
+    };
+    tracing::error!(
+        folder = %folder.display(),
+        why,
+        "what was spent this month cannot be read: dial-outs that run against a spending limit or a minute pool are refused until it \
+         is mended and the bridge restarted"
+    );
+    Spending::unread(now)
 }
 
 fn spent_leg(row: &Row) -> Option<SpentLeg> {
@@ -75,5 +69,22 @@ mod tests {
         // A file that cannot be read, whoever asks.
         std::fs::create_dir(folder.path().join("usage-2999-01-01T00-00-00.000Z.jsonl")).expect("a folder");
         assert!(spent(folder.path(), now).is_incomplete());
+    }
+
+    #[test]
+    fn records_that_are_damaged_or_packed_away_are_not_taken_for_nothing() {
+        let now = "2026-11-24T00:00:00Z".parse::<Stamp>().expect("a moment").0;
+        let unread = |name: &str, text: &str| {
+            let folder = tempfile::tempdir().expect("a folder");
+            std::fs::write(folder.path().join(name), text).expect("a file");
+            spent(folder.path(), now).is_incomplete()
+        };
+        let (whole, aside) = ("{\"kind\":\"final\"}\n", "usage-2026-11-02T00-00-00.000Z.jsonl");
+        assert!(!unread("usage.jsonl", whole) && !unread(aside, whole));
+        assert!(unread("usage.jsonl", &format!("{whole}\0\0\0\n{whole}")), "a line that is no record");
+        assert!(!unread("usage.jsonl", &format!("{whole}{{\"kind\":\"fi")), "a line that is being written");
+        assert!(unread(&format!("{aside}.gz"), whole), "it reads no compressed files");
+        let old = "usage-2026-10-30T00-00-00.000Z.jsonl";
+        assert!(!unread(old, "\0\n") && !unread(&format!("{old}.gz"), "\0"), "October is over");
     }
 }

@@ -105,6 +105,21 @@ pub(super) fn files(folder: &Path, since: Option<SystemTime>) -> io::Result<Vec<
     Ok(aside)
 }
 
+/// A file put aside at `since` or later that was packed meanwhile, so that nobody reads it here.
+pub(super) fn packed(folder: &Path, since: Option<SystemTime>) -> io::Result<Option<PathBuf>> {
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let when =
+            name.strip_prefix("usage-").and_then(|rest| rest.split_once(".jsonl.")).map(|(when, _)| when);
+        let late = |when| put_aside(when).is_some_and(|when| since.is_none_or(|since| when >= since));
+        if when.is_some_and(late) {
+            return Ok(Some(folder.join(name)));
+        }
+    }
+    Ok(None)
+}
+
 /// `2026-11-23T06-10-42.123Z`, perhaps with a number behind it.
 fn put_aside(when: &str) -> Option<SystemTime> {
     let (date, rest) = when.split_once('T')?;
