@@ -57,8 +57,13 @@ async fn a_configuration_is_taken_told_from_the_one_before_and_rolled_back_in_on
         assert!(!kept.contains("geheim"), "{kept}");
     }
 
+    // What takes the file from elsewhere goes on doing so.
+    std::fs::create_dir(house.path("elsewhere")).expect("a folder");
+    std::fs::rename(house.path("partyline.toml"), house.path("elsewhere/p.toml")).expect("another name");
+    std::os::unix::fs::symlink("elsewhere/p.toml", house.path("partyline.toml")).expect("a link");
     let (code, said, why) = house.config(&["rollback", "1"]).await;
     assert_eq!(code, Some(0), "{said}{why}");
+    assert!(std::fs::read_link(house.path("partyline.toml")).is_ok(), "it is a link still");
     let third = house.in_force().await;
     assert_eq!((&third["hash"], &third["number"]), (&first["hash"], &json!(3)), "{third}");
     assert_eq!(third["needs_restart"], json!([]), "{third}");

@@ -127,7 +127,9 @@ fn told(socket: &Path, question: &Question) -> Result<Value, Failure> {
 /// Writes the file, has it read, and puts the old one back where the bridge refuses it.
 fn rollback(socket: &Path, number: u64) -> Result<Value, Failure> {
     let version = told(socket, &Question::Version { number })?;
-    let path = PathBuf::from(version["path"].as_str().unwrap_or_default());
+    let named = Path::new(version["path"].as_str().unwrap_or_default());
+    // Where a link leads to: a file in the place of the link would be another than whoever made the link writes to.
+    let path = fs::canonicalize(named).unwrap_or_else(|_| named.to_owned());
     let said = |error: io::Error| Failure::Refused(format!("{}: {error}", path.display()));
     let before = fs::read_to_string(&path).map_err(said)?;
     let whole = filled(text(&version), &before).map_err(|missing| {
@@ -137,21 +139,27 @@ fn rollback(socket: &Path, number: u64) -> Result<Value, Failure> {
             path.display()
         ))
     })?;
-    let beside = beside(&path);
-    put(&path, &beside, &whole).map_err(said)?;
-    if let Err(problems) = Config::load(&beside) {
-        // Nothing more can be done about what cannot be removed.
-        let _ = fs::remove_file(&beside);
+    // What it names is looked for from the folder where the bridge finds the file.
+    let checked = beside(named);
+    put(&path, &checked, &whole).map_err(said)?;
+    let right = Config::load(&checked);
+    // Nothing more can be done about what cannot be removed.
+    let _ = fs::remove_file(&checked);
+    if let Err(problems) = right {
         return Err(Failure::Wrong(format!("version {number} is not right here and now:\n{problems}")));
     }
-    fs::rename(&beside, &path).map_err(said)?;
-    told(socket, &Question::Reload).inspect_err(|_| {
-        let back = put(&path, &beside, &before).and_then(|()| fs::rename(&beside, &path));
-        match back {
-            Ok(()) => remark!("{}: is as it was", path.display()),
-            Err(error) => remark!("{}: cannot be put back: {error}", path.display()),
-        }
+    replace(&path, &whole).map_err(said)?;
+    told(socket, &Question::Reload).inspect_err(|_| match replace(&path, &before) {
+        Ok(()) => remark!("{}: is as it was", path.display()),
+        Err(error) => remark!("{}: cannot be put back: {error}", path.display()),
     })
+}
+
+/// Another text in a file, in one step.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let beside = beside(path);
+    put(path, &beside, text)?;
+    fs::rename(&beside, path)
 }
 
 /// A name in the same folder, so that taking the place of the other is one step.

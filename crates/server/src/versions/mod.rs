@@ -8,6 +8,7 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use bridge::Stamp;
@@ -53,23 +54,27 @@ pub fn hash(text: &str) -> String {
 #[derive(Clone, Debug)]
 pub(crate) struct Versions {
     folder: PathBuf,
+    /// One is taken after the other: `SIGHUP` may come while an order is carried out.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Versions {
     /// Makes the folder, for its owner alone, where there is none.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self { folder: folder.to_owned(), turn: Arc::default() })
     }
 
     /// This configuration is in force from now on. The one that was in force last has its number again.
     pub(crate) fn take(&self, now: SystemTime, text: &str) -> io::Result<Version> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.list()?;
         let hash = hash(text);
         if let Some(last) = all.last().filter(|last| last.hash == hash) {
             return Ok(last.clone());
         }
-        let number = all.last().map_or(1, |last| last.number + 1);
+        // Of a damaged one too: a number never means two configurations.
+        let number = self.numbers()?.last().map_or(1, |last| last + 1);
         let version = Version { number, taken: Stamp(now).to_string(), hash };
         self.write(&Copy { version: version.clone(), text: hidden(text) })?;
         let too_many = (all.len() + 1).saturating_sub(KEPT);
@@ -79,19 +84,33 @@ impl Versions {
         Ok(version)
     }
 
-    /// Those that are kept, the oldest first.
+    /// Those that are kept, the oldest first. What cannot be read, or says another number than its name, is passed over: no bridge
+    /// stays down for an old copy.
     pub(crate) fn list(&self) -> io::Result<Vec<Version>> {
         let mut all = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
-            let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_suffix(".json")?.parse().ok());
-            let Some(number) = number else { continue };
-            if let Some(copy) = self.copy(number)? {
-                all.push(copy.version);
+        for number in self.numbers()? {
+            match self.copy(number) {
+                Ok(Some(copy)) if copy.version.number == number => all.push(copy.version),
+                Ok(_) => {}
+                Err(error) => {
+                    let file = self.file(number);
+                    tracing::warn!(file = %file.display(), %error, "this version of the configuration cannot be read");
+                }
             }
         }
-        all.sort_by_key(|version| version.number);
         Ok(all)
+    }
+
+    /// The numbers that files are named by, in order.
+    fn numbers(&self) -> io::Result<Vec<u64>> {
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let name = entry?.file_name();
+            let number: Option<u32> = name.to_str().and_then(|name| name.strip_suffix(".json")?.parse().ok());
+            numbers.extend(number.map(u64::from));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
     }
 
     /// One of them.
@@ -139,6 +158,37 @@ mod tests {
         assert!(versions.copy(1).unwrap().is_none());
         assert!(versions.copy(25).unwrap().unwrap().text.contains("\"23\""));
         assert_eq!(take("[node]\nname = \"a\"\n").number, 26, "what was there once is taken anew");
+    }
+
+    #[test]
+    fn a_damaged_copy_is_passed_over_and_its_number_is_not_given_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let versions = Versions::open(folder.path()).unwrap();
+        let take = |text: &str| versions.take(SystemTime::UNIX_EPOCH, text).map(|version| version.number);
+        assert_eq!(take("a = 1\n").unwrap(), 1);
+        fs::write(folder.path().join("2.json"), "{\"number\":2,\"ta").unwrap();
+        fs::write(folder.path().join("18446744073709551615.json"), "").unwrap();
+        fs::copy(versions.file(1), folder.path().join("7.json")).unwrap();
+        assert_eq!(versions.list().unwrap().len(), 1, "what stands under another number is none");
+        assert!(versions.copy(2).is_err(), "who asks for it learns that it is damaged");
+        assert_eq!(take("a = 1\n").unwrap(), 1);
+        assert_eq!(take("a = 2\n").unwrap(), 8);
+    }
+
+    #[test]
+    fn two_that_are_taken_at_once_have_two_numbers_and_are_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let versions = Versions::open(folder.path()).unwrap();
+        let text = |name: usize| format!("[node]\nname = \"{}\"\n", name.to_string().repeat(20_000));
+        std::thread::scope(|threads| {
+            for name in 1..=8 {
+                let (versions, text) = (versions.clone(), text(name));
+                threads.spawn(move || versions.take(SystemTime::UNIX_EPOCH, &text).unwrap());
+            }
+        });
+        let numbers: Vec<u64> = versions.list().unwrap().iter().map(|version| version.number).collect();
+        assert_eq!(numbers, (1..=8).collect::<Vec<u64>>());
+        assert!(numbers.iter().all(|number| versions.copy(*number).unwrap().is_some()));
     }
 
     #[test]
