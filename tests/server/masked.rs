@@ -23,7 +23,7 @@ fn wall() -> String {
         text
     });
     format!(
-        "[[api_token]]\nname = \"wall\"\nrole = \"viewer\"\noutside = true\nsha256 = \"{hash}\"\n\n[usage]\n"
+        "[[api_token]]\nname = \"wall\"\nrole = \"admin\"\noutside = true\nsha256 = \"{hash}\"\n\n[usage]\n"
     )
 }
 
@@ -53,6 +53,10 @@ async fn outsiders_see_no_numbers_and_nobody_does_where_all_are_masked() {
     assert!(good(&house, &format!("conf show {CONFERENCE}")).await.contains(EVE));
     let usage = http::request(house.http, "GET", "/v1/usage", Some(WALL), None).await.expect("an answer");
     assert_eq!(usage.status, 403, "{}", usage.body);
+    let candidate = Some("{\"config\":\"\"}");
+    let decided =
+        http::request(house.http, "POST", "/v1/what-if", Some(WALL), candidate).await.expect("an answer");
+    assert_eq!(decided.status, 403, "{}", decided.body);
     call.hang_up().await.expect("an answer to BYE");
     bridge.die().await;
 

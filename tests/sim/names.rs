@@ -7,10 +7,11 @@ use bridge::PromptId::{
 };
 use bridge::{Action, LegId, Role};
 use server::control::Ask;
+use tests::fixture::SAM;
 use tests::mouth::Sound;
 use tests::{Caller, MICROSOFT, MICROSOFT_NUMBER, OPERATOR, OPERATOR_NUMBER, PhoneId, Setup, World};
 
-use crate::cast::{LOUD, QUIET, answered, keyed, listen, participants};
+use crate::cast::{LOUD, QUIET, answered, join, keyed, listen, participants};
 
 /// Nora's meeting.
 const NORAS: &str = "300000009";
@@ -139,5 +140,52 @@ fn an_organizer_hears_the_number_of_who_said_no_name_and_others_hear_a_tone() {
     assert_eq!(other.prompts(&when), [], "no digit of it");
     assert!(!other.prompts(&when).contains(&Plus));
     assert!(other.share(660, 800.0, &when) > 0.0, "the tone of coming");
+    world.close();
+}
+
+/// A bridge that shows nobody a number.
+const SECRET: &str = r#"
+[[number]]
+number = "+14255550199"
+owner = "microsoft"
+tenant = "fabrikam"
+[[bridge]]
+tenant = "fabrikam"
+default_service_number = "+14255550199"
+country_code = "1"
+mask_pstn_numbers = "all"
+[[organizer]]
+id = "olaf"
+tenant = "fabrikam"
+license = "audio-conferencing-standard"
+service_number = "+14255550199"
+allow_pstn_users_to_bypass_lobby = true
+allow_anonymous_users_to_start_meeting = true
+[[meeting]]
+conference_id = "300000010"
+organizer = "olaf"
+"#;
+
+#[test]
+fn what_the_far_end_says_at_the_end_shows_nobody_a_number_who_sees_none() {
+    let mut world = World::new(Setup { tables: SECRET, ..Setup::default() });
+    for (meeting, number) in [("300000010", "+14255550199"), (SAM, MICROSOFT_NUMBER)] {
+        let caller =
+            Caller { from: Some("+493023125001".into()), ..Caller::to(MICROSOFT, number).tone(2100) };
+        let outside_only = meeting == SAM;
+        let eve = join(&mut world, &caller, meeting);
+        world.happened.clear();
+        world.hang_up_saying(eve, "Q.850;cause=16;text=\"+49 30 23125001 has hung up\"");
+        world.seconds(1);
+        let left = world.happened.iter().find(|one| one.kind == "participant.left").expect("she left");
+        let mut told = left.members["details"].clone();
+        assert_eq!((&told["q850"], left.masks), (&16.into(), outside_only), "{told}");
+        if outside_only {
+            assert!(told["reason"].to_string().contains("30 23125001"), "whole for who is inside: {told}");
+            server::masked::mask(&mut told);
+        }
+        let reason = told["reason"].as_str().expect("words");
+        assert!(reason.contains("+49**********01 has hung up"), "{reason}");
+    }
     world.close();
 }

@@ -266,10 +266,15 @@ impl World {
 
     /// The person hangs up, in whatever state the call is.
     pub fn hang_up(&mut self, phone: PhoneId) {
+        self.hang_up_saying(phone, "Q.850;cause=16");
+    }
+
+    /// The same, with these words as the Reason.
+    pub fn hang_up_saying(&mut self, phone: PhoneId, reason: &str) {
         let (now, site, invite) = (self.instant(), self.phones[phone.0].site, self.phones[phone.0].invite);
         if let Some(endpoint) = &mut self.sites[site.0].endpoint {
             // It may have ended a moment ago.
-            let _ = endpoint.hangup(now, invite, Some("Q.850;cause=16"));
+            let _ = endpoint.hangup(now, invite, Some(reason));
         }
         self.flush(site);
     }

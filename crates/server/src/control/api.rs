@@ -330,8 +330,8 @@ impl<D: Door> Control<D> {
             let Some(known) = self.meetings.get_mut(&conference) else { continue };
             let id = snapshot.conference_id.to_string();
             known.shown_as = Some(id.clone());
+            known.masking = snapshot.masking;
             let masks = snapshot.masking == Masking::External;
-            known.masks = masks;
             let mut shown = serde_json::to_value(&snapshot).unwrap_or_default();
             shown["tenant"] =
                 json!(self.table.organizer(&snapshot.organizer).map(|organizer| &organizer.tenant));

@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant, SystemTime};
 
-use bridge::{BudgetNotice, BudgetOwner, ConferenceId, LegId, Record};
+use bridge::{BudgetNotice, BudgetOwner, ConferenceId, LegId, Masking, Record};
 use routing::TenantId;
 use serde_json::{Map, Value, json};
 
 use super::{Control, Door, Now, Output};
+use crate::masked::mask;
 
 /// The same limit is told again after so long.
 const LIMIT_EVERY: Duration = Duration::from_secs(10);
@@ -142,7 +143,7 @@ impl<D: Door> Control<D> {
         let told = difference(&before, after.as_ref().unwrap_or(&empty), &mut self.told.endings);
         let named = after.as_ref().unwrap_or(&before);
         let (id, tenant) = (named.conference_id.clone(), named.tenant.clone());
-        let masks = self.meetings.get(&conference).is_some_and(|open| open.masks);
+        let masking = self.meetings.get(&conference).map(|open| open.masking).unwrap_or_default();
         let mut out = Vec::new();
         if let (true, Some(after)) = (opened, &after) {
             out.push(("conference.opened", None, Value::Object(after.own.clone())));
@@ -162,12 +163,16 @@ impl<D: Door> Control<D> {
         if closed {
             out.push(("conference.closed", None, json!({})));
         }
-        for (kind, leg, details) in out {
+        for (kind, leg, mut details) in out {
+            if masking == Masking::All {
+                // How a leg ended is told in the far end's words, which were not shown before.
+                mask(&mut details);
+            }
             let mut members = Map::new();
             members.insert("conference_id".to_owned(), json!(id));
             members.extend(leg.map(|leg| ("leg".to_owned(), json!(leg))));
             members.insert("details".to_owned(), details);
-            self.happened(now, kind, tenant.clone(), masks, members);
+            self.happened(now, kind, tenant.clone(), masking == Masking::External, members);
         }
         if let Some(after) = after {
             self.told.meetings.insert(conference, after);

@@ -37,7 +37,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bridge::{Bridge, ConferenceId, LegId};
+use bridge::{Bridge, ConferenceId, LegId, Masking};
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -261,8 +261,8 @@ pub struct Locals {
 struct Open {
     /// The conference ID under which it was published.
     shown_as: Option<String>,
-    /// Who is outside learns no numbers.
-    masks: bool,
+    /// Who learns no numbers.
+    masking: Masking,
     /// Legs in it, and the most there were at once.
     seated: u32,
     most: u32,

@@ -17,6 +17,8 @@ use crate::what_if::NotRehearsed;
 pub(super) const LONGEST: usize = 1 << 20;
 /// Why a tenant's token is refused.
 const OF_THE_NODE: &str = "the configuration is the node's and this token is of one tenant: take one without";
+/// Why an outsider's is: to be compared, decisions are shown with the numbers that were dialed.
+const NUMBERS: &str = "decisions hold telephone numbers: this token is for outsiders";
 
 /// The configuration that is in force.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -156,6 +158,9 @@ pub(super) async fn what_if(
 ) -> Response {
     if token.tenant.is_some() {
         return doors.refuse(StatusCode::FORBIDDEN, OF_THE_NODE);
+    }
+    if token.outside {
+        return doors.refuse(StatusCode::FORBIDDEN, NUMBERS);
     }
     match doors.rehearsal.of(candidate.config).await {
         Ok(answer) => {
