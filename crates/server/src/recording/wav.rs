@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use hound::{SampleFormat, WavSpec, WavWriter};
 
+/// Samples that are written at most: sizes in a WAV file have 32 bits, of bytes, and marks must fit behind the sound. At 16 kHz
+/// 37 hours.
+const MOST: u32 = u32::MAX / 2 - 64 * 1024;
 /// Marks that are written; what is paused more often has its first ones.
 const MARKS: usize = 1000;
 
@@ -28,6 +31,10 @@ impl Wav {
 
     pub(super) fn put(&mut self, pcm: &[i16]) -> io::Result<()> {
         self.samples = self.samples.saturating_add(pcm.len() as u32);
+        if self.samples > MOST {
+            let why = "a WAV file holds no more: begin another recording, or use the format opus";
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+        }
         pcm.iter().try_for_each(|&sample| self.writer.write_sample(sample).map_err(to_io))
     }
 
@@ -86,6 +93,20 @@ fn to_io(error: hound::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_wav_can_hold_is_an_error_and_not_a_file_that_says_it_is_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wav");
+        let mut wav = Wav::new(File::create(&path).unwrap(), &path, 16_000).unwrap();
+        wav.put(&[7; 320]).unwrap();
+        // 37 hours later.
+        wav.samples = u32::MAX / 2 - 320;
+        let error = wav.put(&[8; 320]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        wav.finish().unwrap();
+        assert_eq!(hound::WavReader::open(&path).unwrap().duration(), 320, "what was there is whole");
+    }
 
     #[test]
     fn a_pause_is_a_cue_point_with_a_label_and_the_sound_stays_as_it_is() {
