@@ -63,7 +63,8 @@ impl Listener {
 
     /// Reads until it is over: the last chunk is empty (RFC 9112 section 7.1).
     async fn ended(&mut self) {
-        self.until("\r\n0\r\n\r\n").await;
+        // Sooner than it says that it is still here.
+        timeout(PATIENCE, self.until("\r\n0\r\n\r\n")).await.expect("the stream goes on");
     }
 }
 
