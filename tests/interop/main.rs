@@ -19,6 +19,7 @@ mod program;
 mod registrar;
 #[path = "../server/secured.rs"]
 mod secured;
+mod stories;
 mod tls;
 
 use std::{fs, path::PathBuf};

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a telephone may take to hear what is said to it over and over; what it says itself lasts for a minute.
 const LISTENS: Duration = Duration::from_secs(40);
 /// Debian's recordings of keys and of speech, part of the package sip-tester.
-const RECORDINGS: &str = "/usr/share/sip-tester";
+pub(crate) const RECORDINGS: &str = "/usr/share/sip-tester";
 /// What dial_in.xml adds to SIPp's own media port.
 const MEDIA_OFFSET: u16 = 8;
 /// How many media ports a telephone has.
@@ -145,7 +145,8 @@ impl Sipp {
     }
 }
 
-async fn listen(rtp: UdpSocket, rtcp: UdpSocket, heard: Arc<Mutex<Recording>>) {
+/// Records what comes to a peer, and lets its RTCP be.
+pub(crate) async fn listen(rtp: UdpSocket, rtcp: UdpSocket, heard: Arc<Mutex<Recording>>) {
     let (mut datagram, mut report) = (vec![0; 2048], vec![0; 2048]);
     loop {
         tokio::select! {

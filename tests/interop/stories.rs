@@ -1,0 +1,257 @@
+//! Stories of the two licenses with SIPp as the operator's and as Microsoft's end: which of them is called, by which number, who bills,
+//! and what the callers hear.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use server::demo::recording::Recording;
+use tests::ports::Ports;
+use tokio::net::UdpSocket;
+
+use super::{
+    bridge::{CONFERENCE, House, NUMBER, root},
+    conference::{judge, pcm, voice},
+    ear::{likeness, read_wav},
+    peers::{RECORDINGS, Sipp, listen},
+    program::Program,
+};
+
+/// The number that Microsoft provides.
+const MICROSOFTS_NUMBER: &str = "+14255550100";
+/// Where Microsoft's gateway is, and only it.
+const GATEWAY: &str = "127.0.0.3";
+/// Where the operator's SBC is.
+const OPERATOR: &str = "127.0.0.1";
+/// Sam's meeting: his license is Audio Conferencing Standard, and his policy finds Germany through the operator.
+const SAMS: &str = "205117394";
+const IN_GERMANY: &str = "+493023125042";
+const IN_AUSTRIA: &str = "+4315123450";
+/// A sentence of the bridge's is heard when each look at it is at least so much like what came.
+const PLAYED: f32 = 0.75;
+
+/// SIPp with one scenario at an address of its own, and what arrives at its media port.
+struct Peer {
+    program: Program,
+    heard: Arc<Mutex<Recording>>,
+    began: Instant,
+    sip: SocketAddr,
+    _ports: Ports,
+}
+
+impl Peer {
+    /// Starts SIPp; with `bridge` it calls `number` there, otherwise it waits to be called.
+    async fn start(folder: &Path, scenario: &str, at: &str, call: Option<(SocketAddr, &str)>) -> Self {
+        fs::create_dir_all(folder).expect("a folder for SIPp");
+        fs::write(folder.join("scenario.xml"), scenario.replace("@PCAP@", RECORDINGS)).expect("the scenario");
+        let mut ports = Ports::take(20);
+        let (sip, media) = (ports.one(), ports.media(16));
+        let here = |port: u16| SocketAddr::new(at.parse().expect("an address"), port);
+        let rtp = UdpSocket::bind(here(media + 8)).await.expect("the RTP port");
+        let rtcp = UdpSocket::bind(here(media + 9)).await.expect("the RTCP port");
+        let heard = Arc::new(Mutex::new(Recording::default()));
+        tokio::spawn(listen(rtp, rtcp, Arc::clone(&heard)));
+        let (own, media, target) = (sip.to_string(), media.to_string(), call.map(|(to, _)| to.to_string()));
+        let mut command = vec!["sipp", "-sf", "scenario.xml", "-i", at, "-p", &own, "-mp", &media, "-m", "1"];
+        command.extend(["-timeout", "60", "-nostdin", "-trace_err", "-error_file", "errors.log"]);
+        command.extend(["-trace_msg", "-message_file", "messages.log"]);
+        command.extend(call.iter().flat_map(|(_, number)| ["-s", *number]));
+        command.extend(target.as_deref());
+        let program = Program::start(&command, folder, "sipp.log");
+        if call.is_none() {
+            // It has its port when nobody else gets it.
+            while UdpSocket::bind(here(sip)).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        Self { program, heard, began: Instant::now(), sip: here(sip), _ports: ports }
+    }
+
+    /// Somebody who is called as `callee` by `caller`, answers and speaks.
+    async fn answering(folder: &Path, at: &str, callee: &str, caller: &str) -> Self {
+        let scenario = scenario("answers.xml").replace("@CALLEE@", callee).replace("@CALLER@", caller);
+        Self::start(folder, &scenario, at, None).await
+    }
+
+    /// Waits until the scenario is over; everything must have gone as it says. Returns what was heard.
+    async fn finished(mut self, house: &House) -> Vec<f32> {
+        let status = self.program.ended(Duration::from_mins(1)).await;
+        let log = self.program.log();
+        assert!(
+            status.is_some_and(|status| status.success()),
+            "SIPp ended with {status:?}:\n{log}\n{}",
+            house.log()
+        );
+        self.heard.lock().expect("the recording").track(self.began)
+    }
+}
+
+fn scenario(name: &str) -> String {
+    fs::read_to_string(root().join("tests/interop/peers").join(name)).expect("a scenario")
+}
+
+/// A bridge between the operator and Microsoft's gateway: Sam's route may lead on to Microsoft where `fallback` says so.
+async fn between(operator: u16, gateway: u16, fallback: &str) -> House {
+    let peers = format!("peers = [{{ address = \"{OPERATOR}:{operator}\", transport = \"udp\" }}] # [");
+    let trunk = format!(
+        "[[trunk]]\nid = \"microsoft\"\nkind = \"microsoft\"\nfqdn = \"bridge.example.net\"\nsend_sip_options = false\n\
+         peers = [{{ address = \"{GATEWAY}:{gateway}\", transport = \"udp\", host = \"sip.pstn.example\" }}]\n\
+         first_response_ms = 600\nsources = [\"{GATEWAY}/32\"]\n\n[[bridge]]"
+    );
+    let sam = format!(
+        "[[organizer]]\nid = \"sam\"\ntenant = \"contoso\"\nlicense = \"audio-conferencing-standard\"\n\
+         policy = \"germany-by-operator\"\nallow_pstn_users_to_bypass_lobby = true\n\
+         allow_anonymous_users_to_start_meeting = true\n\n\
+         [[meeting]]\nconference_id = \"{SAMS}\"\norganizer = \"sam\"\n\n[[meeting]]"
+    );
+    let route = format!("pstn_usages = [\"germany\"]\nfallback = \"{fallback}\"\nbridge_source");
+    let quick = ("sources = [\"127.0.0.1/32\"]", "sources = [\"127.0.0.1/32\"]\nfirst_response_ms = 600");
+    let changes = [
+        quick,
+        ("peers = [{ address = \"127.0.0.1:@PEER@\"", peers.as_str()),
+        ("[[bridge]]", trunk.as_str()),
+        ("[[meeting]]", sam.as_str()),
+        ("pstn_usages = [\"germany\"]\nbridge_source", route.as_str()),
+    ];
+    House::new(&changes).await.0
+}
+
+/// A caller in a meeting, who dialed the operator's number.
+async fn joined(house: &House, meeting: &str, caller: &str) -> server::demo::caller::Call {
+    let call = house.call(caller).await;
+    call.media().key(&format!("{meeting}#")).await;
+    house
+        .until("the caller is seated", async || {
+            let shown = house.api("GET", &format!("/v1/conferences/{meeting}"), None).await.1;
+            shown["participants"].as_array().is_some_and(|all| !all.is_empty())
+        })
+        .await;
+    call
+}
+
+async fn dial_out(house: &House, meeting: &str, number: &str) -> (u16, Value) {
+    let body = format!("{{\"number\":\"{number}\"}}");
+    house.api("POST", &format!("/v1/conferences/{meeting}/dial-out"), Some(&body)).await
+}
+
+/// The final records of dial-outs, oldest first, once there are so many.
+async fn dial_outs(house: &House, count: usize) -> Vec<Value> {
+    let all = || -> Vec<Value> {
+        let finals = house.records("final").into_iter();
+        finals.filter(|record| record["call_type"] == "conf_out").collect()
+    };
+    house.until("each dial-out has its record", async || all().len() == count).await;
+    all()
+}
+
+fn trunks(record: &Value) -> Vec<&str> {
+    let attempts = record["attempts"].as_array().expect("attempts");
+    attempts.iter().map(|attempt| attempt["trunk"].as_str().unwrap_or_default()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standard_meeting_dials_by_its_policy_through_the_operator_and_without_a_match_through_microsoft() {
+    if !Sipp::is_here() {
+        return;
+    }
+    let folder = super::folder("standard");
+    let german = Peer::answering(&folder.join("operator"), OPERATOR, IN_GERMANY, NUMBER).await;
+    let austrian = Peer::answering(&folder.join("gateway"), GATEWAY, IN_AUSTRIA, MICROSOFTS_NUMBER).await;
+    let house = between(german.sip.port(), austrian.sip.port(), "none").await;
+    let _bridge = house.start().await;
+    let (alice, carrier) = (voice("alice"), Sipp::voice());
+
+    let call = joined(&house, SAMS, "+493023125001").await;
+    for number in [IN_GERMANY, IN_AUSTRIA] {
+        let (status, answer) = dial_out(&house, SAMS, number).await;
+        assert_eq!(status, 202, "{answer}\n{}", house.log());
+    }
+    call.media().say(pcm(&alice).repeat(3).into()).await;
+    let heard_in_germany = german.finished(&house).await;
+    let heard_in_austria = austrian.finished(&house).await;
+    let mut records = dial_outs(&house, 2).await;
+    let tape = call.hang_up().await.expect("Alice hangs up");
+
+    judge("the German", &heard_in_germany, &[("Alice", &alice, true)]);
+    judge("the Austrian", &heard_in_austria, &[("Alice", &alice, true)]);
+    judge("Alice", &tape.heard.track(tape.started), &[("the carriers' callees", &carrier, true)]);
+    records.sort_by_key(|record| record["trunk"].to_string());
+    for (record, trunk, biller) in
+        [(&records[1], "rhein-telecom", "operator:rhein-telecom"), (&records[0], "microsoft", "microsoft")]
+    {
+        assert_eq!((trunks(record), &record["biller"]), (vec![trunk], &biller.into()), "{record}");
+        assert_eq!(record["end"]["result"], "answered", "{record}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_its_operator_down_a_standard_meeting_goes_where_its_route_says_and_operator_connect_never_to_microsoft()
+ {
+    if !Sipp::is_here() {
+        return;
+    }
+    let folder = super::folder("operator-down");
+    let nobody = Ports::take(1).one();
+    let gateway = Peer::answering(&folder.join("gateway"), GATEWAY, IN_GERMANY, MICROSOFTS_NUMBER).await;
+    let house = between(nobody, gateway.sip.port(), "microsoft").await;
+    let _bridge = house.start().await;
+
+    let greta = joined(&house, CONFERENCE, "+493023125002").await;
+    assert_eq!(dial_out(&house, CONFERENCE, IN_GERMANY).await.0, 202);
+    let record = dial_outs(&house, 1).await.remove(0);
+    assert_eq!(trunks(&record), ["rhein-telecom"], "and nobody else: {record}");
+    assert_ne!(record["end"]["result"], "answered", "{record}");
+    // Austria is on no operator's route of hers.
+    let (status, refused) = dial_out(&house, CONFERENCE, IN_AUSTRIA).await;
+    assert_eq!(status, 403, "{refused}");
+    greta.hang_up().await.expect("an answer to BYE");
+
+    let call = joined(&house, SAMS, "+493023125001").await;
+    assert_eq!(dial_out(&house, SAMS, IN_GERMANY).await.0, 202);
+    gateway.finished(&house).await;
+    let record = dial_outs(&house, 2).await.remove(1);
+    assert_eq!(trunks(&record).last(), Some(&"microsoft"), "{record}");
+    assert_eq!((&record["biller"], &record["end"]["result"]), (&"microsoft".into(), &"answered".into()));
+    call.hang_up().await.expect("an answer to BYE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_dials_microsofts_number_of_an_operator_connect_meeting_is_told_which_number_to_call() {
+    if !Sipp::is_here() {
+        return;
+    }
+    let folder = super::folder("told");
+    let house = between(Ports::take(1).one(), Ports::take(1).one(), "none").await;
+    let _bridge = house.start().await;
+    let mut keys = String::new();
+    for key in CONFERENCE.chars() {
+        let recording = format!("@PCAP@/dtmf_2833_{key}.pcap");
+        let _ = writeln!(keys, "  <nop><action><exec play_pcap_audio=\"{recording}\"/></action></nop>");
+        keys.push_str("  <pause milliseconds=\"300\"/>\n");
+    }
+    let dials_in = scenario("dial_in.xml");
+    let (before, _) = dials_in.split_once("  <pause milliseconds=\"@BEFORE_SPEECH@\"/>").expect("its speech");
+    let ends = "  <recv request=\"BYE\" timeout=\"50000\"/>\n  <send>\n    <![CDATA[\nSIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n\
+                [last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n\n]]>\n  </send>\n</scenario>\n";
+    let told = format!("{before}{ends}").replace("@DIGITS@\n", &keys).replace("@BEFORE_DIGITS@", "1500");
+    let guest = Peer::start(&folder, &told, GATEWAY, Some((house.sip, MICROSOFTS_NUMBER))).await;
+    let heard = guest.finished(&house).await;
+
+    let spelled = NUMBER.trim_start_matches('+').chars().map(|digit| format!("digit-{digit}"));
+    let sentences = ["number-not-included", "call-this-number", "plus", "goodbye"].map(str::to_owned);
+    for stem in sentences.into_iter().chain(spelled) {
+        let sentence = read_wav(&root().join(format!("config/prompts/en-US/{stem}.wav")));
+        let looks = likeness(&sentence, &heard);
+        assert!(looks.iter().all(|look| *look > PLAYED), "{stem} was not heard: {looks:?}");
+    }
+    house.until("the call has its record", async || house.records("final").len() == 1).await;
+    let record = house.records("final").remove(0);
+    assert_eq!((&record["trunk"], &record["organizer"]), (&"microsoft".into(), &"greta".into()), "{record}");
+    assert_eq!(record["end"]["cause"], "attendant said goodbye", "{record}");
+}
