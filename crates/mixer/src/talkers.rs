@@ -63,7 +63,7 @@ impl Talkers {
             self.pcm.clear();
         }
         let missing = (slots * rate.frame()).saturating_sub(self.pcm.len());
-        waste.reserve(&mut self.pcm, missing);
+        waste.reserve_exact(&mut self.pcm, missing); // it ends at twice the places, whoever else comes
         self.pcm.resize(self.pcm.len() + missing, 0);
     }
 

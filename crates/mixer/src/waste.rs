@@ -59,9 +59,17 @@ impl Waste {
 
     /// Room for `more` elements, as [`Vec::reserve`] makes it.
     pub(crate) fn reserve<T: Send + 'static>(&mut self, list: &mut Vec<T>, more: usize) {
+        if list.len() + more > list.capacity() {
+            let twice = 2 * list.capacity() - list.len();
+            self.reserve_exact(list, more.max(twice));
+        }
+    }
+
+    /// Room for `more` elements and no others, as [`Vec::reserve_exact`] makes it.
+    pub(crate) fn reserve_exact<T: Send + 'static>(&mut self, list: &mut Vec<T>, more: usize) {
         let needed = list.len() + more;
         if needed > list.capacity() {
-            let mut larger = Vec::with_capacity(needed.max(2 * list.capacity()));
+            let mut larger = Vec::with_capacity(needed);
             larger.append(list);
             self.replace(list, larger);
         }
