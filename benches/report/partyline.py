@@ -94,6 +94,7 @@ listen = "{ADDRESS}:8080"
 token_file = "token"
 [usage]
 spool = "usage"
+{f"[trace]{chr(10)}calls = {run.kept}{chr(10)}decisions = {run.kept}" if run.kept else ""}
 [[trunk]]
 id = "acme"
 kind = "operator"

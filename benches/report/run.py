@@ -24,6 +24,7 @@ class Run:
     # partyline only
     shards: int = 1
     srtp: str | None = None  # a suite's name in SDP
+    kept: int | None = None  # of how many calls messages and decisions are kept in memory; None: as many as by default
     dial_in: bool = False  # the legs call, and are with the attendant; else they are called, and are in their conferences
 
     @property
