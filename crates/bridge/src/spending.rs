@@ -10,6 +10,9 @@ use std::time::{Duration, SystemTime};
 
 const DAY: u64 = 86_400;
 
+/// A clock that is set back by less stays in its day: it was corrected around midnight, and nothing of the day before is needed.
+const CORRECTED: Duration = Duration::from_hours(1);
+
 /// One dial-out that is over, as its final record tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpentLeg {
@@ -30,6 +33,8 @@ pub struct SpentLeg {
 pub struct Spending {
     day: u64,
     month: (u64, u64),
+    /// The latest moment so far: what was spent before it, in a day or month that is over, is forgotten.
+    latest: Option<SystemTime>,
     pools: HashMap<TenantId, u64>,
     spent: HashMap<(Scope, Currency), Spent>,
     /// What was spent before this process is not known.
@@ -83,21 +88,26 @@ impl Spending {
         first_of(year, month)
     }
 
-    /// Begins a new day, and a new month, when the wall clock has come to it; whether it has. A clock that is set back begins
-    /// them too.
+    /// Begins a new day, and a new month, when the wall clock has come to it; whether it has. Of a day or month to which a clock
+    /// is set back, or in which it was before, what was spent is forgotten: it counts as not known.
     pub(crate) fn turn(&mut self, wall: SystemTime) -> bool {
+        let latest = self.latest.unwrap_or(wall);
+        self.latest = Some(latest.max(wall));
         let today = days(wall);
-        if today == self.day {
+        let corrected = latest.duration_since(wall).is_ok_and(|back| !back.is_zero() && back < CORRECTED);
+        if today == self.day || corrected {
             return false;
         }
+        let known = (days(latest), month_of(days(latest)));
+        let begun_before = self.day != 0;
         self.day = today;
-        self.unread_day = false;
+        self.unread_day = begun_before && today <= known.0;
         let month = month_of(today);
         if month == self.month {
             self.spent.values_mut().for_each(|spent| spent.today = 0);
         } else {
             self.month = month;
-            self.unread_month = false;
+            self.unread_month = begun_before && month <= known.1;
             self.pools.clear();
             self.spent.clear();
         }
@@ -226,5 +236,35 @@ mod tests {
         assert_eq!(counted(&spending), (0, 0, 0), "another month");
         assert_eq!(spending.ends(Period::Month).to_string(), "2027-01-01T00:00:00.000Z");
         assert_eq!(Stamp(Spending::month_began(noon())).to_string(), "2026-11-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_clock_that_leaps_ahead_and_comes_back_does_not_open_a_limit_again() {
+        let days = |count: u64| Duration::from_hours(24 * count);
+        let unread = |spending: &Spending| [Period::Day, Period::Month].map(|of| spending.is_unread(of));
+        let mut spending = Spending::at(noon());
+        spending.add(&leg(noon(), 5, 60));
+        spending.turn(noon() + days(9));
+        assert_eq!(unread(&spending), [false, false], "December, as far as anybody knows");
+        spending.turn(noon());
+        assert_eq!(unread(&spending), [true, true], "what was spent in November is forgotten");
+        spending.turn(noon() + days(8));
+        assert_eq!(
+            unread(&spending),
+            [true, true],
+            "the first of December, of which nothing is known but its noon"
+        );
+        spending.turn(noon() + days(10));
+        assert_eq!(unread(&spending), [false, true], "a day that is all new, of a month that is not");
+        spending.turn(noon() + days(40));
+        assert_eq!(unread(&spending), [false, false], "January");
+        // Around midnight clocks are corrected.
+        let midnight = noon() + Duration::from_hours(12);
+        let mut spending = Spending::at(noon());
+        spending.turn(midnight + Duration::from_secs(1));
+        let scope = Scope::Organizer("sam".into());
+        spending.note(scope, "EUR".parse().expect("a currency"), Micros(3), true);
+        assert!(!spending.turn(midnight - Duration::from_secs(1)));
+        assert_eq!((counted(&spending).0, unread(&spending)), (3, [false, false]));
     }
 }

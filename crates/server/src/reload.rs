@@ -79,18 +79,43 @@ pub(crate) struct Running {
     pub(crate) versions: Versions,
 }
 
-/// What came of reading the file, and who wants to know.
-pub(crate) type Answer = (Result<Box<Reloaded>, Vec<String>>, Option<oneshot::Sender<Outcome>>);
+/// What came of reading the file.
+pub(crate) type Answer = Result<Box<Reloaded>, Vec<String>>;
+
+/// Those who are told what came of a reading; after a SIGHUP nobody.
+pub(crate) type Askers = Vec<oneshot::Sender<Outcome>>;
+
+/// The readings of the file: one at a time, so that an older file is never taken after a newer one.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    /// Whom the reading that is under way is for.
+    now: Option<Askers>,
+    /// Whom the next one is for: it begins after they asked, and so reads what they wrote.
+    next: Option<Askers>,
+}
+
+impl Turns {
+    /// Somebody wants the file to be read again; whether to begin now, or it will be done when [`Turns::over`] says so.
+    pub(crate) fn ask(&mut self, asker: Option<oneshot::Sender<Outcome>>) -> bool {
+        let begins = self.now.is_none();
+        let turn = if begins { &mut self.now } else { &mut self.next };
+        turn.get_or_insert_default().extend(asker);
+        begins
+    }
+
+    /// A reading is over: whom it was for, and whether the next one begins now.
+    pub(crate) fn over(&mut self) -> (Askers, bool) {
+        let told = self.now.take().unwrap_or_default();
+        self.now = self.next.take();
+        (told, self.now.is_some())
+    }
+}
 
 /// Reads the file again; `answer` gets what may take the place of what runs, or why nothing may.
-pub(crate) async fn reload(
-    running: Running,
-    asked: Option<oneshot::Sender<Outcome>>,
-    answer: mpsc::Sender<Answer>,
-) {
+pub(crate) async fn reload(running: Running, answer: mpsc::Sender<Answer>) {
     let outcome = read(running).await;
     // Fails only when the bridge is stopping.
-    let _ = answer.send((outcome.map(Box::new), asked)).await;
+    let _ = answer.send(outcome.map(Box::new)).await;
 }
 
 async fn read(running: Running) -> Result<Reloaded, Vec<String>> {
@@ -142,6 +167,22 @@ fn differing(started: &str, now: &str) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_reading_is_at_a_time_and_whoever_asks_meanwhile_is_answered_by_the_next() {
+        let mut turns = Turns::default();
+        let asker = || Some(oneshot::channel().0);
+        assert!(turns.ask(None), "SIGHUP");
+        assert!(!turns.ask(asker()) && !turns.ask(asker()) && !turns.ask(None));
+        let (told, next) = turns.over();
+        assert!(told.is_empty() && next);
+        assert!(!turns.ask(asker()), "the second has begun");
+        let (told, next) = turns.over();
+        assert_eq!((told.len(), next), (2, true));
+        let (told, next) = turns.over();
+        assert_eq!((told.len(), next), (1, false));
+        assert!(turns.ask(None));
+    }
 
     #[test]
     fn what_differs_and_is_not_applied_needs_a_restart() {

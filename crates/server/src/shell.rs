@@ -29,7 +29,7 @@ use crate::media::door::SocketDoor;
 use crate::media::sockets::LegSockets;
 use crate::media::thread::ShardDoor;
 use crate::recording::{Ended, Recorder};
-use crate::reload::{Answer, InForce, Outcome, Rules, Running, reload};
+use crate::reload::{Answer, InForce, Outcome, Rules, Running, Turns, reload};
 use crate::sip_io::{Arrival, SipIo};
 use crate::spool::Spool;
 use crate::store::{Changed, Delivery};
@@ -109,6 +109,7 @@ struct Shell {
     /// The file, and what came of reading it again.
     path: PathBuf,
     reloading: mpsc::Sender<Answer>,
+    turns: Turns,
     reloaded: mpsc::Receiver<Answer>,
     /// Who wants it to be read again.
     orders: mpsc::Receiver<oneshot::Sender<Outcome>>,
@@ -164,8 +165,8 @@ impl Shell {
                 biased;
                 _ = self.signals.terminate.recv() => give_up = self.signaled(&mut signals),
                 _ = self.signals.interrupt.recv() => give_up = self.signaled(&mut signals),
-                _ = self.signals.hangup.recv() => self.reload(None),
-                Some(asked) = self.orders.recv() => self.reload(Some(asked)),
+                _ = self.signals.hangup.recv() => self.asked_to_reload(None),
+                Some(asked) = self.orders.recv() => self.asked_to_reload(Some(asked)),
                 () = reports.notified() => {}
                 Some(first) = self.arrivals.recv() => self.take_arrivals(first),
                 Some(leg) = self.settled.recv() => self.feed(Input::Settled(LegId(leg))),
@@ -185,8 +186,15 @@ impl Shell {
         }
     }
 
-    /// SIGHUP or an order: certificates are read again elsewhere, and here the file; calls that are up stay.
-    fn reload(&self, asked: Option<oneshot::Sender<Outcome>>) {
+    /// SIGHUP or an order.
+    fn asked_to_reload(&mut self, asked: Option<oneshot::Sender<Outcome>>) {
+        if self.turns.ask(asked) {
+            self.reload();
+        }
+    }
+
+    /// Certificates are read again elsewhere, and here the file; calls that are up stay.
+    fn reload(&self) {
         tracing::info!(
             "certificates, trunks, directory, prices, limits, the defense and tokens are read again; all else is read at the start only"
         );
@@ -197,10 +205,10 @@ impl Shell {
             started: Arc::clone(&self.started),
             versions: self.versions.clone(),
         };
-        tokio::spawn(reload(running, asked, self.reloading.clone()));
+        tokio::spawn(reload(running, self.reloading.clone()));
     }
 
-    fn take_reloaded(&mut self, (outcome, asked): Answer) {
+    fn take_reloaded(&mut self, outcome: Answer) {
         let outcome = match outcome {
             Ok(reloaded) => {
                 let in_force = reloaded.in_force;
@@ -233,9 +241,13 @@ impl Shell {
                 Err(problems)
             }
         };
-        if let Some(asked) = asked {
+        let (askers, next) = self.turns.over();
+        for asked in askers {
             // Whoever asked may have gone.
-            let _ = asked.send(outcome);
+            let _ = asked.send(outcome.clone());
+        }
+        if next {
+            self.reload();
         }
     }
 

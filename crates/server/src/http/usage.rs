@@ -1,6 +1,7 @@
 //! Usage records, and totals of them.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
@@ -11,7 +12,6 @@ use clap::ValueEnum as _;
 use routing::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Doors;
@@ -21,8 +21,10 @@ use crate::control::Reply;
 use crate::usage::report::{By as Grouping, Report};
 use crate::usage::{Place, Row, SpoolReader, Wanted};
 
-/// So many requests read the spool at once.
-const READERS: usize = 2;
+/// So many requests of the deployment's own tokens, and of the control socket, read the spool at once.
+const OWN_READERS: usize = 2;
+/// So many tenants do, one request each: whoever asks over and over takes no other tenant's turn.
+const TENANTS: usize = 3;
 /// A report that takes longer is for the command line.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -30,13 +32,51 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub struct Usage {
     reader: SpoolReader,
-    places: Arc<Semaphore>,
+    readers: Arc<Readers>,
+}
+
+/// How many requests read the spool now, by tenant; those of the deployment under `None`.
+#[derive(Debug, Default)]
+struct Readers(Mutex<HashMap<Option<TenantId>, usize>>);
+
+/// One of them; over when it is dropped.
+struct Reading {
+    tenant: Option<TenantId>,
+    readers: Arc<Readers>,
+}
+
+impl Readers {
+    /// `None` where this tenant reads already, or too many others do.
+    fn begin(self: &Arc<Self>, tenant: Option<&TenantId>) -> Option<Reading> {
+        let tenant = tenant.cloned();
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let tenants = now.keys().filter(|tenant| tenant.is_some()).count();
+        let own = now.get(&tenant).copied().unwrap_or_default();
+        let free = if tenant.is_some() { own == 0 && tenants < TENANTS } else { own < OWN_READERS };
+        if !free {
+            return None;
+        }
+        now.insert(tenant.clone(), own + 1);
+        Some(Reading { tenant, readers: Arc::clone(self) })
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut now = self.readers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = now.get_mut(&self.tenant) {
+            *count -= 1;
+            if *count == 0 {
+                now.remove(&self.tenant);
+            }
+        }
+    }
 }
 
 impl Usage {
     /// Of this spool.
     pub fn new(reader: SpoolReader) -> Self {
-        Self { reader, places: Arc::new(Semaphore::new(READERS)) }
+        Self { reader, readers: Arc::default() }
     }
 }
 
@@ -183,7 +223,7 @@ impl Usage {
         let most @ 1..=1000 = span.limit.map_or(100, usize::from) else {
             return refusal(400, "`limit` is a number from 1 to 1000");
         };
-        match self.read(move |reader| reader.page(&wanted, place.as_ref(), most)).await {
+        match self.read(tenant, move |reader| reader.page(&wanted, place.as_ref(), most)).await {
             Ok(Some(page)) => {
                 let next = page.next.map(|place| place.to_string());
                 let body = json!({ "records": page.records, "next": next, "more": page.more });
@@ -215,7 +255,7 @@ impl Usage {
         if by.len() > 6 {
             return refusal(400, "`by` names each of six at most once");
         }
-        let read = self.read(move |reader| {
+        let read = self.read(tenant, move |reader| {
             let (mut report, began, mut in_time) = (Report::new(&by), Instant::now(), true);
             reader.each(&wanted, |line| {
                 if let Ok(row) = serde_json::from_slice::<Row>(line) {
@@ -241,15 +281,16 @@ impl Usage {
     /// Reads the spool beside the runtime's threads, a few at a time.
     async fn read<T: Send + 'static>(
         &self,
+        tenant: Option<&TenantId>,
         read: impl FnOnce(&SpoolReader) -> std::io::Result<T> + Send + 'static,
     ) -> Result<T, Reply> {
-        let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Some(reading) = self.readers.begin(tenant) else {
             return Err(refusal(503, "others are reading the usage records: try again in a second"));
         };
         let reader = self.reader.clone();
         let done = tokio::task::spawn_blocking(move || {
             let read = read(&reader);
-            drop(permit);
+            drop(reading);
             read
         });
         let why = match done.await {
@@ -278,4 +319,28 @@ fn wanted(
     };
     let tenant = tenant.map(ToString::to_string);
     Ok(Wanted { from: moment("from", from)?, to: moment("to", to)?, tenant, kind: kind.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_that_reads_over_and_over_takes_nobody_else_s_turn() {
+        let readers = Arc::new(Readers::default());
+        let of = |name: &str| Some(TenantId::from(name));
+        let first = readers.begin(of("contoso").as_ref()).expect("a turn");
+        assert!(readers.begin(of("contoso").as_ref()).is_none(), "one at a time");
+        let others: Vec<Reading> = ["fabrikam", "northwind"]
+            .iter()
+            .map(|name| readers.begin(of(name).as_ref()).expect("a turn"))
+            .collect();
+        assert!(readers.begin(of("tailspin").as_ref()).is_none(), "the disk is everybody's");
+        let own: Vec<Reading> = (0..OWN_READERS).map(|_| readers.begin(None).expect("a turn")).collect();
+        assert!(readers.begin(None).is_none());
+        drop(first);
+        let again = readers.begin(of("contoso").as_ref()).expect("its turn again");
+        drop((again, others, own));
+        assert!(readers.0.lock().unwrap().is_empty(), "nothing is kept of who has read");
+    }
 }

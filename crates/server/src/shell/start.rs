@@ -24,7 +24,7 @@ use crate::media::thread::{ShardDoor, ThreadOptions};
 use crate::metrics::{Metrics, Sources};
 use crate::prompts::Prompts;
 use crate::recording::{Ended, Recorder, RecordingMetrics};
-use crate::reload::{InForce, Outcome};
+use crate::reload::{InForce, Outcome, Turns};
 use crate::sip_io::{Arrival, Limits, Setup, SipIo};
 use crate::spool::{Spool, SpoolMetrics};
 use crate::store::{self, Changed, Delivery, DeliveryMetrics, DirectoryMetrics, Spooled, Store};
@@ -127,6 +127,7 @@ impl Shell {
             orders,
             path: config.path,
             reloading,
+            turns: Turns::default(),
             reloaded,
             directories,
             delivery,
