@@ -17,7 +17,7 @@ use crate::bridge::dialing::{note_call_id, note_peer_failed};
 use crate::budget::Budget;
 use crate::call::{Call, Pending, State};
 use crate::command::{Command, HangupCause};
-use crate::defence::{DefenceConfig, IdGuard, PinQueue, WrongIds};
+use crate::defense::{DefenseConfig, IdGuard, PinQueue, WrongIds};
 use crate::event::Event;
 use crate::id::{ConferenceId, LegId};
 use crate::meeting::{ConferenceCode, Directory};
@@ -40,7 +40,7 @@ pub struct BridgeConfig {
     /// The attendant's dialogue.
     pub attendant: AttendantConfig,
     /// The defense against guessed IDs and PINs.
-    pub defence: DefenceConfig,
+    pub defense: DefenseConfig,
     /// The rounding where no rate plan has one.
     pub rounding: Rounding,
     /// From the ACK to the greeting when no media comes.
@@ -74,7 +74,7 @@ impl Default for BridgeConfig {
     fn default() -> Self {
         Self {
             attendant: AttendantConfig::default(),
-            defence: DefenceConfig::default(),
+            defense: DefenseConfig::default(),
             rounding: Rounding::default(),
             greet_after_ack: Duration::from_secs(1),
             setup: Duration::from_secs(40),
@@ -196,7 +196,7 @@ pub struct Snapshot {
     pub legs: Vec<LegSnapshot>,
     /// Every open conference.
     pub conferences: Vec<ConferenceSnapshot>,
-    /// Wrong IDs per trunk within the defence's window.
+    /// Wrong IDs per trunk within the defense's window.
     pub wrong_ids: Vec<WrongIds>,
     /// What happened since the start.
     pub counters: Counters,
@@ -260,8 +260,8 @@ impl Bridge {
             timers: BTreeSet::new(),
             curfews: BTreeSet::new(),
             returning: Returning::default(),
-            ids: IdGuard::new(config.defence),
-            pins: PinQueue::new(config.defence),
+            ids: IdGuard::new(config.defense),
+            pins: PinQueue::new(config.defense),
             budget,
             guard_at: None,
             counters: Counters::default(),
@@ -322,10 +322,10 @@ impl Bridge {
             }
             Event::DirectoryChanged(directory) => self.directory = directory,
             Event::TariffsChanged(tariffs) => self.change_tariffs(at, tariffs),
-            Event::DefenceChanged(defence) => {
-                self.config.defence = defence;
-                self.ids.change(defence);
-                self.pins.change(defence);
+            Event::DefenseChanged(defense) => {
+                self.config.defense = defense;
+                self.ids.change(defense);
+                self.pins.change(defense);
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use crate::action::ActionRefusal;
 use crate::budget::{BudgetKind, BudgetNotice};
-use crate::defence::Alarm;
+use crate::defense::Alarm;
 use crate::digit::Keys;
 use crate::id::{ConferenceId, LegId, RequestId};
 use crate::naming::SpokenName;

@@ -3,7 +3,7 @@
 //! Events about a leg the bridge does not know, or no longer knows, are ignored; so the shell may report late.
 
 use crate::action::Action;
-use crate::defence::DefenceConfig;
+use crate::defense::DefenseConfig;
 use crate::digit::Digit;
 use crate::id::{ConferenceId, LegId, RequestId};
 use crate::meeting::Directory;
@@ -282,7 +282,7 @@ pub enum Event {
     /// Other prices and limits are in force. Legs keep the price they began with; what was spent counts.
     TariffsChanged(Arc<Tariffs>),
     /// Other limits on guessing are in force, also for what was guessed before.
-    DefenceChanged(DefenceConfig),
+    DefenseChanged(DefenseConfig),
 }
 
 impl fmt::Debug for Event {
@@ -324,7 +324,7 @@ impl fmt::Debug for Event {
             Self::TableChanged(_) => formatter.write_str("TableChanged"),
             Self::DirectoryChanged(_) => formatter.write_str("DirectoryChanged"),
             Self::TariffsChanged(_) => formatter.write_str("TariffsChanged"),
-            Self::DefenceChanged(defence) => write!(formatter, "DefenceChanged {defence:?}"),
+            Self::DefenseChanged(defense) => write!(formatter, "DefenseChanged {defense:?}"),
         }
     }
 }

@@ -12,7 +12,7 @@ mod budget;
 mod call;
 mod command;
 mod confirmation;
-mod defence;
+mod defense;
 mod dial_out;
 mod digit;
 mod directory;
@@ -42,7 +42,7 @@ pub use attendant::AttendantConfig;
 pub use bridge::{Bridge, BridgeConfig, Counters, LegSnapshot, Reason, Snapshot};
 pub use budget::{BudgetKind, BudgetNotice, BudgetOwner};
 pub use command::{Command, DialOutRefusal, HangupCause, Purpose, Sound, Tone, Word};
-pub use defence::{Alarm, AlarmLevel, AlarmScope, DefenceConfig, Guessed, WrongIds};
+pub use defense::{Alarm, AlarmLevel, AlarmScope, DefenseConfig, Guessed, WrongIds};
 pub use digit::{Digit, Keys, NotKeys};
 pub use directory::{MeetingRules, MeetingSource, MemoryDirectory, utc};
 pub use event::{

@@ -65,7 +65,7 @@ pub(crate) struct Reloaded {
 /// What else is applied.
 pub(crate) struct Rules {
     pub(crate) tariffs: Arc<bridge::Tariffs>,
-    pub(crate) defence: bridge::DefenceConfig,
+    pub(crate) defense: bridge::DefenseConfig,
     pub(crate) tokens: Vec<Arc<Token>>,
 }
 
@@ -143,7 +143,7 @@ async fn read(running: Running) -> Result<Reloaded, Vec<String>> {
         trunks,
         located,
         built: Built { table: config.table, meetings: config.directory },
-        rules: Rules { tariffs: config.tariffs, defence: config.bridge.defence, tokens: config.tokens },
+        rules: Rules { tariffs: config.tariffs, defense: config.bridge.defense, tokens: config.tokens },
         sources: config.sources,
         in_force: InForce { version, needs_restart },
     })

@@ -217,8 +217,8 @@ impl Shell {
                 self.sources.store(reloaded.sources);
                 // What is another in the database is told when it has been read for that.
                 self.take_directory(Changed { built: reloaded.built, happened: Vec::new() });
-                let Rules { tariffs, defence, tokens } = reloaded.rules;
-                self.feed(Input::Rules { tariffs, defence });
+                let Rules { tariffs, defense, tokens } = reloaded.rules;
+                self.feed(Input::Rules { tariffs, defense });
                 self.tokens.change(&tokens);
                 self.feed(Input::Configured(in_force.version.hash.as_str().into()));
                 self.in_force.store(Arc::new(in_force.clone()));

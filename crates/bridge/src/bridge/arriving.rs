@@ -4,7 +4,7 @@ use super::{At, Bridge};
 use crate::attendant::Attendant;
 use crate::call::{Call, State};
 use crate::command::Command;
-use crate::defence::{Line, Outcome};
+use crate::defense::{Line, Outcome};
 use crate::id::{ConferenceId, LegId};
 use crate::identification::{Identification, Step};
 use crate::lobby::{Door, door};
@@ -168,7 +168,7 @@ impl Bridge {
                     self.check_pin(&mut call, pin);
                 } else {
                     self.counters.pins_slowed += 1;
-                    identification.ponder(pin, at.now + self.config.defence.pin_wait);
+                    identification.ponder(pin, at.now + self.config.defense.pin_wait);
                 }
             }
             Step::Organizer => return self.identified(at, call, Role::Organizer, Vec::new()),

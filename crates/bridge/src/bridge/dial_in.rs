@@ -5,7 +5,7 @@ use crate::attendant::{Attendant, AttendantConfig, Entry, Step, Verdict};
 use crate::call::{Call, Pending, State};
 use crate::command::{Command, HangupCause, Purpose};
 use crate::confirmation::{self, Confirmation};
-use crate::defence;
+use crate::defense;
 use crate::digit::Digit;
 use crate::event::Caller;
 use crate::id::{ConferenceId, LegId};
@@ -260,7 +260,7 @@ impl Bridge {
                 let checking = identification.is_checking();
                 let step = identification.timeout(at.now);
                 if checking && step.is_some() {
-                    self.pins.done(at.now, call.leg, defence::Outcome::Wrong);
+                    self.pins.done(at.now, call.leg, defense::Outcome::Wrong);
                 }
                 match step {
                     Some(step) => self.identification_step(at, call, step),
@@ -315,9 +315,9 @@ impl Bridge {
         // Also of who is refused, or hangs up before the look.
         self.tell_alarms();
         let (entry, delay) = match verdict {
-            None | Some(defence::Verdict::Judge(Duration::ZERO)) => return self.look(at, call, &entry),
-            Some(defence::Verdict::Judge(delay)) => (Some(entry), delay),
-            Some(defence::Verdict::Refuse(delay)) => {
+            None | Some(defense::Verdict::Judge(Duration::ZERO)) => return self.look(at, call, &entry),
+            Some(defense::Verdict::Judge(delay)) => (Some(entry), delay),
+            Some(defense::Verdict::Refuse(delay)) => {
                 self.counters.ids_unheard += 1;
                 (None, delay)
             }
@@ -330,14 +330,14 @@ impl Bridge {
     }
 
     /// Who keys, as the defense counts.
-    pub(super) fn keyer(&self, call: &Call) -> Option<defence::Keyer> {
+    pub(super) fn keyer(&self, call: &Call) -> Option<defense::Keyer> {
         let record = call.ledger.record();
         let number = record.service_number.as_ref().and_then(|number| self.table.number(number));
         let tenant = number.and_then(|number| match &number.tenancy {
             Tenancy::Dedicated(tenant) => Some(tenant.clone()),
             Tenancy::Shared => None,
         });
-        Some(defence::Keyer { number: record.caller.clone(), trunk: record.trunk.clone()?, tenant })
+        Some(defense::Keyer { number: record.caller.clone(), trunk: record.trunk.clone()?, tenant })
     }
 
     /// Tells what the defense has to tell.

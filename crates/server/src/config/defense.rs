@@ -49,7 +49,7 @@ impl Default for Defense {
         fn own<T>(value: T) -> Spanned<T> {
             Spanned::new(0..0, value)
         }
-        let defense = bridge::DefenceConfig::default();
+        let defense = bridge::DefenseConfig::default();
         Self {
             window_seconds: own(defense.window.as_secs()),
             slow_down_seconds: own(defense.slow_down.as_secs()),
@@ -72,7 +72,7 @@ impl Default for Defense {
 
 impl Check<'_> {
     /// The limits; each has a range in which memory and waiting stay small and the defense is one.
-    pub(super) fn defense(&mut self, written: &Defense) -> bridge::DefenceConfig {
+    pub(super) fn defense(&mut self, written: &Defense) -> bridge::DefenseConfig {
         let wrong = 1..=10_000;
         let mut seconds = |key: &str, value: &Spanned<u64>, most: u64| {
             Duration::from_secs(self.within(&format!("defense.{key}"), value, 1..=most))
@@ -84,7 +84,7 @@ impl Check<'_> {
         let pin_wait = seconds("pin_wait_seconds", &written.pin_wait_seconds, 120);
         let mut count =
             |key: &str, value: &Spanned<usize>| self.within(&format!("defense.{key}"), value, wrong.clone());
-        let defense = bridge::DefenceConfig {
+        let defense = bridge::DefenseConfig {
             window,
             slow_down,
             per_caller: count("wrong_per_caller", &written.wrong_per_caller),
@@ -108,7 +108,7 @@ impl Check<'_> {
             pin_gap_most,
             pin_wait,
             pin_alarm: self.within("defense.pin_alarm", &written.pin_alarm, 1..=60),
-            ..bridge::DefenceConfig::default()
+            ..bridge::DefenseConfig::default()
         };
         let slow = *written.slow_misses_percent.as_ref();
         if defense.refuse_misses_percent < slow {

@@ -152,7 +152,7 @@ pub enum Input<Io> {
         /// What legs cost from now on, and may cost.
         tariffs: Arc<bridge::Tariffs>,
         /// The limits on guessing.
-        defence: bridge::DefenceConfig,
+        defense: bridge::DefenseConfig,
     },
     /// Stop taking work, let what runs end well.
     Drain,
@@ -490,9 +490,9 @@ impl<D: Door> Control<D> {
                 self.tell_bridge(now, bridge::Event::TableChanged(table));
                 self.tell_bridge(now, bridge::Event::DirectoryChanged(meetings));
             }
-            Input::Rules { tariffs, defence } => {
+            Input::Rules { tariffs, defense } => {
                 self.tell_bridge(now, bridge::Event::TariffsChanged(tariffs));
-                self.tell_bridge(now, bridge::Event::DefenceChanged(defence));
+                self.tell_bridge(now, bridge::Event::DefenseChanged(defense));
             }
             Input::Drain => self.drain(now),
             Input::DrainNow => {

@@ -4,7 +4,7 @@ use super::lobby::{PETRA, STRICT};
 use super::{OPERATOR_NUMBER, World};
 use crate::bridge::{BridgeConfig, Reason};
 use crate::command::Command;
-use crate::defence::{Alarm, AlarmLevel, AlarmScope, DefenceConfig, Guessed};
+use crate::defense::{Alarm, AlarmLevel, AlarmScope, DefenseConfig, Guessed};
 use crate::id::LegId;
 use crate::prompt::PromptId::{self, FirstCaller, Goodbye, IdNotRecognized, JoinAsParticipant, LobbyWait};
 use routing::{OrganizerId, TrunkId};
@@ -20,8 +20,8 @@ const BARRED: &str = "888888888";
 /// Anybody's.
 const OPEN: &str = "111111111";
 
-fn with(defence: DefenceConfig) -> World {
-    World::with(BridgeConfig { defence, ..BridgeConfig::default() })
+fn with(defense: DefenseConfig) -> World {
+    World::with(BridgeConfig { defense, ..BridgeConfig::default() })
 }
 
 fn alarms(world: &mut World) -> Vec<Alarm> {
@@ -134,7 +134,7 @@ fn a_pin_is_not_tried_for_nothing_by_hanging_up() {
 #[test]
 fn whose_turn_does_not_come_goes_on_as_a_participant_and_the_line_behind_him_moves_up() {
     let config =
-        DefenceConfig { pin_gap: 100 * SECOND, pin_gap_most: 100 * SECOND, ..DefenceConfig::default() };
+        DefenseConfig { pin_gap: 100 * SECOND, pin_gap_most: 100 * SECOND, ..DefenseConfig::default() };
     let mut world = with(config);
     let lines = guessers(&mut world, 5);
     for &leg in &lines[..4] {
@@ -166,8 +166,8 @@ fn a_check_that_never_ends_holds_the_line_up_for_fifteen_seconds_only() {
 
 #[test]
 fn a_caller_who_errs_too_often_waits_for_right_and_wrong_alike() {
-    let defence = DefenceConfig { per_caller: 2, ..DefenceConfig::default() };
-    let mut world = World::with(BridgeConfig { defence, ..BridgeConfig::default() });
+    let defense = DefenseConfig { per_caller: 2, ..DefenseConfig::default() };
+    let mut world = World::with(BridgeConfig { defense, ..BridgeConfig::default() });
     let leg = world.greeted("acme-1", OPERATOR_NUMBER);
     world.press(leg, "123456789#123456789#123456789");
     world.bye(leg);
@@ -186,7 +186,7 @@ fn a_caller_who_errs_too_often_waits_for_right_and_wrong_alike() {
 
 #[test]
 fn callers_who_hide_their_number_are_counted_together_by_trunk() {
-    let mut world = with(DefenceConfig { per_anonymous: 4, ..DefenceConfig::default() });
+    let mut world = with(DefenseConfig { per_anonymous: 4, ..DefenseConfig::default() });
     for _ in 0..5 {
         let leg = world.keyed("", UNKNOWN);
         assert_eq!(world.heard(leg).first(), Some(&IdNotRecognized));
@@ -204,7 +204,7 @@ fn callers_who_hide_their_number_are_counted_together_by_trunk() {
 
 #[test]
 fn where_hardly_an_id_exists_the_trunk_is_slowed_down_and_then_not_heard() {
-    let mut world = with(DefenceConfig { ratio_entries: 10, ..DefenceConfig::default() });
+    let mut world = with(DefenseConfig { ratio_entries: 10, ..DefenseConfig::default() });
     let honest = world.keyed(PETRA, OPEN);
     assert!(world.is_in_conference(honest));
     world.bye(honest);
@@ -248,7 +248,7 @@ fn where_hardly_an_id_exists_the_trunk_is_slowed_down_and_then_not_heard() {
 
 #[test]
 fn who_keys_an_id_that_he_knows_between_his_guesses_is_found_out_all_the_same() {
-    let mut world = with(DefenceConfig { ratio_entries: 10, ..DefenceConfig::default() });
+    let mut world = with(DefenseConfig { ratio_entries: 10, ..DefenseConfig::default() });
     let mut caller = 0;
     while world.bridge.counters.ids_slowed == 0 {
         one_try(&mut world, caller, UNKNOWN);
@@ -260,7 +260,7 @@ fn who_keys_an_id_that_he_knows_between_his_guesses_is_found_out_all_the_same() 
 
 #[test]
 fn slips_of_the_finger_that_the_right_id_follows_raise_no_alarm() {
-    let mut world = with(DefenceConfig { ratio_entries: 10, ..DefenceConfig::default() });
+    let mut world = with(DefenseConfig { ratio_entries: 10, ..DefenseConfig::default() });
     for (caller, slip) in ["111111112#", "11111111#", "131111111#"].iter().cycle().take(40).enumerate() {
         let leg = world.keyed(&format!("+1425777{caller:04}"), slip);
         world.press(leg, OPEN);
@@ -273,7 +273,7 @@ fn slips_of_the_finger_that_the_right_id_follows_raise_no_alarm() {
 #[test]
 fn what_there_is_to_know_sounds_alike_and_takes_the_same_time_also_while_slowed_down() {
     for slowed in [false, true] {
-        let mut world = with(DefenceConfig { per_caller: 2, ..DefenceConfig::default() });
+        let mut world = with(DefenseConfig { per_caller: 2, ..DefenseConfig::default() });
         for _ in 0..3 {
             if slowed {
                 let leg = world.keyed(PETRA, UNKNOWN);
@@ -305,7 +305,7 @@ fn what_there_is_to_know_sounds_alike_and_takes_the_same_time_also_while_slowed_
 
 #[test]
 fn a_tenant_s_numbers_are_counted_over_all_trunks() {
-    let mut world = with(DefenceConfig { per_tenant: 5, ..DefenceConfig::default() });
+    let mut world = with(DefenseConfig { per_tenant: 5, ..DefenseConfig::default() });
     for caller in 0..6 {
         let trunk = ["acme-1", "acme-2", "microsoft"][caller % 3];
         let leg = world.keyed_on(trunk, &format!("+1425777000{caller}"), UNKNOWN);

@@ -1,6 +1,6 @@
 //! Wrong conference IDs: who is slowed down, and who is not heard.
 
-use super::DefenceConfig;
+use super::DefenseConfig;
 use super::alarm::{Alarm, AlarmLevel, AlarmScope, Guessed};
 use super::window::{Count, Known, Window};
 use routing::{E164, TenantId, TrunkId};
@@ -92,7 +92,7 @@ impl Stance {
 /// The memory of wrong IDs.
 #[derive(Debug)]
 pub(crate) struct IdGuard {
-    config: DefenceConfig,
+    config: DefenseConfig,
     /// 1 KiB each, see [`Window`].
     parties: HashMap<Party, (Window, Stance)>,
     /// Trunks and tenants come from the configuration, so their number is bounded.
@@ -106,7 +106,7 @@ pub(crate) struct IdGuard {
 }
 
 impl IdGuard {
-    pub(crate) fn new(config: DefenceConfig) -> Self {
+    pub(crate) fn new(config: DefenseConfig) -> Self {
         Self {
             config,
             parties: HashMap::new(),
@@ -119,7 +119,7 @@ impl IdGuard {
     }
 
     /// Other limits, also for what is counted already.
-    pub(crate) fn change(&mut self, config: DefenceConfig) {
+    pub(crate) fn change(&mut self, config: DefenseConfig) {
         self.config = config;
     }
 
@@ -314,7 +314,7 @@ fn by_count(wrong: usize, limit: usize, refuse_factor: usize) -> AlarmLevel {
 
 /// How many of the IDs that were keyed exist: people find a meeting, a program that counts through the numbers finds none. A slip of
 /// the finger is neither.
-fn by_ratio(count: Count, config: &DefenceConfig) -> AlarmLevel {
+fn by_ratio(count: Count, config: &DefenseConfig) -> AlarmLevel {
     let (hits, misses) = (count.hits as usize, count.misses.saturating_sub(count.slips) as usize);
     let entries = hits + misses;
     let beyond = |percent: u8| misses * 100 > entries * usize::from(percent);
@@ -331,7 +331,7 @@ fn by_ratio(count: Count, config: &DefenceConfig) -> AlarmLevel {
 
 /// How often one ID counts within the window: never so often that it makes up for more misses than the fewest entries that are looked
 /// at may have.
-fn same_id(config: &DefenceConfig) -> usize {
+fn same_id(config: &DefenseConfig) -> usize {
     let found = usize::from(100_u8.saturating_sub(config.slow_misses_percent));
     (config.ratio_entries * found / 100).max(1)
 }
@@ -340,7 +340,7 @@ fn same_id(config: &DefenceConfig) -> usize {
 mod tests {
     use super::{IdGuard, Keyer, Verdict};
     use crate::bridge::tests::epoch;
-    use crate::defence::DefenceConfig;
+    use crate::defense::DefenseConfig;
     use routing::TrunkId;
     use std::time::Duration;
 
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_caller_past_the_limit_is_slowed_down_until_the_window_has_passed_and_far_past_it_not_heard() {
-        let config = DefenceConfig { per_caller: 2, ..DefenceConfig::default() };
+        let config = DefenseConfig { per_caller: 2, ..DefenseConfig::default() };
         let mut guard = IdGuard::new(config);
         let (eve, begin) = (keyer("+14255550100"), epoch());
         for _ in 0..2 {
@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn a_wrong_pin_counts_against_the_caller_but_not_against_the_ids() {
         let mut guard =
-            IdGuard::new(DefenceConfig { per_caller: 100, ratio_entries: 10, ..DefenceConfig::default() });
+            IdGuard::new(DefenseConfig { per_caller: 100, ratio_entries: 10, ..DefenseConfig::default() });
         let eve = keyer("+14255550100");
         for _ in 0..50 {
             guard.wrong_pin(epoch(), &eve);
@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_however_many_callers_err() {
-        let mut guard = IdGuard::new(DefenceConfig { callers: 3, ..DefenceConfig::default() });
+        let mut guard = IdGuard::new(DefenseConfig { callers: 3, ..DefenseConfig::default() });
         for index in 0..100_u64 {
             let now = epoch() + Duration::from_secs(index);
             guard.miss(now, &keyer(&format!("+1425555{index:04}")));
@@ -399,7 +399,7 @@ mod tests {
 
     #[test]
     fn an_id_that_somebody_knows_to_exist_does_not_cover_those_he_guesses() {
-        let mut guard = IdGuard::new(DefenceConfig { per_anonymous: 10_000, ..DefenceConfig::default() });
+        let mut guard = IdGuard::new(DefenseConfig { per_anonymous: 10_000, ..DefenseConfig::default() });
         let mut guesses = 0;
         while guard.judge(epoch(), &keyer("hidden")) == Verdict::Judge(Duration::ZERO) {
             guard.miss(epoch(), &keyer("hidden"));
@@ -413,7 +413,7 @@ mod tests {
 
     #[test]
     fn a_thousand_people_who_join_one_meeting_and_slip_now_and_then_raise_no_alarm() {
-        let mut guard = IdGuard::new(DefenceConfig::default());
+        let mut guard = IdGuard::new(DefenseConfig::default());
         for index in 0..1000 {
             let caller = keyer(&format!("+1425555{index:04}"));
             let slips = u32::from(index % 10 == 0);

@@ -12,7 +12,7 @@
 //!
 //! So an organizer waits for the check under way, unless he calls from a strange number on the very trunk that is being used to guess.
 
-use super::DefenceConfig;
+use super::DefenseConfig;
 use super::alarm::{Alarm, AlarmLevel, AlarmScope, Guessed};
 use crate::id::LegId;
 use routing::{E164, OrganizerId, TrunkId};
@@ -106,13 +106,13 @@ impl Guarded {
         }
     }
 
-    fn gap(&self, config: &DefenceConfig) -> Duration {
+    fn gap(&self, config: &DefenseConfig) -> Duration {
         let beyond = self.failures.len().saturating_sub(config.pin_free);
         config.pin_gap.saturating_mul(u32::try_from(beyond).unwrap_or(u32::MAX)).min(config.pin_gap_most)
     }
 
     /// Who is checked next, and when; nobody while a check is under way.
-    fn next(&self, config: &DefenceConfig) -> Option<(Instant, usize)> {
+    fn next(&self, config: &DefenseConfig) -> Option<(Instant, usize)> {
         let begun = self.begun.filter(|_| self.under_way.is_none())?;
         let ranks = self.waiting.iter().map(|(_, _, rank)| *rank).enumerate();
         let (index, rank) = ranks.min_by_key(|(index, rank)| (*rank, *index))?;
@@ -133,7 +133,7 @@ impl Guarded {
 /// The lines before the checks.
 #[derive(Debug)]
 pub(crate) struct PinQueue {
-    config: DefenceConfig,
+    config: DefenseConfig,
     organizers: HashMap<OrganizerId, Guarded>,
     /// Whose PIN a leg waits for.
     of_leg: HashMap<LegId, OrganizerId>,
@@ -144,7 +144,7 @@ pub(crate) struct PinQueue {
 }
 
 impl PinQueue {
-    pub(crate) fn new(config: DefenceConfig) -> Self {
+    pub(crate) fn new(config: DefenseConfig) -> Self {
         Self {
             config,
             organizers: HashMap::new(),
@@ -156,7 +156,7 @@ impl PinQueue {
     }
 
     /// Other limits, also for who waits already.
-    pub(crate) fn change(&mut self, config: DefenceConfig) {
+    pub(crate) fn change(&mut self, config: DefenseConfig) {
         self.config = config;
         let waited_for: Vec<OrganizerId> = self.scheduled.keys().cloned().collect();
         for organizer in waited_for {
@@ -288,7 +288,7 @@ impl PinQueue {
 mod tests {
     use super::{FAILURES, Line, Outcome, PinQueue, SLIPS};
     use crate::bridge::tests::epoch;
-    use crate::defence::DefenceConfig;
+    use crate::defense::DefenseConfig;
     use crate::id::LegId;
     use routing::{OrganizerId, TrunkId};
     use std::time::Duration;
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn who_shows_the_organizer_s_own_number_and_fails_thrice_has_it_no_more() {
-        let mut queue = PinQueue::new(DefenceConfig::default());
+        let mut queue = PinQueue::new(DefenseConfig::default());
         let (megan, now) = (OrganizerId::new("megan"), epoch());
         assert!(queue.ask(now, &megan, LegId(0), line("+14255550100", "acme")));
         queue.done(now, LegId(0), Outcome::Right);
@@ -323,12 +323,12 @@ mod tests {
 
     #[test]
     fn the_widest_gap_is_reached_after_as_many_free_tries_as_may_be_configured() {
-        let config = DefenceConfig {
+        let config = DefenseConfig {
             pin_free: 60,
             pin_gap: Duration::from_secs(1),
             pin_gap_most: Duration::from_secs(10),
             window: Duration::from_hours(24),
-            ..DefenceConfig::default()
+            ..DefenseConfig::default()
         };
         let mut queue = PinQueue::new(config);
         let (megan, mut now) = (OrganizerId::new("megan"), epoch());
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_however_many_pins_are_tried() {
-        let config = DefenceConfig { callers: 3, ..DefenceConfig::default() };
+        let config = DefenseConfig { callers: 3, ..DefenseConfig::default() };
         let mut queue = PinQueue::new(config);
         for index in 0..1000_u64 {
             let now = epoch() + Duration::from_secs(index);

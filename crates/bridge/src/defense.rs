@@ -19,7 +19,7 @@ pub(crate) use pins::{Line, Outcome, PinQueue};
 
 /// The limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DefenceConfig {
+pub struct DefenseConfig {
     /// How long what was wrong is remembered.
     pub window: Duration,
     /// How much later a judgment comes once there was too much; and how far apart judgments are where most are refused.
@@ -54,7 +54,7 @@ pub struct DefenceConfig {
     pub pin_alarm: usize,
 }
 
-impl Default for DefenceConfig {
+impl Default for DefenseConfig {
     /// Ten minutes, three seconds, and limits that people do not reach.
     fn default() -> Self {
         Self {
