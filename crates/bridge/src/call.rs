@@ -17,6 +17,7 @@ use crate::language_menu::LanguageMenu;
 use crate::meeting::Meeting;
 use crate::naming::Naming;
 use crate::policy::Role;
+use crate::prompt::PromptId;
 use crate::returning::Standing;
 use crate::tariff::Tariffs;
 use crate::usage::Ledger;
@@ -42,8 +43,35 @@ pub(crate) struct Call {
     pub(crate) by_number: Option<Instant>,
     /// What plays to this leg alone.
     pub(crate) clip: Option<u64>,
+    /// A notice of recording that he has not heard to its end: a key that stops what plays to him does not take it away.
+    pub(crate) notice: Option<Notice>,
     /// The entry in the bridge's timer index.
     pub(crate) scheduled: Option<Instant>,
+}
+
+/// A notice of recording that one leg has not heard to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// It is part of what plays to this leg alone.
+    Within(PromptId),
+    /// It waits behind what plays to this leg alone, or plays.
+    Behind(PromptId),
+}
+
+impl Notice {
+    pub(crate) fn prompt(self) -> PromptId {
+        let (Self::Within(prompt) | Self::Behind(prompt)) = self;
+        prompt
+    }
+
+    /// Whether it has been heard when the clip with this token has ended, while `clip` is what plays to the leg alone.
+    pub(crate) fn ends_with(self, token: u64, clip: Option<u64>) -> bool {
+        match self {
+            Self::Within(_) => clip == Some(token),
+            // Whispers have no token of their own.
+            Self::Behind(_) => token == 0,
+        }
+    }
 }
 
 /// What follows when the start record is safe.
@@ -101,6 +129,7 @@ impl Call {
             before,
             by_number: None,
             clip: None,
+            notice: None,
             scheduled: None,
         }
     }

@@ -200,6 +200,9 @@ impl Bridge {
 
     /// What was playing to the leg ran to its end.
     pub(super) fn clip_ended(&mut self, at: At, mut call: Call, token: u64) -> Option<Call> {
+        if call.notice.is_some_and(|notice| notice.ends_with(token, call.clip)) {
+            call.notice = None;
+        }
         if call.clip != Some(token) {
             return Some(call);
         }

@@ -1,6 +1,7 @@
 //! Those in a meeting hear that it is recorded.
 
 use super::Bridge;
+use crate::call::{Call, Notice};
 use crate::command::{Command, Sound, Word};
 use crate::event::RecordingChange;
 use crate::id::ConferenceId;
@@ -26,9 +27,18 @@ impl Bridge {
         self.command(Command::PlayAll { conference, sound, except: None });
         for leg in seated {
             // What plays to a leg alone takes the place of all else.
-            let Some(call) = self.calls.get(&leg).filter(|call| call.clip.is_some()) else { continue };
-            let language = call.language.clone();
-            self.command(Command::Whisper { leg, words: vec![Word::Prompt(prompt)], language });
+            let Some(mut call) = self.calls.remove(&leg) else { continue };
+            if call.clip.is_some() {
+                self.tell_notice(&mut call, prompt);
+            }
+            self.calls.insert(leg, call);
         }
+    }
+
+    /// The notice plays to this leg alone, after what plays to it now, and again after a key that stopped both.
+    pub(super) fn tell_notice(&mut self, call: &mut Call, prompt: PromptId) {
+        call.notice = Some(Notice::Behind(prompt));
+        let language = call.language.clone();
+        self.command(Command::Whisper { leg: call.leg, words: vec![Word::Prompt(prompt)], language });
     }
 }

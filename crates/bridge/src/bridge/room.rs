@@ -1,7 +1,7 @@
 //! Conferences: who opens one, who comes in, who leaves, when it closes.
 
 use super::{At, Bridge};
-use crate::call::{Call, State};
+use crate::call::{Call, Notice, State};
 use crate::command::{Command, HangupCause, Purpose, Sound, Tone};
 use crate::id::{ConferenceId, LegId};
 use crate::keypad::Keypad;
@@ -96,6 +96,7 @@ impl Bridge {
         let recorded = roster.tells_of_recording();
         self.command(Command::Seat { leg, conference });
         call.clip = None;
+        call.notice = recorded.then_some(Notice::Within(PromptId::RecordingOn));
         if let Some(room) = room {
             self.command(Command::CloseConference { conference: room });
         }
@@ -134,6 +135,9 @@ impl Bridge {
     pub(super) fn stop(&mut self, call: &mut Call) {
         if call.clip.take().is_some() {
             self.command(Command::StopPlay { leg: call.leg });
+            if let Some(notice) = call.notice {
+                self.tell_notice(call, notice.prompt());
+            }
         }
     }
 

@@ -80,6 +80,43 @@ fn who_is_being_told_something_else_hears_it_after_that() {
 }
 
 #[test]
+fn a_key_does_not_take_the_notice_away_that_waits_behind_what_it_stops() {
+    let mut world = World::new();
+    let petra = world.organizer(PETRA, MEETING);
+    world.prompt_ends(petra);
+    let eve = world.keyed(EVE, MEETING);
+    record(&mut world, RecordingChange::Started);
+    let whispered = vec![(eve, Word::Prompt(RecordingOn))];
+    assert_eq!(told(&mut world).1, whispered);
+    world.press(eve, "*");
+    assert_eq!(told(&mut world).1, whispered, "what she was told is stopped, and the notice comes again");
+    world.press(eve, "6");
+    assert_eq!(told(&mut world).1, Vec::new(), "it plays: a key stops nothing");
+    world.press(eve, "*");
+    assert_eq!(
+        told(&mut world).1,
+        whispered,
+        "the answer that waited behind the notice is stopped, the notice is not"
+    );
+    world.tell(Event::ClipEnded { leg: eve, token: 0 });
+    world.press(eve, "1*");
+    assert_eq!(told(&mut world).1, Vec::new(), "once heard it does not come again");
+}
+
+#[test]
+fn a_key_while_who_joins_is_told_of_the_recording_does_not_keep_it_from_him() {
+    let mut world = World::new();
+    world.organizer(PETRA, MEETING);
+    record(&mut world, RecordingChange::Started);
+    let (eve, bob) = (world.keyed(EVE, MEETING), world.keyed(BOB, MEETING));
+    world.prompt_ends(bob);
+    world.take();
+    world.press(eve, "*");
+    world.press(bob, "*1*");
+    assert_eq!(told(&mut world).1, [(eve, Word::Prompt(RecordingOn))], "bob has heard it, eve has not");
+}
+
+#[test]
 fn nobody_hears_it_where_the_organizer_or_the_bridge_says_so() {
     let mut world = World::new();
     let petra = world.keyed(PETRA, UNTOLD);
