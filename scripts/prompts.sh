@@ -16,7 +16,8 @@ main() {
     tail=0.25   # prompts are played back to back: a sentence brings its own pause
     case $stem in
       hold-music) scripts/music.py "$folder/$stem.wav"; continue ;;
-      digit-*|number-*|plus|there-are|somebody) tail=0.12 ;;
+      for-this-language) ;;
+      digit-*|number-*|for-*|star|pound|plus|there-are|somebody) tail=0.12 ;;
     esac
     synthesize "$voice" "$text" "$raw"
     finish "$raw" "$folder/$stem.wav" 16000 "$tail"

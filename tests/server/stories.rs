@@ -165,7 +165,7 @@ async fn a_trunk_dies_under_a_meeting_the_others_go_on_the_next_operator_is_dial
 }
 
 /// Petra in her meeting, as its organizer, and Eve, whom she has let in.
-async fn petra_and_eve(house: &House) -> (Call, Call) {
+async fn petra_and_eve(house: &House, admit: &str) -> (Call, Call) {
     let petra = house.call(ALICE).await;
     petra.media().key(&format!("{STRICT}#")).await;
     let accepted = "partyline_attendant_attempts_total{result=\"accepted\",step=\"conference_id\"}";
@@ -176,7 +176,7 @@ async fn petra_and_eve(house: &House) -> (Call, Call) {
     let eve = house.call(BOB).await;
     eve.media().key(&format!("{STRICT}#")).await;
     house.until("Eve waits", async || people("lobby").await == 1).await;
-    petra.media().key("*21").await;
+    petra.media().key(admit).await;
     house.until("Eve is in", async || people("participants").await == 2).await;
     (petra, eve)
 }
@@ -185,7 +185,7 @@ async fn petra_and_eve(house: &House) -> (Call, Call) {
 async fn the_keys_in_a_meeting_do_what_they_say_and_who_keys_them_hears_it() {
     let (house, _doorbell) = House::new(&[PETRA]).await;
     let _bridge: Bridge = house.start().await;
-    let (petra, eve) = petra_and_eve(&house).await;
+    let (petra, eve) = petra_and_eve(&house, "*21").await;
     let shown =
         async |pointer: &str| meeting(&house, STRICT).await.pointer(pointer).cloned().unwrap_or_default();
     // Eve came second.
@@ -220,6 +220,34 @@ async fn the_keys_in_a_meeting_do_what_they_say_and_who_keys_them_hears_it() {
     let tape = late.media().tape();
     let heard = tape.heard.track(tape.started);
     assert!(was_played(&recorded("en-US", "conference-locked"), &heard), "she was not told why");
+    petra.hang_up().await.expect("an answer to BYE");
+    eve.hang_up().await.expect("an answer to BYE");
+    house.until_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_s_own_keys_are_heeded_and_spoken_and_the_product_s_are_not() {
+    let own = ("[drain]", "[keys]\nprefix = \"#\"\nmute = \"4\"\nhand = \"\"\n[drain]");
+    let (house, _doorbell) = House::new(&[PETRA, own]).await;
+    let _bridge: Bridge = house.start().await;
+    let (petra, eve) = petra_and_eve(&house, "#21").await;
+    let muted = async || meeting(&house, STRICT).await.pointer("/participants/1/muted").cloned();
+
+    eve.media().key("*6#6").await;
+    hears(&house, &eve, "unknown-command").await;
+    assert_eq!(muted().await, Some(false.into()), "neither the prefix nor the key of old");
+    eve.media().key("#4").await;
+    house.until("Eve is muted", async || muted().await == Some(true.into())).await;
+    hears(&house, &eve, "muted").await;
+
+    petra.media().key("#1").await;
+    for stem in ["for-mute", "for-help", "for-lock"] {
+        hears(&house, &petra, stem).await;
+    }
+    let tape = petra.media().tape();
+    let heard = tape.heard.track(tape.started);
+    assert!(was_played(&recorded("en-US", "pound"), &heard), "the help says the prefix that is set");
+    assert!(!was_played(&recorded("en-US", "for-hand"), &heard), "nobody can key this one");
     petra.hang_up().await.expect("an answer to BYE");
     eve.hang_up().await.expect("an answer to BYE");
     house.until_empty().await;

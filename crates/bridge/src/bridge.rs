@@ -20,6 +20,7 @@ use crate::command::{Command, HangupCause};
 use crate::defense::{DefenseConfig, IdGuard, PinQueue, WrongIds};
 use crate::event::Event;
 use crate::id::{ConferenceId, LegId};
+use crate::key_map::KeyMap;
 use crate::meeting::{ConferenceCode, Directory};
 use crate::returning::Returning;
 use crate::roster::{ConferenceSnapshot, Due, Roster};
@@ -50,7 +51,9 @@ pub struct BridgeConfig {
     pub setup: Duration,
     /// How long a start record may take to become safe; then the leg is refused.
     pub record_safe: Duration,
-    /// How long a lonely `*` is remembered.
+    /// What is keyed in a meeting.
+    pub keys: KeyMap,
+    /// How long a lonely prefix of it is remembered.
     pub keypad_pause: Duration,
     /// The most time for one dial-out attempt, whatever the trunk layer says. Longer than any profile's ringing time.
     pub dial_attempt: Duration,
@@ -79,6 +82,7 @@ impl Default for BridgeConfig {
             greet_after_ack: Duration::from_secs(1),
             setup: Duration::from_secs(40),
             record_safe: Duration::from_secs(5),
+            keys: KeyMap::default(),
             keypad_pause: Duration::from_secs(5),
             dial_attempt: Duration::from_mins(3),
             ring_back: true,

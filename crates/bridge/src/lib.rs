@@ -20,6 +20,7 @@ mod end_rules;
 mod event;
 mod id;
 mod identification;
+mod key_map;
 mod keypad;
 mod language_menu;
 mod lobby;
@@ -49,6 +50,7 @@ pub use event::{
     Caller, DialFailure, DialFailureKind, DialOutRequest, EndedBy, Event, LegEnd, RecordingChange,
 };
 pub use id::{ConferenceId, LegId, RequestId};
+pub use key_map::{KeyMap, KeyMapError, KeypadCommand, Prefix};
 pub use meeting::{
     ConferenceCode, Directory, Lookup, MAX_ID_LENGTH, MIN_ID_LENGTH, Meeting, NotAConferenceCode,
 };

@@ -36,9 +36,7 @@ pub enum PromptId {
     Joining,
     /// Said to a participant who finds nobody there.
     FirstCaller,
-    /// Answers `*1`.
-    CommandHelp,
-    /// Answers `*` and a key that means nothing.
+    /// Answers keys that mean nothing; how to get help follows.
     UnknownCommand,
     /// Confirms `*6`: the line is now muted.
     Muted,
@@ -94,23 +92,21 @@ pub enum PromptId {
     LobbyRejected,
     /// Music, over and over, for who waits in the lobby. No words.
     HoldMusic,
-    /// Tells an organizer, and nobody else, that somebody waits.
+    /// Tells an organizer, and nobody else, that somebody waits; how to let him in follows.
     LobbyCaller,
     /// Confirms `*21`.
     LobbyAdmitted,
     /// Answers `*21` when nobody waits.
     LobbyEmpty,
-    /// Follows [`PromptId::CommandHelp`] for an organizer.
-    OrganizerHelp,
     /// Answers an organizer's command of somebody who is none.
     OrganizerOnly,
     /// Confirms `*5`: the hand is up.
     HandRaised,
     /// Confirms `*5`, or tells that a user did it: the hand is down.
     HandLowered,
-    /// Tells a participant that he was muted, and how to end it.
+    /// Tells a participant that he was muted; how to end it follows.
     MutedByOrganizer,
-    /// Tells a participant that he was muted and cannot end it; answers `*6` then.
+    /// Tells a participant that he was muted and cannot end it; how to raise a hand follows. Answers `*6` then.
     HardMuted,
     /// Confirms `*22`: all others are muted.
     AllMuted,
@@ -198,11 +194,31 @@ pub enum PromptId {
     Hundred,
     /// The word thousand.
     Thousand,
+    /// Says how one mutes one's own line; the keys follow, as after each of the next seven.
+    ForMute,
+    /// Says how one raises one's hand.
+    ForHand,
+    /// Says how one hears who is there.
+    ForRollCall,
+    /// Says how one hears which keys there are.
+    ForHelp,
+    /// Says how an organizer lets in who waits.
+    ForAdmitAll,
+    /// Says how an organizer mutes the others.
+    ForMuteAll,
+    /// Says how an organizer turns the tones off.
+    ForAnnouncements,
+    /// Says how an organizer locks the conference.
+    ForLock,
+    /// The key `*`.
+    Star,
+    /// The key `#`.
+    Pound,
 }
 
 impl PromptId {
     /// Every prompt, in the order of the enum. The server must have a recording for each before it opens a port.
-    pub const ALL: [Self; 96] = [
+    pub const ALL: [Self; 104] = [
         Self::Welcome,
         Self::ForThisLanguage,
         Self::EnterConferenceId,
@@ -218,7 +234,6 @@ impl PromptId {
         Self::Goodbye,
         Self::Joining,
         Self::FirstCaller,
-        Self::CommandHelp,
         Self::UnknownCommand,
         Self::Muted,
         Self::Unmuted,
@@ -250,7 +265,6 @@ impl PromptId {
         Self::LobbyCaller,
         Self::LobbyAdmitted,
         Self::LobbyEmpty,
-        Self::OrganizerHelp,
         Self::OrganizerOnly,
         Self::HandRaised,
         Self::HandLowered,
@@ -299,6 +313,16 @@ impl PromptId {
         Self::Ninety,
         Self::Hundred,
         Self::Thousand,
+        Self::ForMute,
+        Self::ForHand,
+        Self::ForRollCall,
+        Self::ForHelp,
+        Self::ForAdmitAll,
+        Self::ForMuteAll,
+        Self::ForAnnouncements,
+        Self::ForLock,
+        Self::Star,
+        Self::Pound,
     ];
 
     /// The file name without its extension: lower case, digits and hyphens, unique.
@@ -360,13 +384,7 @@ impl PromptId {
             Self::Goodbye => ("goodbye", "Goodbye."),
             Self::Joining => ("joining", "You are now joining the conference."),
             Self::FirstCaller => ("first-caller", "You are the first person in this conference."),
-            Self::CommandHelp => (
-                "command-help",
-                "To mute or unmute your line, press star 6. To raise or lower your hand, press star 5. To hear how many people are here, press star 3. To hear this help again, press star 1.",
-            ),
-            Self::UnknownCommand => {
-                ("unknown-command", "That command is not available. For help, press star 1.")
-            }
+            Self::UnknownCommand => ("unknown-command", "That command is not available."),
             Self::Muted => ("muted", "You are now muted."),
             Self::Unmuted => ("unmuted", "You are no longer muted."),
             Self::PressOneToJoin => {
@@ -404,25 +422,16 @@ impl PromptId {
             Self::LobbyTooLong => ("lobby-too-long", "Nobody has let you in. Please call again later."),
             Self::LobbyRejected => ("lobby-rejected", "Sorry, you were not admitted to this meeting."),
             Self::HoldMusic => ("hold-music", "(music)"),
-            Self::LobbyCaller => {
-                ("lobby-caller", "Somebody is waiting in the lobby. To let everyone in, press star 2 1.")
-            }
+            Self::LobbyCaller => ("lobby-caller", "Somebody is waiting in the lobby."),
             Self::LobbyAdmitted => ("lobby-admitted", "Everyone who was waiting has been let in."),
             Self::LobbyEmpty => ("lobby-empty", "Nobody is waiting in the lobby."),
-            Self::OrganizerHelp => (
-                "organizer-help",
-                "To let in everyone who is waiting in the lobby, press star 2 1. To mute everyone but the organizers, or to let them speak again, press star 2 2. To turn the tones of coming and going on or off, press star 2 3. To lock or unlock the conference, press star 7.",
-            ),
             Self::OrganizerOnly => ("organizer-only", "That command is for the organizer only."),
-            Self::HandRaised => ("hand-raised", "Your hand is raised. To lower it, press star 5."),
+            Self::HandRaised => ("hand-raised", "Your hand is raised."),
             Self::HandLowered => ("hand-lowered", "Your hand is lowered."),
-            Self::MutedByOrganizer => {
-                ("muted-by-organizer", "The organizer has muted you. To unmute your line, press star 6.")
+            Self::MutedByOrganizer => ("muted-by-organizer", "The organizer has muted you."),
+            Self::HardMuted => {
+                ("hard-muted", "The organizer has muted you, and only the organizer can unmute you.")
             }
-            Self::HardMuted => (
-                "hard-muted",
-                "The organizer has muted you, and only the organizer can unmute you. To ask to speak, press star 5.",
-            ),
             Self::AllMuted => ("all-muted", "Everyone but the organizers is now muted."),
             Self::AllUnmuted => ("all-unmuted", "Everyone may speak again."),
             Self::AnnouncementsOn => ("announcements-on", "Tones of coming and going are on."),
@@ -466,6 +475,20 @@ impl PromptId {
             Self::Ninety => ("number-90", "ninety"),
             Self::Hundred => ("number-hundred", "hundred"),
             Self::Thousand => ("number-thousand", "thousand"),
+            Self::ForMute => ("for-mute", "To mute or unmute your line, press"),
+            Self::ForHand => ("for-hand", "To raise or lower your hand, press"),
+            Self::ForRollCall => ("for-roll-call", "To hear how many people are here, press"),
+            Self::ForHelp => ("for-help", "For help, press"),
+            Self::ForAdmitAll => ("for-admit-all", "To let in everyone who is waiting in the lobby, press"),
+            Self::ForMuteAll => {
+                ("for-mute-all", "To mute everyone but the organizers, or to let them speak again, press")
+            }
+            Self::ForAnnouncements => {
+                ("for-announcements", "To turn the tones of coming and going on or off, press")
+            }
+            Self::ForLock => ("for-lock", "To lock or unlock the conference, press"),
+            Self::Star => ("star", "star"),
+            Self::Pound => ("pound", "pound"),
         }
     }
 }
@@ -480,7 +503,7 @@ mod tests {
         for (index, prompt) in PromptId::ALL.iter().enumerate() {
             assert_eq!(*prompt as usize, index, "{prompt:?}");
         }
-        assert_eq!(PromptId::ALL.len(), PromptId::Thousand as usize + 1);
+        assert_eq!(PromptId::ALL.len(), PromptId::Pound as usize + 1);
     }
 
     #[test]

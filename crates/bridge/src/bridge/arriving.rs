@@ -7,6 +7,7 @@ use crate::command::Command;
 use crate::defense::{Line, Outcome};
 use crate::id::{ConferenceId, LegId};
 use crate::identification::{Identification, Step};
+use crate::key_map::KeypadCommand;
 use crate::lobby::{Door, door};
 use crate::meeting::Meeting;
 use crate::policy::{Pin, Role};
@@ -97,8 +98,9 @@ impl Bridge {
         prompts.extend([PromptId::LobbyWait, PromptId::HoldMusic]);
         self.play(&mut call, prompts);
         self.command(Command::Show { conference });
+        let words = self.config.keys.say_after(PromptId::LobbyCaller, KeypadCommand::AdmitAll);
         for organizer in told {
-            self.say(organizer, PromptId::LobbyCaller);
+            self.tell(organizer, words.clone());
         }
         call
     }

@@ -9,7 +9,7 @@ use crate::meeting::Meeting;
 use crate::policy::Role;
 use crate::prompt::PromptId;
 use crate::returning::{REMEMBERED, Standing};
-use crate::roster::{MutedBy, Participant, Roster};
+use crate::roster::{Participant, Roster};
 use crate::stamp::Stamp;
 use crate::usage::CallType;
 use routing::LegDirection;
@@ -114,7 +114,7 @@ impl Bridge {
         prompts.extend(recorded.then_some(PromptId::RecordingOn));
         if let Some(by) = muted_by {
             self.command(Command::Mute { leg, muted: true });
-            prompts.push(muted_prompt(by));
+            prompts.extend(self.muted_words(by));
         }
         self.play(call, prompts);
         self.schedule_end(conference);
@@ -223,14 +223,5 @@ fn participant(at: At, call: &Call, standing: Standing) -> Participant {
         muted: standing.muted.is_some(),
         muted_by: standing.muted,
         hand: standing.hand,
-    }
-}
-
-/// What a leg hears that joins muted.
-fn muted_prompt(by: MutedBy) -> PromptId {
-    match by {
-        MutedBy::Own => PromptId::Muted,
-        MutedBy::Organizer => PromptId::MutedByOrganizer,
-        MutedBy::OrganizerHard => PromptId::HardMuted,
     }
 }

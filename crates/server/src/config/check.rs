@@ -387,6 +387,7 @@ impl<'a> Check<'a> {
         let next = self.within("attendant.next_digit_seconds", &attendant.next_digit_seconds, 1..=300);
         config.attendant.next_digit = Duration::from_secs(next);
         config.ring_back = attendant.ring_back;
+        config.keys = self.keys(&document.keys);
         config.defense = self.defense(&document.defense);
         let seats = &document.media.seats_per_conference;
         config.seats = self.within("media.seats_per_conference", seats, 1..=1000);

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::defense::Defense;
+use super::keys::Keys;
 use super::tokens::ApiToken;
 use crate::control::Strangers;
 
@@ -42,6 +43,8 @@ pub struct Document {
     pub store: Option<Store>,
     /// `[attendant]`: how callers are asked
     pub attendant: Attendant,
+    /// `[keys]`: what people key in a meeting
+    pub keys: Keys,
     /// `[defense]`: the limits against guessed conference IDs and PINs
     pub defense: Defense,
     /// `[drain]`: how the bridge ends

@@ -4,6 +4,7 @@ mod check;
 mod defense;
 mod document;
 mod http;
+mod keys;
 mod languages;
 mod problem;
 mod reference;
@@ -352,6 +353,14 @@ mod tests {
             ("trace", "decisions = 100001", "0 to 100000"),
             ("trace", "media_megabytes = 0", "1 to 4096"),
             ("sip", "dns = [\"ns.example.net\"]", "a name server's IP or IP:port"),
+            ("keys", "prefix = \"**\"", "\"*\" or \"#\""),
+            ("keys", "mute = \"6a\"", "1 to 3 digits, or \"\" for a command that nobody can key"),
+            (
+                "keys",
+                "mute = \"2\"",
+                "digits that do not begin those of `keys.admit_all`, nor begin with them",
+            ),
+            ("keys", "lock = \"61\"", "digits that do not begin those of `keys.mute`, nor begin with them"),
         ];
         for (section, line, expected) in table {
             let found = problems(&format!("[{section}]\n{line}\n"));

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bridge::{KeyMap, KeypadCommand};
 use governor::{DefaultKeyedRateLimiter, Quota};
 use routing::{Bridge, NumberKind, ServiceNumber, Table};
 use serde::{Deserialize, Serialize};
@@ -29,16 +30,16 @@ const AT_ONCE: NonZeroU32 = NonZeroU32::new(20).unwrap();
 const PEERS: usize = 10_000;
 /// The longest conference ID.
 const LONGEST_ID: usize = 12;
-/// What callers may key in a meeting.
-const KEYS: [(&str, &str); 8] = [
-    ("*1", "help"),
-    ("*3", "how many people are here"),
-    ("*5", "raise your hand, or lower it"),
-    ("*6", "mute yourself, or unmute"),
-    ("*7", "organizers: lock the meeting, or unlock it"),
-    ("*21", "organizers: let everybody in from the lobby"),
-    ("*22", "organizers: mute everybody else, or end that"),
-    ("*23", "organizers: tones of coming and going on or off"),
+/// What callers may key in a meeting, where the configuration has keys for it.
+const KEYS: [(KeypadCommand, &str); KeypadCommand::ALL.len()] = [
+    (KeypadCommand::Help, "help"),
+    (KeypadCommand::RollCall, "how many people are here"),
+    (KeypadCommand::Hand, "raise your hand, or lower it"),
+    (KeypadCommand::Mute, "mute yourself, or unmute"),
+    (KeypadCommand::Lock, "organizers: lock the meeting, or unlock it"),
+    (KeypadCommand::AdmitAll, "organizers: let everybody in from the lobby"),
+    (KeypadCommand::MuteAll, "organizers: mute everybody else, or end that"),
+    (KeypadCommand::Announcements, "organizers: tones of coming and going on or off"),
 ];
 
 /// How fast each peer may ask.
@@ -100,7 +101,7 @@ pub(super) struct DialInNumber {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DialInKey {
     /// What is keyed.
-    keys: &'static str,
+    keys: String,
     /// What it does.
     does: &'static str,
 }
@@ -140,7 +141,7 @@ pub(super) async fn numbers(
     let Some(found) = found else {
         return doors.refuse(StatusCode::NOT_FOUND, "there is no list of numbers under this name");
     };
-    let list = list(&table, found);
+    let list = list(&table, found, &doors.keys);
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accepts.contains("application/json") {
         // It is made of strings: there is nothing in it that JSON cannot say.
@@ -165,7 +166,7 @@ fn is_id(id: &str) -> bool {
     (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn list(table: &Table, bridge: &Bridge) -> DialInNumbers {
+fn list(table: &Table, bridge: &Bridge, keys: &KeyMap) -> DialInNumbers {
     let serves = |number: &&Arc<ServiceNumber>| number.tenancy.serves(&bridge.tenant) && !number.suspended;
     let mut numbers: Vec<&Arc<ServiceNumber>> = table.numbers().iter().filter(serves).collect();
     numbers.sort_by_key(|number| (number.kind == NumberKind::TollFree, number.number.clone()));
@@ -178,7 +179,11 @@ fn list(table: &Table, bridge: &Bridge) -> DialInNumbers {
     DialInNumbers {
         name: bridge.name.clone(),
         numbers: numbers.iter().map(shown).collect(),
-        keys: KEYS.into_iter().map(|(keys, does)| DialInKey { keys, does }).collect(),
+        keys: KEYS
+            .into_iter()
+            .map(|(command, does)| DialInKey { keys: keys.keyed(command), does })
+            .filter(|key| !key.keys.is_empty())
+            .collect(),
     }
 }
 
@@ -207,7 +212,7 @@ fn page(list: &DialInNumbers, id: Option<&str>) -> String {
     }
     page.push_str("</table>\n<h2>Keys in the meeting</h2>\n<table>\n");
     for key in &list.keys {
-        let _ = writeln!(page, "<tr><th>{}</th><td>{}</td></tr>", escape(key.keys), escape(key.does));
+        let _ = writeln!(page, "<tr><th>{}</th><td>{}</td></tr>", escape(&key.keys), escape(key.does));
     }
     page.push_str("</table></body></html>\n");
     page

@@ -88,6 +88,8 @@ pub struct Doors {
     pub table: Arc<ArcSwap<routing::Table>>,
     /// Whether those are shown.
     pub public_numbers: bool,
+    /// What is keyed in a meeting, for that list.
+    pub keys: bridge::KeyMap,
     /// How fast each peer may ask for them.
     pub pace: Pace,
     /// Which configuration is in force.
@@ -284,6 +286,7 @@ impl Doors {
                 routing::Table::build(&routing::TableSource::default(), &[]).expect("an empty table"),
             )),
             public_numbers: false,
+            keys: bridge::KeyMap::default(),
             pace: Pace::default(),
             description: String::new(),
             usage: Usage::new(crate::usage::SpoolReader::default()),

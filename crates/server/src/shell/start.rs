@@ -250,6 +250,7 @@ fn doors(
         rehearsal,
         table: Arc::new(ArcSwap::new(Arc::clone(&config.table))),
         public_numbers: config.http.public_numbers,
+        keys: config.bridge.keys,
         pace: http::Pace::default(),
         in_force,
         heartbeat: Heartbeat::new(shards.len()),

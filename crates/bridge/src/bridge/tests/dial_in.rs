@@ -7,8 +7,8 @@ use crate::command::{Command, HangupCause, Purpose, Sound, Tone};
 use crate::event::Event;
 use crate::id::LegId;
 use crate::prompt::PromptId::{
-    self, CallThisNumber, CannotJoinByPhone, CommandHelp, ConferenceFull, ConferenceLocked, Digit0, Digit1,
-    Digit2, Digit4, Digit5, EnterConferenceId, FirstCaller, Goodbye, IdNotRecognized, Joining,
+    self, CallThisNumber, CannotJoinByPhone, ConferenceFull, ConferenceLocked, Digit0, Digit1, Digit2,
+    Digit4, Digit5, EnterConferenceId, FirstCaller, ForMute, Goodbye, IdNotRecognized, Joining,
     MeetingExpired, Muted, NothingEntered, NumberNotIncluded, Plus, UnknownCommand, Unmuted, Welcome,
 };
 use crate::usage::{CallResult, EndingParty, RecordKind};
@@ -347,7 +347,7 @@ fn star_six_mutes_and_unmutes_with_a_word_and_star_one_helps() {
     for (keys, expected) in [
         ("*6", Some((true, Muted))),
         ("*6", Some((false, Unmuted))),
-        ("*1", Some((false, CommandHelp))),
+        ("*1", Some((false, ForMute))),
         ("*9", Some((false, UnknownCommand))),
         ("6", None),
     ] {

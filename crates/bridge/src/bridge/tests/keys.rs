@@ -4,16 +4,19 @@ use super::{World, tones};
 use crate::command::{Command, Tone};
 use crate::id::LegId;
 use crate::prompt::PromptId::{
-    AllMuted, AllUnmuted, AnnouncementsOff, AnnouncementsOn, CommandHelp, ConferenceLocked,
-    ConferenceNowLocked, ConferenceNowUnlocked, Digit2, Goodbye, HandLowered, HandRaised, HardMuted,
-    LobbyAdmitted, LobbyEmpty, Muted, MutedByOrganizer, OnlyYou, OrganizerHelp, OrganizerOnly, PeopleHere,
-    ThereAre, UnknownCommand, Unmuted,
+    AllMuted, AllUnmuted, AnnouncementsOff, AnnouncementsOn, ConferenceLocked, ConferenceNowLocked,
+    ConferenceNowUnlocked, Digit1, Digit2, Digit3, Digit5, Digit6, Digit7, ForAdmitAll, ForAnnouncements,
+    ForHand, ForHelp, ForLock, ForMute, ForMuteAll, ForRollCall, Goodbye, HandLowered, HandRaised, HardMuted,
+    LobbyAdmitted, LobbyEmpty, Muted, MutedByOrganizer, OnlyYou, OrganizerOnly, PeopleHere, Star, ThereAre,
+    UnknownCommand, Unmuted,
 };
 use crate::{Action, MutedBy};
 
 const MEETING: &str = "131313131";
 const PETRA: &str = "+14255550101";
 const EVE: &str = "+14255550102";
+/// What one hears who cannot unmute himself.
+const HARD_MUTED: [crate::PromptId; 4] = [HardMuted, ForHand, Star, Digit5];
 const BOB: &str = "+14255550103";
 
 /// The organizer and two participants.
@@ -38,18 +41,31 @@ fn an_organizer_s_command_is_for_organizers_and_the_help_says_who_may_what() {
         assert_eq!(world.heard(eve), [OrganizerOnly], "{keys}");
     }
     world.press(eve, "*1");
-    assert_eq!(world.heard(eve), [CommandHelp]);
+    let everybodys = [
+        [ForMute, Star, Digit6],
+        [ForHand, Star, Digit5],
+        [ForRollCall, Star, Digit3],
+        [ForHelp, Star, Digit1],
+    ];
+    assert_eq!(world.heard(eve), everybodys.concat());
     world.press(petra, "*1");
-    assert_eq!(world.heard(petra), [CommandHelp, OrganizerHelp]);
+    let organizers = [
+        &everybodys.concat()[..],
+        &[ForAdmitAll, Star, Digit2, Digit1],
+        &[ForMuteAll, Star, Digit2, Digit2],
+        &[ForAnnouncements, Star, Digit2, Digit3],
+        &[ForLock, Star, Digit7],
+    ];
+    assert_eq!(world.heard(petra), organizers.concat());
     world.press(petra, "*29");
-    assert_eq!(world.heard(petra), [UnknownCommand]);
+    assert_eq!(world.heard(petra), [UnknownCommand, ForHelp, Star, Digit1]);
 }
 
 #[test]
 fn hands_are_raised_and_lowered_and_queue_in_the_order_they_came() {
     let (mut world, _, eve, bob) = meeting();
     world.press(bob, "*5");
-    assert_eq!(world.heard(bob), [HandRaised]);
+    assert_eq!(world.heard(bob), [HandRaised, ForHand, Star, Digit5]);
     world.wall += std::time::Duration::from_secs(1);
     world.press(eve, "*5");
     let hands = |world: &World| world.bridge.conferences.values().next().expect("open").snapshot().hands;
@@ -91,7 +107,10 @@ fn star_22_mutes_everybody_but_organizers_and_releases_only_what_it_muted() {
             _ => None,
         })
     };
-    assert_eq!((said(eve), said(petra)), (Some(vec![MutedByOrganizer]), Some(vec![AllMuted])));
+    assert_eq!(
+        (said(eve), said(petra)),
+        (Some(vec![MutedByOrganizer, ForMute, Star, Digit6]), Some(vec![AllMuted]))
+    );
     assert_eq!((by(&world, eve), by(&world, bob)), (Some(MutedBy::Organizer), Some(MutedBy::Own)));
     world.press(eve, "*6");
     assert_eq!(world.heard(eve), [Unmuted], "a soft mute she ends herself");
@@ -107,9 +126,9 @@ fn a_hard_mute_is_ended_by_others_only_and_catches_who_comes_later() {
     let (mut world, petra, eve, bob) = meeting();
     let conference = *world.bridge.conferences.keys().next().expect("open");
     world.act(conference, Action::MuteAll { hard: true });
-    assert_eq!(world.heard(eve), [HardMuted]);
+    assert_eq!(world.heard(eve), HARD_MUTED);
     world.press(eve, "*6");
-    assert_eq!(world.heard(eve), [HardMuted], "she cannot end it");
+    assert_eq!(world.heard(eve), HARD_MUTED, "she cannot end it");
     assert_eq!(by(&world, eve), Some(MutedBy::OrganizerHard));
     let late = world.keyed("+14255550109", MEETING);
     assert_eq!(by(&world, late), Some(MutedBy::OrganizerHard));

@@ -7,8 +7,9 @@ use crate::event::Event;
 use crate::id::{ConferenceId, LegId};
 use crate::policy::Role;
 use crate::prompt::PromptId::{
-    self, ConferenceFull, ConferenceLocked, EnterPin, FirstCaller, Goodbye, HoldMusic, JoinAsParticipant,
-    Joining, LobbyCaller, LobbyTooLong, LobbyWait, MeetingEnds, OrganizerPressStar, PinNotRecognized,
+    self, ConferenceFull, ConferenceLocked, Digit1, Digit2, EnterPin, FirstCaller, ForAdmitAll, Goodbye,
+    HoldMusic, JoinAsParticipant, Joining, LobbyCaller, LobbyTooLong, LobbyWait, MeetingEnds,
+    OrganizerPressStar, PinNotRecognized, Star,
 };
 use crate::roster::ConferenceSnapshot;
 use crate::usage::EndingParty;
@@ -166,7 +167,7 @@ fn without_bypass_everybody_waits_until_he_is_let_in() {
     world.take();
     let late = world.keyed(BOB, STRICT);
     assert_eq!(world.state(late), Some("lobby"), "and he was not asked");
-    assert_eq!(played(&world.take(), petra), [LobbyCaller]);
+    assert_eq!(played(&world.take(), petra), [LobbyCaller, ForAdmitAll, Star, Digit2, Digit1]);
     world.press(petra, "*21");
     let commands = world.take();
     assert!(world.is_in_conference(early) && world.is_in_conference(late));
