@@ -3,6 +3,9 @@
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixListener;
+
 use super::bridge::{House, NUMBER, run};
 use super::reload::{DONE, call, reload};
 
@@ -100,4 +103,42 @@ async fn a_rollback_that_needs_a_restart_or_a_secret_changes_nothing_and_says_so
     let now = std::fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
     assert_eq!(now, with_secret);
     assert_eq!(house.in_force().await["number"], 2);
+}
+
+/// Somebody in the bridge's place at its socket: has version 1, and says to a reload what is given, or nothing.
+async fn stand_in(house: &House, version: &str, reload: Option<Value>) {
+    let socket = house.path("ctl.sock");
+    let _ = std::fs::remove_file(&socket);
+    let door = UnixListener::bind(&socket).expect("the socket's name is free");
+    let version = json!({ "status": 200, "body": { "path": house.path("partyline.toml"), "text": version } });
+    tokio::spawn(async move {
+        for answer in [Some(version), reload] {
+            let (stream, _) = door.accept().await.expect("somebody asks");
+            let mut stream = BufReader::new(stream);
+            stream.read_line(&mut String::new()).await.expect("a question");
+            if let Some(answer) = answer {
+                stream.write_all(format!("{answer}\n").as_bytes()).await.expect("an answer");
+            }
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_puts_the_old_file_back_only_when_the_bridge_has_refused_the_new_one() {
+    let (house, _doorbell) = House::new(&[ASKED]).await;
+    let now = std::fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
+    let then = now.replace("listen = \"127.0.0.1:", "requests_per_second = 99\nlisten = \"127.0.0.1:");
+    let refusal = |status: u16| json!({ "status": status, "body": { "detail": "so it is" } });
+    for (answer, code, file, said) in [
+        (None, 3, &then, "is not known"),
+        (Some(refusal(503)), 3, &then, "is not known"),
+        (Some(refusal(409)), 1, &now, "is as it was"),
+    ] {
+        house.write("partyline.toml", &now);
+        stand_in(&house, &then, answer.clone()).await;
+        let (exit, _, why) = house.config(&["rollback", "1"]).await;
+        assert!(exit == Some(code) && why.contains(said), "{answer:?}: {exit:?} {why}");
+        let found = std::fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
+        assert_eq!(found, *file, "{answer:?}");
+    }
 }

@@ -47,6 +47,8 @@ const BATCH: usize = 64;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// After the second signal, for legs to end.
 const AT_MOST: Duration = Duration::from_secs(5);
+/// For recordings to be closed, when all else is over: a disk that hangs must not keep the node up.
+const RECORDINGS_CLOSE: Duration = Duration::from_secs(10);
 /// How often control is told how much the media threads have to do.
 const LOAD_EVERY: Duration = Duration::from_millis(250);
 /// A full media ring is tried again after this.
@@ -303,7 +305,7 @@ impl Shell {
         for shard in &mut self.shards {
             shard.stop();
         }
-        self.recorder.stop();
+        self.recorder.stop(RECORDINGS_CLOSE);
     }
 
     fn next_wake(&self, give_up: Option<Instant>) -> Instant {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
+use tokio::sync::Semaphore;
 
 use bridge::Stamp;
 use routing::{Asked, Came, Difference, Table};
@@ -66,6 +67,8 @@ pub struct Rehearsal {
     pub store: Option<Store>,
     /// What the running configuration's file is called: mistakes of the candidate are said to be in it.
     pub name: PathBuf,
+    /// One at a time: a rehearsal is some seconds of a core and the memory of a whole configuration.
+    turn: Arc<Semaphore>,
 }
 
 /// What stands against a rehearsal.
@@ -75,11 +78,22 @@ pub enum NotRehearsed {
     Wrong(String),
     /// Its database cannot be asked.
     Unavailable(String),
+    /// Another one is being rehearsed.
+    Busy,
 }
 
+/// What is said when another one is being rehearsed.
+pub(crate) const BUSY: &str = "another configuration is being tried; try again in a second";
+
 impl Rehearsal {
+    /// Of these decisions.
+    pub fn new(decisions: Arc<Decisions>, store: Option<Store>, name: PathBuf) -> Self {
+        Self { decisions, store, name, turn: Arc::new(Semaphore::new(1)) }
+    }
+
     /// Replays every decision that is kept on the candidate. Nothing of the running bridge changes.
     pub async fn of(&self, candidate: String) -> Result<Value, NotRehearsed> {
+        let turn = Arc::clone(&self.turn).try_acquire_owned().map_err(|_| NotRehearsed::Busy)?;
         let rows = match &self.store {
             Some(store) => {
                 store.rows().await.map_err(|error| NotRehearsed::Unavailable(error.to_string()))?
@@ -88,6 +102,8 @@ impl Rehearsal {
         };
         let (name, decisions) = (self.name.clone(), self.decisions.all());
         let work = tokio::task::spawn_blocking(move || {
+            // Whoever asked may hang up; the work goes on all the same, and so it is what holds the turn.
+            let _turn = turn;
             let table = Config::routing(&name, &candidate, &rows);
             table.map(|table| replayed(&table, &decisions))
         });
@@ -173,7 +189,7 @@ mod tests {
         let decisions = Decisions::new(10);
         decisions.push(made("+4930901821"));
         decisions.push(made("+4930901822"));
-        let rehearsal = Rehearsal { decisions, store: None, name: "partyline.toml".into() };
+        let rehearsal = Rehearsal::new(decisions, None, "partyline.toml".into());
         let same = rehearsal.of(text.clone()).await.unwrap();
         assert_eq!((&same["decisions"], &same["changed"]), (&json!(2), &json!(0)), "{same}");
         // Nobody but the numbers: no organizer, so no license, so no call.
@@ -187,5 +203,29 @@ mod tests {
             matches!(&wrong, NotRehearsed::Wrong(why) if why.starts_with("partyline.toml:2:8")),
             "{wrong:?}"
         );
+    }
+
+    #[test]
+    fn one_is_rehearsed_at_a_time_and_who_hangs_up_frees_no_turn_before_the_work_is_done() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        let rehearsal = Rehearsal::new(Decisions::new(1), None, "p.toml".into());
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        runtime.block_on(async {
+            // The one thread is taken, so that no work begins.
+            let first = tokio::task::spawn_blocking(move || held.recv());
+            {
+                let mut asked = std::pin::pin!(rehearsal.of(String::new()));
+                let begun =
+                    std::future::poll_fn(|context| std::task::Poll::Ready(asked.as_mut().poll(context)));
+                assert!(begun.await.is_pending());
+                assert_eq!(rehearsal.of(String::new()).await, Err(NotRehearsed::Busy));
+            }
+            assert_eq!(rehearsal.of(String::new()).await, Err(NotRehearsed::Busy), "he has hung up");
+            drop(release);
+            first.await.unwrap().unwrap_err();
+            // It is the next in line of the one thread.
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+            assert!(rehearsal.of(String::new()).await.is_ok());
+        });
     }
 }

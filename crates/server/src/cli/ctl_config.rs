@@ -15,6 +15,9 @@ use crate::config::Config;
 use crate::ctl::{Question, Reply};
 use crate::versions::{difference, filled};
 
+/// What the bridge answers when nothing of a file was taken.
+const REFUSED: u16 = 409;
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Job {
     /// Those that are kept, and which is in force.
@@ -45,11 +48,11 @@ enum Failure {
     Refused(String),
     /// What would be put there is wrong.
     Wrong(String),
-    /// Nobody answers.
+    /// Nobody answers, or not what came of it.
     Nobody(String),
 }
 
-/// Exit 0 done, 1 refused or not found, 2 what would be put there is wrong, 3 no bridge answers.
+/// Exit 0 done, 1 refused or not found, 2 what would be put there is wrong, 3 no bridge answers or what came of it is not known.
 pub(super) fn run(job: &Job, output: Output, socket: &Path) -> ExitCode {
     let (why, code) = match job.run(output, socket) {
         Ok(()) => return ExitCode::SUCCESS,
@@ -117,11 +120,33 @@ fn told(socket: &Path, question: &Question) -> Result<Value, Failure> {
         let name = socket.display();
         Failure::Nobody(format!("{name}: {error}; is the bridge running, and may you open its socket?"))
     })?;
-    if reply.is_good() {
-        return Ok(reply.body);
-    }
-    let why = reply.body["detail"].as_str().unwrap_or("refused without a reason");
-    Err(Failure::Refused(why.to_owned()))
+    if reply.is_good() { Ok(reply.body) } else { Err(Failure::Refused(reason(&reply))) }
+}
+
+fn reason(reply: &Reply) -> String {
+    reply.body["detail"].as_str().unwrap_or("refused without a reason").to_owned()
+}
+
+/// Has the bridge read the file, and puts the old text back where it says that it takes nothing of it. Without an answer it may
+/// have taken it, or do so in a moment: the file must not say something else then than what runs.
+fn reload(socket: &Path, path: &Path, before: &str) -> Result<Value, Failure> {
+    let why = match ask(socket, &Question::Reload) {
+        Ok(reply) if reply.is_good() => return Ok(reply.body),
+        Ok(reply) if reply.status == REFUSED => {
+            match replace(path, before) {
+                Ok(()) => remark!("{}: is as it was", path.display()),
+                Err(error) => remark!("{}: cannot be put back: {error}", path.display()),
+            }
+            return Err(Failure::Refused(reason(&reply)));
+        }
+        Ok(reply) => reason(&reply),
+        Err(error) => error.to_string(),
+    };
+    Err(Failure::Nobody(format!(
+        "{why}; {} is written, and whether the bridge has taken it is not known: `partyline ctl config ls` says what is in \
+         force, SIGHUP has the file read again",
+        path.display()
+    )))
 }
 
 /// Writes the file, has it read, and puts the old one back where the bridge refuses it.
@@ -149,10 +174,7 @@ fn rollback(socket: &Path, number: u64) -> Result<Value, Failure> {
         return Err(Failure::Wrong(format!("version {number} is not right here and now:\n{problems}")));
     }
     replace(&path, &whole).map_err(said)?;
-    told(socket, &Question::Reload).inspect_err(|_| match replace(&path, &before) {
-        Ok(()) => remark!("{}: is as it was", path.display()),
-        Err(error) => remark!("{}: cannot be put back: {error}", path.display()),
-    })
+    reload(socket, &path, &before)
 }
 
 /// Another text in a file, in one step.

@@ -21,7 +21,7 @@ use crate::http::Usage;
 use crate::trace::ladder::{harmless, label};
 use crate::trace::mask::masked;
 use crate::trace::{KeptSounds, Look, Passage, Sound, Summary, trunk_of};
-use crate::what_if::{NotRehearsed, Rehearsal};
+use crate::what_if::{self, NotRehearsed, Rehearsal};
 
 /// RTP packets in one answer, the latest: ten minutes of a leg.
 const MOST_PACKETS: usize = 60_000;
@@ -143,6 +143,7 @@ impl Answers {
                 Ok(body) => Reply { status: 200, body },
                 Err(NotRehearsed::Wrong(why)) => Reply::refusal(400, why),
                 Err(NotRehearsed::Unavailable(why)) => Reply::refusal(503, why),
+                Err(NotRehearsed::Busy) => Reply::refusal(429, what_if::BUSY),
             },
             Question::Usage(span) => passed_on(self.usage.records(None, span).await),
             Question::UsageReport(grouped) => passed_on(self.usage.totals(None, &grouped).await),

@@ -135,7 +135,7 @@ pub enum Question {
 /// What is answered: `{"status":200,"body":{...}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
-    /// As in HTTP: 200, 400 for what cannot be understood, 404 for what does not exist, 409, 503.
+    /// As in HTTP: 200, 400 for what cannot be understood, 404 for what does not exist, 409, 429, 503.
     pub status: u16,
     /// What was asked for; of a refusal `detail` says why, and what to do.
     pub body: Value,

@@ -238,6 +238,15 @@ impl Doors {
         problem(status, detail)
     }
 
+    /// 429, and after how many seconds it is worth another try.
+    fn refuse_for(&self, seconds: u64, detail: &str) -> Response {
+        self.count("refused");
+        problem::complete(
+            StatusCode::TOO_MANY_REQUESTS,
+            serde_json::json!({ "detail": detail, "retry_after": seconds }),
+        )
+    }
+
     /// The answer of control: what was done, or a problem with its own members (RFC 9457 section 3.2).
     fn pass_on(&self, reply: Reply) -> Response {
         let response = said(reply);
@@ -273,11 +282,7 @@ impl Doors {
             places: Places::new(AT_ONCE, shed),
             stream: Stream::new(Arc::new(Ring::new("r1".to_owned())), READERS),
             answers: Answers::default(),
-            rehearsal: Rehearsal {
-                decisions: crate::what_if::Decisions::new(0),
-                store: None,
-                name: "p.toml".into(),
-            },
+            rehearsal: Rehearsal::new(crate::what_if::Decisions::new(0), None, "p.toml".into()),
             in_force: Arc::new(ArcSwap::from_pointee(InForce {
                 version: crate::versions::Version { number: 1, taken: String::new(), hash: String::new() },
                 needs_restart: std::collections::BTreeSet::new(),

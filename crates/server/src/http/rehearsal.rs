@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::access::{ADMIN, By, VIEWER};
 use super::asked::Body;
 use super::{Doors, json};
-use crate::what_if::NotRehearsed;
+use crate::what_if::{self, NotRehearsed};
 
 /// The longest body, in bytes: a configuration is longer than other requests.
 pub(super) const LONGEST: usize = 1 << 20;
@@ -141,7 +141,7 @@ pub(super) struct Rehearsed {
 /// What another configuration would have decided: the last decisions are made again by it.
 ///
 /// Nothing of the running bridge changes. Only routing is looked at: trunks, numbers, organizers, policies, routes; the rows of
-/// the running bridge's database are added to the candidate. 400 names every mistake in it.
+/// the running bridge's database are added to the candidate. 400 names every mistake in it; 429: another one is being tried.
 #[utoipa::path(
     post,
     path = "/what-if",
@@ -169,5 +169,6 @@ pub(super) async fn what_if(
         }
         Err(NotRehearsed::Wrong(why)) => doors.refuse(StatusCode::BAD_REQUEST, &why),
         Err(NotRehearsed::Unavailable(why)) => doors.refuse(StatusCode::SERVICE_UNAVAILABLE, &why),
+        Err(NotRehearsed::Busy) => doors.refuse_for(1, what_if::BUSY),
     }
 }

@@ -5,11 +5,11 @@ mod file;
 mod opus;
 mod wav;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use prometheus::{IntCounter, IntGauge};
@@ -70,8 +70,13 @@ pub struct Ended {
 /// The writer.
 pub struct Recorder {
     orders: Option<SyncSender<Order>>,
-    thread: Option<JoinHandle<()>>,
+    /// Its other end is gone when the thread is.
+    over: Receiver<()>,
+    open: Open,
 }
+
+/// The files that are being written.
+type Open = Arc<Mutex<BTreeSet<PathBuf>>>;
 
 /// A recording begins. It ends when the tap at the other end is gone.
 struct Order {
@@ -89,10 +94,15 @@ impl Recorder {
         ended: impl Fn(Ended) + Send + 'static,
     ) -> io::Result<Self> {
         let (orders, taken) = mpsc::sync_channel(ORDERS);
-        let writer = Writer { folder, metrics, ended: Box::new(ended), running: HashMap::new() };
-        let thread =
-            std::thread::Builder::new().name("recorder".to_owned()).spawn(move || writer.run(&taken))?;
-        Ok(Self { orders: Some(orders), thread: Some(thread) })
+        let open = Open::default();
+        let (ended, running) = (Box::new(ended), HashMap::new());
+        let writer = Writer { folder, metrics, ended, running, open: Arc::clone(&open) };
+        let (lives, over) = mpsc::channel();
+        std::thread::Builder::new().name("recorder".to_owned()).spawn(move || {
+            writer.run(&taken);
+            drop(lives);
+        })?;
+        Ok(Self { orders: Some(orders), over, open })
     }
 
     /// Writes what comes out of `frames` to the file `name` until its other end is gone. `false` when too many begin at once.
@@ -101,12 +111,16 @@ impl Recorder {
         self.orders.as_ref().is_some_and(|orders| orders.try_send(order).is_ok())
     }
 
-    /// Closes all files.
-    pub fn stop(&mut self) {
+    /// Closes all files, which may take so long. A disk that hangs keeps nobody longer: gives the files that are left as they are.
+    pub fn stop(&mut self, within: Duration) -> Vec<PathBuf> {
         self.orders = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        if self.over.recv_timeout(within) != Err(RecvTimeoutError::Timeout) {
+            return Vec::new();
         }
+        let left: Vec<PathBuf> =
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+        tracing::error!(files = ?left, ?within, "recordings are not closed: the disk does not answer; their last seconds are lost");
+        left
     }
 }
 
@@ -115,6 +129,7 @@ struct Writer {
     metrics: RecordingMetrics,
     ended: Box<dyn Fn(Ended) + Send>,
     running: HashMap<u64, (RecordingFile, Consumer<mixer::Tapped>)>,
+    open: Open,
 }
 
 impl Writer {
@@ -137,6 +152,7 @@ impl Writer {
             Ok(file) => {
                 tracing::info!(file = %path.display(), "recording");
                 self.metrics.running.inc();
+                self.opened().insert(file.path().to_owned());
                 self.running.insert(number, (file, frames));
             }
             Err(error) => {
@@ -145,6 +161,11 @@ impl Writer {
                 (self.ended)(Ended { number, why: Some(error.to_string()) });
             }
         }
+    }
+
+    /// Never held while a file is touched: who stops must be able to look.
+    fn opened(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn turn(&mut self) {
@@ -168,8 +189,11 @@ impl Writer {
     fn close(&mut self, number: u64) {
         let Some((file, _)) = self.running.remove(&number) else { return };
         self.metrics.running.dec();
-        let (path, seconds) = (file.path().display().to_string(), file.seconds());
-        match file.finish() {
+        let (name, seconds) = (file.path().to_owned(), file.seconds());
+        let path = name.display().to_string();
+        let finished = file.finish();
+        self.opened().remove(&name);
+        match finished {
             Ok(()) => {
                 tracing::info!(file = path, seconds, "recording finished");
                 (self.ended)(Ended { number, why: None });
@@ -181,6 +205,7 @@ impl Writer {
     fn fail(&mut self, number: u64, error: &io::Error) {
         let Some((file, _)) = self.running.remove(&number) else { return };
         self.metrics.running.dec();
+        self.opened().remove(file.path());
         self.failed(number, &file.path().display().to_string(), file.seconds(), error);
     }
 
@@ -212,4 +237,38 @@ fn drain(file: &mut RecordingFile, frames: &mut Consumer<mixer::Tapped>) -> io::
     }
     file.flush_when_due()?;
     Ok(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_hangs_keeps_nobody_from_stopping_and_its_files_are_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let metrics = RecordingMetrics {
+            running: IntGauge::new("r", "r").expect("a gauge"),
+            failed: IntCounter::new("f", "f").expect("a counter"),
+            dropped: IntCounter::new("d", "d").expect("a counter"),
+        };
+        let running = metrics.running.clone();
+        let (hangs, hung) = mpsc::channel();
+        let (release, held) = mpsc::channel::<()>();
+        let mut recorder = Recorder::start(folder.path().to_owned(), metrics, move |_| {
+            let _ = hangs.send(());
+            let _ = held.recv();
+        })
+        .expect("a thread");
+        let (_tap, frames) = rtrb::RingBuffer::new(RING);
+        assert!(recorder.begin(1, "open.wav".to_owned(), Format::Wav, frames));
+        // There is no such folder: it is told that it has failed, and that takes as long as a disk that hangs.
+        let (_other_tap, frames) = rtrb::RingBuffer::new(RING);
+        assert!(recorder.begin(2, "no/such.wav".to_owned(), Format::Wav, frames));
+        hung.recv().expect("the thread hangs");
+        assert_eq!(running.get(), 1);
+        assert_eq!(recorder.stop(Duration::ZERO), [folder.path().join("open.wav")]);
+        drop(release);
+        assert_eq!(recorder.over.recv(), Err(mpsc::RecvError), "and it ends when the disk answers");
+        assert!(recorder.open.lock().expect("nobody panicked").is_empty());
+    }
 }

@@ -62,7 +62,7 @@ impl Shell {
         let (orders_in, orders) = mpsc::channel(1);
         let (store, directories, delivery) = start_store(&config, &sources, &metrics, &spool).await?;
         let decisions = Decisions::new(config.decisions);
-        let rehearsal = Rehearsal { decisions: Arc::clone(&decisions), store, name: config.path.clone() };
+        let rehearsal = Rehearsal::new(Arc::clone(&decisions), store, config.path.clone());
         let doors = doors(
             &config,
             &metrics,

@@ -12,6 +12,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use dashmap::DashMap;
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ use super::Doors;
 use super::access::{By, Holder, Token, VIEWER, is_held};
 use super::asked::Asked;
 use super::shown::Events;
+use crate::control::Shown;
 use crate::metrics::Metrics;
 pub(crate) use readers::READERS;
 use readers::{Readers, Seat};
@@ -108,13 +110,22 @@ fn seen_by(token: &Token) -> impl Fn(Option<&str>) -> bool {
     |tenant| tenant.map_or(token.tenant.is_none(), |tenant| token.sees(tenant))
 }
 
+/// Whether a meeting's numbers are masked for outsiders as things are. Of one that is over nobody knows what it would say now, so they
+/// are.
+fn masks_now(conferences: &DashMap<String, Shown>, id: &str) -> bool {
+    conferences.get(id).is_none_or(|shown| shown.masks)
+}
+
 impl Doors {
     fn page(&self, token: &Token, since: Option<&Since>, limit: usize) -> Response {
         let ring = &self.stream.ring;
         let (place, gap) = since.map_or((0, false), |since| ring.place(since));
         let page = ring.read(place, limit, seen_by(token));
         self.count("ok");
-        let seen = page.events.into_iter().map(|event| event.seen(token.outside));
+        let seen = page
+            .events
+            .into_iter()
+            .map(|event| event.seen(token.outside, |id| masks_now(&self.conferences, id)));
         let events: Vec<Value> = seen.map(|event| event.value()).collect();
         let next = format!("{}:{}", ring.run(), page.place);
         // Who names no place has lost nothing.
@@ -135,6 +146,7 @@ impl Doors {
             news: ring.news(),
             tokens: self.tokens.changes(),
             ring,
+            conferences: Arc::clone(&self.conferences),
             token,
             place,
             first: Some(gap),
@@ -154,6 +166,7 @@ impl Doors {
 /// Somebody who reads the stream.
 struct Reader {
     ring: Arc<Ring>,
+    conferences: Arc<DashMap<String, Shown>>,
     news: watch::Receiver<u64>,
     tokens: watch::Receiver<Arc<[Arc<Holder>]>>,
     token: Arc<Token>,
@@ -197,7 +210,11 @@ impl Reader {
                 self.say_gap(&mut lines);
                 return Some(lines);
             }
-            for event in page.events.into_iter().map(|event| event.seen(self.token.outside)) {
+            for event in page
+                .events
+                .into_iter()
+                .map(|event| event.seen(self.token.outside, |id| masks_now(&self.conferences, id)))
+            {
                 let (run, seq) = (self.ring.run(), event.seq);
                 let _ = write!(lines, "id: {run}:{seq}\nevent: {}\ndata: {}\n\n", event.kind, event.json);
             }

@@ -37,7 +37,9 @@ pub(super) struct Event {
     pub(super) seq: u64,
     pub(super) kind: &'static str,
     tenant: Option<Arc<str>>,
-    /// Who is outside sees no numbers in it.
+    /// Of which meeting.
+    conference: Option<Arc<str>>,
+    /// Who is outside was to see no numbers in it when it happened.
     masks: bool,
     pub(super) json: Arc<str>,
 }
@@ -100,11 +102,12 @@ impl Ring {
         for (name, value) in happened.members {
             event[name] = value;
         }
+        let conference = event["conference_id"].as_str().map(Arc::from);
         let json: Arc<str> = event.to_string().into();
         kept.last = seq;
         kept.bytes += json.len();
         let (kind, masks) = (happened.kind, happened.masks);
-        kept.events.push_back(Event { seq, kind, tenant, masks, json });
+        kept.events.push_back(Event { seq, kind, tenant, conference, masks, json });
         while kept.events.len() > MOST || kept.bytes > MOST_BYTES {
             let Some(oldest) = kept.events.pop_front() else { break };
             kept.bytes -= oldest.json.len();
@@ -155,9 +158,11 @@ impl Ring {
 }
 
 impl Event {
-    /// As somebody sees it who is inside, or outside.
-    pub(super) fn seen(self, outside: bool) -> Self {
-        let json = if outside && self.masks { masked(&self.json) } else { self.json };
+    /// As somebody sees it who is inside, or outside. Numbers are masked when they were to be then, or are to be now, which
+    /// `masks_now` says of a conference ID: an event is read long after it was told.
+    pub(super) fn seen(self, outside: bool, masks_now: impl Fn(&str) -> bool) -> Self {
+        let masks = outside && (self.masks || self.conference.as_deref().is_some_and(masks_now));
+        let json = if masks { masked(&self.json) } else { self.json };
         Self { json, ..self }
     }
 
@@ -200,6 +205,26 @@ mod tests {
         let own = ring.read(0, 9, |tenant| tenant == Some("a"));
         assert_eq!((numbers(&own), own.place), (vec![1, 4], 4));
         assert_eq!(own.events[0].value()["tenant"], "a");
+    }
+
+    #[test]
+    fn an_outsider_sees_no_number_that_is_masked_then_or_now() {
+        let ring = Ring::new("r1".to_owned());
+        for (masks, id) in [(false, json!("1")), (true, json!("1")), (false, Value::Null)] {
+            let members = json!({ "conference_id": id, "details": { "number": "+493023125001" } });
+            let Value::Object(members) = members else { unreachable!() };
+            let (kind, at, tenant) = ("participant.joined", SystemTime::UNIX_EPOCH, None);
+            ring.push(Happening { kind, at, tenant, masks, members });
+        }
+        for (outside, now, shown) in [
+            (false, true, [true, true, true]),
+            (true, false, [true, false, true]),
+            (true, true, [false, false, true]),
+        ] {
+            let seen = ring.read(0, 9, |_| true).events.into_iter().map(|event| event.seen(outside, |_| now));
+            let found: Vec<bool> = seen.map(|event| event.json.contains("+493023125001")).collect();
+            assert_eq!(found, shown, "outside {outside}, now {now}");
+        }
     }
 
     #[test]
