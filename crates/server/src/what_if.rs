@@ -162,6 +162,7 @@ pub(crate) fn replayed(table: &Table, decisions: &[Made]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
     use std::path::Path;
 
     fn made(number: &str) -> Made {
@@ -209,18 +210,13 @@ mod tests {
     fn one_is_rehearsed_at_a_time_and_who_hangs_up_frees_no_turn_before_the_work_is_done() {
         let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
         let rehearsal = Rehearsal::new(Decisions::new(1), None, "p.toml".into());
-        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (release, held) = std::sync::mpsc::sync_channel::<()>(1);
         runtime.block_on(async {
             // The one thread is taken, so that no work begins.
             let first = tokio::task::spawn_blocking(move || held.recv());
-            {
-                let mut asked = std::pin::pin!(rehearsal.of(String::new()));
-                let begun =
-                    std::future::poll_fn(|context| std::task::Poll::Ready(asked.as_mut().poll(context)));
-                assert!(begun.await.is_pending());
-                assert_eq!(rehearsal.of(String::new()).await, Err(NotRehearsed::Busy));
-            }
-            assert_eq!(rehearsal.of(String::new()).await, Err(NotRehearsed::Busy), "he has hung up");
+            assert_eq!(rehearsal.of(String::new()).now_or_never(), None, "he asks, waits, and hangs up");
+            let second = rehearsal.of(String::new()).now_or_never();
+            assert_eq!(second, Some(Err(NotRehearsed::Busy)));
             drop(release);
             first.await.unwrap().unwrap_err();
             // It is the next in line of the one thread.

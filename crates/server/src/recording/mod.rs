@@ -97,7 +97,7 @@ impl Recorder {
         let open = Open::default();
         let (ended, running) = (Box::new(ended), HashMap::new());
         let writer = Writer { folder, metrics, ended, running, open: Arc::clone(&open) };
-        let (lives, over) = mpsc::channel();
+        let (lives, over) = mpsc::sync_channel(1);
         std::thread::Builder::new().name("recorder".to_owned()).spawn(move || {
             writer.run(&taken);
             drop(lives);
@@ -252,8 +252,8 @@ mod tests {
             dropped: IntCounter::new("d", "d").expect("a counter"),
         };
         let running = metrics.running.clone();
-        let (hangs, hung) = mpsc::channel();
-        let (release, held) = mpsc::channel::<()>();
+        let (hangs, hung) = mpsc::sync_channel(1);
+        let (release, held) = mpsc::sync_channel::<()>(1);
         let mut recorder = Recorder::start(folder.path().to_owned(), metrics, move |_| {
             let _ = hangs.send(());
             let _ = held.recv();
