@@ -106,7 +106,7 @@ async fn a_rollback_that_needs_a_restart_or_a_secret_changes_nothing_and_says_so
 }
 
 /// Somebody in the bridge's place at its socket: has version 1, and says to a reload what is given, or nothing.
-async fn stand_in(house: &House, version: &str, reload: Option<Value>) {
+fn stand_in(house: &House, version: &str, reload: Option<Value>) {
     let socket = house.path("ctl.sock");
     let _ = std::fs::remove_file(&socket);
     let door = UnixListener::bind(&socket).expect("the socket's name is free");
@@ -135,7 +135,7 @@ async fn a_rollback_puts_the_old_file_back_only_when_the_bridge_has_refused_the_
         (Some(refusal(409)), 1, &now, "is as it was"),
     ] {
         house.write("partyline.toml", &now);
-        stand_in(&house, &then, answer.clone()).await;
+        stand_in(&house, &then, answer.clone());
         let (exit, _, why) = house.config(&["rollback", "1"]).await;
         assert!(exit == Some(code) && why.contains(said), "{answer:?}: {exit:?} {why}");
         let found = std::fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
