@@ -63,6 +63,14 @@ impl Program {
         self.ended(GRACE).await
     }
 
+    /// Its end from one moment to the next, as by a power cut: it says nothing to anybody any more.
+    pub(crate) fn kill(self) {
+        let pid = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("it runs");
+        let program: i32 = children.trim().parse().expect("one program behind `timeout`");
+        kill(Pid::from_raw(program), Signal::SIGKILL).expect("it is ours");
+    }
+
     fn signal(&self, signal: Signal) {
         // An error means that it has ended already.
         let _ = kill(Pid::from_raw(self.child.id().cast_signed()), signal);

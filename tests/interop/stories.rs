@@ -16,9 +16,9 @@ use tests::ports::Ports;
 use tokio::net::UdpSocket;
 
 use super::{
-    bridge::{CONFERENCE, House, NUMBER, root},
+    bridge::{CONFERENCE, House, NUMBER, PETRA, PIN, STRICT, root},
     conference::{judge, pcm, voice},
-    ear::{likeness, read_wav},
+    ear::{HEARD, likeness, read_wav, share_heard},
     peers::{RECORDINGS, Sipp, listen},
     program::Program,
 };
@@ -33,6 +33,8 @@ const OPERATOR: &str = "127.0.0.1";
 const SAMS: &str = "205117394";
 const IN_GERMANY: &str = "+493023125042";
 const IN_AUSTRIA: &str = "+4315123450";
+/// Petra's meeting here: no key of it comes twice in a row, which SIPp's recordings of keys cannot tell from one.
+const PETRAS: &str = "271828182";
 /// A sentence of the bridge's is heard when each look at it is at least so much like what came.
 const PLAYED: f32 = 0.75;
 
@@ -94,6 +96,38 @@ impl Peer {
 
 fn scenario(name: &str) -> String {
     fs::read_to_string(root().join("tests/interop/peers").join(name)).expect("a scenario")
+}
+
+/// Keys as SIPp plays them, from Debian's recordings.
+fn keyed(keys: &str) -> String {
+    let mut played = String::new();
+    for key in keys.chars() {
+        let name = match key {
+            '*' => "star".to_owned(),
+            '#' => "pound".to_owned(),
+            digit => digit.to_string(),
+        };
+        let recording = format!("@PCAP@/dtmf_2833_{name}.pcap");
+        let _ = writeln!(played, "  <nop><action><exec play_pcap_audio=\"{recording}\"/></action></nop>");
+        played.push_str("  <pause milliseconds=\"300\"/>\n");
+    }
+    played
+}
+
+/// A caller who keys, and then waits until the bridge hangs up.
+fn keys_and_waits(keys: &str) -> String {
+    let dials_in = scenario("dial_in.xml");
+    let (before, _) = dials_in.split_once("  <pause milliseconds=\"@BEFORE_SPEECH@\"/>").expect("its speech");
+    let ends = "  <recv request=\"BYE\" timeout=\"50000\"/>\n  <send>\n    <![CDATA[\nSIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n\
+                [last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n\n]]>\n  </send>\n</scenario>\n";
+    format!("{before}{ends}").replace("@DIGITS@\n", keys).replace("@BEFORE_DIGITS@", "1500")
+}
+
+/// What came must have a sentence of the bridge's in it.
+fn assert_played(stem: &str, heard: &[f32]) {
+    let sentence = read_wav(&root().join(format!("config/prompts/en-US/{stem}.wav")));
+    let looks = likeness(&sentence, heard);
+    assert!(looks.iter().all(|look| *look > PLAYED), "{stem} was not heard: {looks:?}");
 }
 
 /// A bridge between the operator and Microsoft's gateway: Sam's route may lead on to Microsoft where `fallback` says so.
@@ -229,29 +263,128 @@ async fn who_dials_microsofts_number_of_an_operator_connect_meeting_is_told_whic
     let folder = super::folder("told");
     let house = between(Ports::take(1).one(), Ports::take(1).one(), "none").await;
     let _bridge = house.start().await;
-    let mut keys = String::new();
-    for key in CONFERENCE.chars() {
-        let recording = format!("@PCAP@/dtmf_2833_{key}.pcap");
-        let _ = writeln!(keys, "  <nop><action><exec play_pcap_audio=\"{recording}\"/></action></nop>");
-        keys.push_str("  <pause milliseconds=\"300\"/>\n");
-    }
-    let dials_in = scenario("dial_in.xml");
-    let (before, _) = dials_in.split_once("  <pause milliseconds=\"@BEFORE_SPEECH@\"/>").expect("its speech");
-    let ends = "  <recv request=\"BYE\" timeout=\"50000\"/>\n  <send>\n    <![CDATA[\nSIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n\
-                [last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n\n]]>\n  </send>\n</scenario>\n";
-    let told = format!("{before}{ends}").replace("@DIGITS@\n", &keys).replace("@BEFORE_DIGITS@", "1500");
+    let keys = keyed(CONFERENCE);
+    let told = keys_and_waits(&keys);
     let guest = Peer::start(&folder, &told, GATEWAY, Some((house.sip, MICROSOFTS_NUMBER))).await;
     let heard = guest.finished(&house).await;
 
     let spelled = NUMBER.trim_start_matches('+').chars().map(|digit| format!("digit-{digit}"));
     let sentences = ["number-not-included", "call-this-number", "plus", "goodbye"].map(str::to_owned);
     for stem in sentences.into_iter().chain(spelled) {
-        let sentence = read_wav(&root().join(format!("config/prompts/en-US/{stem}.wav")));
-        let looks = likeness(&sentence, &heard);
-        assert!(looks.iter().all(|look| *look > PLAYED), "{stem} was not heard: {looks:?}");
+        assert_played(&stem, &heard);
     }
     house.until("the call has its record", async || house.records("final").len() == 1).await;
     let record = house.records("final").remove(0);
     assert_eq!((&record["trunk"], &record["organizer"]), (&"microsoft".into(), &"greta".into()), "{record}");
     assert_eq!(record["end"]["cause"], "attendant said goodbye", "{record}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_s_sbc_dies_in_mid_meeting_and_who_came_through_microsoft_goes_on_hearing() {
+    if !Sipp::is_here() {
+        return;
+    }
+    let folder = super::folder("dies");
+    let german = Peer::answering(&folder.join("operator"), OPERATOR, IN_GERMANY, NUMBER).await;
+    // He speaks twice, so that his line does not fall silent when the other one has.
+    let speech = "<nop><action><exec play_pcap_audio=\"@PCAP@/g711a.pcap\"/></action></nop>";
+    let speaks = scenario("answers.xml")
+        .replace("@CALLEE@", IN_AUSTRIA)
+        .replace("@CALLER@", MICROSOFTS_NUMBER)
+        .replace(
+            "  <pause milliseconds=\"14000\"/>",
+            &format!("  <pause milliseconds=\"8000\"/>\n  {speech}\n  <pause milliseconds=\"9000\"/>"),
+        );
+    let austrian = Peer::start(&folder.join("gateway"), &speaks, GATEWAY, None).await;
+    let house = between(german.sip.port(), austrian.sip.port(), "none").await;
+    let written = fs::read_to_string(house.path("partyline.toml")).expect("the configuration");
+    house.write("partyline.toml", &written.replace("[media]\n", "[media]\nsilence_timeout_seconds = 4\n"));
+    let _bridge = house.start().await;
+    let alice = voice("alice");
+
+    let call = joined(&house, SAMS, "+493023125001").await;
+    let seated = async || {
+        let shown = house.api("GET", &format!("/v1/conferences/{SAMS}"), None).await.1;
+        shown["participants"].as_array().map_or(0, Vec::len)
+    };
+    for number in [IN_GERMANY, IN_AUSTRIA] {
+        let (status, answer) = dial_out(&house, SAMS, number).await;
+        assert_eq!(status, 202, "{answer}\n{}", house.log());
+    }
+    house.until("all three are there", async || seated().await == 3).await;
+    german.program.kill();
+    let record = dial_outs(&house, 1).await.remove(0);
+    let after = Instant::now();
+    let end = &record["end"];
+    assert_eq!((trunks(&record), &end["ended_by"]), (vec!["rhein-telecom"], &"network".into()), "{record}");
+    assert_eq!((&end["cause"], &end["q850"]), (&"no media from the far end".into(), &102.into()), "{record}");
+    assert_eq!(seated().await, 2, "the others are still there");
+
+    let since = after - austrian.began;
+    call.media().say(pcm(&alice).repeat(2).into()).await;
+    let heard = austrian.finished(&house).await;
+    let later = &heard[(since.as_secs_f32() * server::demo::listening::RATE as f32) as usize..];
+    judge("the Austrian, after the operator's end,", later, &[("Alice", &alice, true)]);
+    let record = dial_outs(&house, 2).await.remove(1);
+    assert_eq!(
+        (trunks(&record), &record["end"]["ended_by"]),
+        (vec!["microsoft"], &"far-end".into()),
+        "{record}"
+    );
+    call.hang_up().await.expect("an answer to BYE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_keys_a_wrong_pin_three_times_waits_in_the_lobby_until_the_organizer_keys_star_21() {
+    if !Sipp::is_here() {
+        return;
+    }
+    let folder = super::folder("wrong-pins");
+    let (house, _doorbell) = House::new(&[(PETRA.0, &PETRA.1.replace(STRICT, PETRAS))]).await;
+    let _bridge = house.start().await;
+    let alice = voice("alice");
+    let pause = |milliseconds: u32| format!("  <pause milliseconds=\"{milliseconds}\"/>\n");
+    let tries = [keyed("*"), pause(1500), (keyed("123456789#") + &pause(4500)).repeat(3)].concat();
+    let scenario = keys_and_waits(&(keyed(PETRAS) + &pause(2500) + &tries));
+    let eve = Peer::start(&folder, &scenario, OPERATOR, Some((house.sip, NUMBER))).await;
+    let path = format!("/v1/conferences/{PETRAS}");
+    let people =
+        async |list: &str| house.api("GET", &path, None).await.1[list].as_array().map_or(0, Vec::len);
+    let pins =
+        |result: &str| format!("partyline_attendant_attempts_total{{result=\"{result}\",step=\"pin\"}}");
+    for wrong in 1..=3 {
+        house.until("the PIN is checked", async || house.count(&pins("wrong")).await == wrong).await;
+    }
+    house.until("she waits in the lobby", async || people("lobby").await == 1).await;
+    assert_eq!(house.count(&pins("accepted")).await, 0);
+    assert_eq!(people("participants").await, 0, "the meeting has not begun");
+
+    // Who is let in hears no more of why he waited.
+    let wait = read_wav(&root().join("config/prompts/en-US/lobby-wait.wav"));
+    let told = async || {
+        let heard = eve.heard.lock().expect("the recording").track(eve.began);
+        likeness(&wait, &heard).iter().all(|look| *look > PLAYED)
+    };
+    house.until("she is told why she waits", told).await;
+
+    let petra = house.call("+493023125001").await;
+    petra.media().key(&format!("{PETRAS}#")).await;
+    let accepted = "partyline_attendant_attempts_total{result=\"accepted\",step=\"conference_id\"}";
+    house.until("her ID is judged", async || house.count(accepted).await == 2).await;
+    petra.media().key(&format!("*{PIN}#")).await;
+    house.until("she is in her meeting", async || people("participants").await == 1).await;
+    petra.media().key("*21").await;
+    house.until("Eve is let in", async || people("participants").await == 2).await;
+    petra.media().say(pcm(&alice).repeat(2).into()).await;
+    let hears = async || {
+        let heard = eve.heard.lock().expect("the recording").track(eve.began);
+        share_heard(&alice, &heard) >= HEARD
+    };
+    house.until("Eve hears Petra", hears).await;
+    assert_eq!(house.api("DELETE", &path, None).await.0, 200);
+    let heard = eve.finished(&house).await;
+    for stem in ["pin-not-recognized", "join-as-participant", "joining"] {
+        assert_played(stem, &heard);
+    }
+    house.until("both have their record", async || house.records("final").len() == 2).await;
 }
