@@ -388,3 +388,24 @@ async fn who_keys_a_wrong_pin_three_times_waits_in_the_lobby_until_the_organizer
     }
     house.until("both have their record", async || house.records("final").len() == 2).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_carrier_that_answers_in_a_reliable_183_gets_its_pracks_and_both_sides_are_heard() {
+    if !Sipp::is_here() {
+        return;
+    }
+    let folder = super::folder("reliable");
+    let german = Peer::start(&folder, &scenario("reliable.xml"), OPERATOR, None).await;
+    let house = between(german.sip.port(), Ports::take(1).one(), "none").await;
+    let _bridge = house.start().await;
+    let (alice, carrier) = (voice("alice"), Sipp::voice());
+    let call = joined(&house, SAMS, "+493023125001").await;
+    assert_eq!(dial_out(&house, SAMS, IN_GERMANY).await.0, 202);
+    call.media().say(pcm(&alice).repeat(3).into()).await;
+    let heard = german.finished(&house).await;
+    let record = dial_outs(&house, 1).await.remove(0);
+    let tape = call.hang_up().await.expect("Alice hangs up");
+    judge("the German", &heard, &[("Alice", &alice, true)]);
+    judge("Alice", &tape.heard.track(tape.started), &[("the German", &carrier, true)]);
+    assert_eq!((trunks(&record).len(), &record["end"]["result"]), (1, &"answered".into()), "{record}");
+}
